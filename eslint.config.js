@@ -61,7 +61,7 @@ export default tseslint.config(
   ...borders,
   {
     files: ['agent/**'],
-    ignores: ['agent/network/node-programs.ts'],
+    ignores: ['agent/network/node-commands.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',

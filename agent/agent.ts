@@ -9,29 +9,29 @@ import type { Logger } from '../proto/base/logger.ts'
 import { randomUuid, type Random } from '../proto/base/random.ts'
 import { RunGroup } from '../proto/base/run-group.ts'
 import { serveLocally } from './admin/local-server.ts'
-import { claim } from './claim.ts'
+import { acquireAgentLock } from './agent-lock.ts'
 import type { AgentConfig } from './config.ts'
 import type { ImageService } from './images/contract.ts'
 import type { Run } from './launcher.ts'
 import { NetworkSync } from './network/network-sync.ts'
 import { ViewFile } from './network/view-file.ts'
 import { TableWatch } from './network/table-watch.ts'
-import type { Networking, NodePlace } from './networking.ts'
+import type { Networking, NodeIdentity } from './networking.ts'
 import { NodePages } from './metrics/node-pages.ts'
-import { MachineGroup } from './node/machine-group.ts'
+import { MachineCgroup } from './node/machine-cgroup.ts'
 import { readMachine, type Machine } from './node/machine.ts'
 import { nodeAddress, nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from './node/node-object.ts'
-import { NodeWatch } from './node/node-watch.ts'
-import { pressureConditions, readLevels, type Levels } from './node/pressure.ts'
+import { NodeStatusWatcher } from './node/node-status-watcher.ts'
+import { pressureConditions, readLevels, type ResourceLevels } from './node/pressure.ts'
 import { reservedPorts } from './node/reserved-ports.ts'
 import { AssignedObjects } from './pods/assigned-objects.ts'
 import { Housekeeping } from './pods/housekeeping.ts'
-import { ImageAccounts } from './pods/steps/image-accounts.ts'
+import { ImageUserCache } from './pods/steps/image-user-cache.ts'
 import { NodeNetwork } from './pods/node-network.ts'
 import { EventRecorder } from './pods/status/pod-events.ts'
-import { Pods } from './pods/pods.ts'
+import { PodManager } from './pods/pod-manager.ts'
 import { FilePodDisk } from './pods/steps/pod-disk.ts'
-import { NodeActions } from './pods/health/node-actions.ts'
+import { NodeHandlerRunner } from './pods/health/node-handler-runner.ts'
 import type { RuntimeDriver } from './runtime/contract.ts'
 import { Cgroups } from './runtime/oci/cgroups.ts'
 import { Outbox } from './session/outbox.ts'
@@ -39,18 +39,18 @@ import { Session } from './session/session.ts'
 import type { StateStore } from './state/contract.ts'
 import { NetworkChecks } from './streams/netcheck/network-checks.ts'
 import { PodNodeStreams } from './streams/node-streams.ts'
-import { UsageMeter } from './streams/usage.ts'
+import { UsageMeter } from './streams/usage-meter.ts'
 import { PodDialer } from './streams/pod-dialer.ts'
 import { isTmpfs, mountTmpfs } from './volumes/mount-table.ts'
 import { PodFolders } from './volumes/pod-folders.ts'
-import { Volumes } from './volumes/volumes.ts'
+import { VolumeManager } from './volumes/volume-manager.ts'
 
 export interface AgentParts {
   readonly config: AgentConfig
   readonly version: string
   readonly runtime: RuntimeDriver
   readonly images: ImageService
-  readonly networking: (node: NodePlace) => Networking
+  readonly networking: (node: NodeIdentity) => Networking
   /** Starts programs. */
   readonly run: Run
   readonly state: StateStore
@@ -72,16 +72,18 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   // What stands there is written for each container and lives no longer than the machine's boot: no disk is to be
   // waited for.
   if (!(await isTmpfs(config.runDir))) await mountTmpfs(config.runDir, 'mode=0700')
-  claim(config.runDir)
+  acquireAgentLock(config.runDir)
   const viewDirectory = join(config.runDir, 'view')
   await mkdir(viewDirectory, { recursive: true, mode: 0o700 })
   const group =
-    config.machineCgroup === undefined ? undefined : new MachineGroup(await Cgroups.detect(clock), config.machineCgroup)
+    config.machineCgroup === undefined
+      ? undefined
+      : new MachineCgroup(await Cgroups.detect(clock), config.machineCgroup)
   const readOwn = async (): Promise<Machine> => {
     const host = await readMachine(config.stateDir)
     return group === undefined ? host : group.machine(host)
   }
-  const readOwnLevels = async (): Promise<Levels> => {
+  const readOwnLevels = async (): Promise<ResourceLevels> => {
     const host = await readLevels(config.stateDir)
     return group === undefined ? host : group.levels(host)
   }
@@ -106,7 +108,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const network = new NetworkSync({
     kept: new ViewFile(viewDirectory, log.child({ component: 'network' })),
     parts: networking.parts,
-    applied: (revision) => outbox.applied(revision),
+    applied: (revision) => outbox.networkApplied(revision),
     clock,
     random,
     logger: log.child({ component: 'network' }),
@@ -125,7 +127,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const steps = new RunGroup()
   await Promise.all([runtime.start(), images.start()])
   const versions = { agent: KUBERNETES_VERSION, runtime: `${runtime.name}://${runtime.version ?? ''}` }
-  const watch = new NodeWatch({
+  const watch = new NodeStatusWatcher({
     read: async () => {
       const [now, levels, present] = await Promise.all([readOwn(), readOwnLevels(), images.list()])
       return nodeObject(now, settings, versions, {
@@ -133,26 +135,26 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
         images: present,
       })
     },
-    report: (status) => outbox.node(status),
+    report: (status) => outbox.nodeStatusChanged(status),
     clock,
     log: log.child({ component: 'node' }),
   })
-  const pods = new Pods({
+  const pods = new PodManager({
     clock,
     random,
     runtime,
     images,
     state,
     folders,
-    actions: new NodeActions({ runtime, version }),
+    actions: new NodeHandlerRunner({ runtime, version }),
     log: log.child({ component: 'pods' }),
     group: steps,
     network: new NodeNetwork(networking.network, networking.guard, networking.segments),
-    volumes: new Volumes(folders),
+    volumes: new VolumeManager(folders),
     disk: new FilePodDisk(folders),
     objects: new AssignedObjects(),
     services: () => network.view.objects('Service').values(),
-    accounts: new ImageAccounts(),
+    accounts: new ImageUserCache(),
     events,
     reports: outbox,
     node: {
@@ -216,7 +218,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     streams,
     network,
     outbox,
-    node: () => watch.hello(),
+    node: () => watch.nodeForHello(),
     agentId: randomUuid(random),
     version,
     clock,

@@ -18,12 +18,12 @@ import {
   type Settings,
 } from '../proto/base/config-file.ts'
 import { asUpstream } from './dns/upstreams.ts'
-import type { Overlay } from './network/fabric/plan.ts'
-import { VXLAN_PORT } from './network/fabric/plan.ts'
+import type { Overlay } from './network/fabric/fabric-plan.ts'
+import { VXLAN_PORT } from './network/fabric/fabric-plan.ts'
 import { mayNodeSetLabel } from '../proto/objects/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
 import { DEFAULT_UNPACK_LIMITS } from './images/unpack/unpack-budget.ts'
-import { flawOfAllowedSysctl } from './pods/plan/sysctls.ts'
+import { allowedSysctlProblem } from './pods/plan/sysctls.ts'
 
 /** PEM files. */
 export interface TlsFiles {
@@ -51,7 +51,7 @@ export interface DnsConfig {
 }
 
 /** Ports of a node that is an entrance, for Ingresses. */
-export interface EntranceConfig {
+export interface IngressConfig {
   readonly http: number
   readonly https: number
 }
@@ -94,7 +94,7 @@ export interface AgentConfig {
   readonly network: { readonly overlay: Overlay; readonly mtu: number | undefined; readonly vxlanPort: number }
   readonly logs: { readonly maxSize: string; readonly maxFiles: number }
   readonly dns: DnsConfig
-  readonly entrance: EntranceConfig
+  readonly entrance: IngressConfig
 }
 
 const NETWORK = { overlay: 'auto', mtu: undefined, vxlanPort: VXLAN_PORT } as const
@@ -115,7 +115,7 @@ function labelKeyProblem(key: string): string | undefined {
   return labelKey(key) ?? (mayNodeSetLabel(key) ? undefined : 'is for administrators to give: use gantry label node')
 }
 
-const ENTRANCE: EntranceConfig = { http: 80, https: 443 }
+const DEFAULT_INGRESS: IngressConfig = { http: 80, https: 443 }
 
 export const AGENT_SETTINGS: Settings<AgentConfig> = {
   name: optional(checked(text, format('dnsSubdomain'))),
@@ -162,10 +162,13 @@ export const AGENT_SETTINGS: Settings<AgentConfig> = {
     [],
   ),
   podPidsLimit: withDefault(count(1), 4096),
-  allowedUnsafeSysctls: withDefault(listOf(checked(text, flawOfAllowedSysctl)), []),
+  allowedUnsafeSysctls: withDefault(listOf(checked(text, allowedSysctlProblem)), []),
   entrance: withDefault(
-    section<EntranceConfig>({ http: withDefault(port, ENTRANCE.http), https: withDefault(port, ENTRANCE.https) }),
-    ENTRANCE,
+    section<IngressConfig>({
+      http: withDefault(port, DEFAULT_INGRESS.http),
+      https: withDefault(port, DEFAULT_INGRESS.https),
+    }),
+    DEFAULT_INGRESS,
   ),
   dns: withDefault(
     section<DnsConfig>({

@@ -6,12 +6,12 @@ import { quantityValue } from '../proto/base/quantity.ts'
 import type { Clock } from '../proto/base/clock.ts'
 import type { Logger } from '../proto/base/logger.ts'
 import type { AgentConfig, DnsConfig } from './config.ts'
-import { Names } from './dns/names.ts'
+import { NodeDns } from './dns/node-dns.ts'
 import type { ResolverSettings } from './dns/worker-messages.ts'
-import { Entrance } from './ingress/ingress-proxy.ts'
+import { IngressProxy } from './ingress/ingress-proxy.ts'
 import type { Run } from './launcher.ts'
 import { RoutedNetwork } from './network/routed-network.ts'
-import type { Network, NetworkPart, PodGuard, PodSegments } from './network/contract.ts'
+import type { PodNetwork, NetworkReconciler, PodGuard, PodSegments } from './network/contract.ts'
 import { Fabric } from './network/fabric/fabric.ts'
 import { reservedPorts } from './node/reserved-ports.ts'
 import { OverlayGuard } from './network/overlay-guard/overlay-guard.ts'
@@ -20,7 +20,7 @@ import { Segments } from './network/segments/segments.ts'
 import { ServiceProxy } from './network/services/service-proxy.ts'
 
 /** The node that it is for. */
-export interface NodePlace {
+export interface NodeIdentity {
   readonly name: string
   /** Its own address in the cluster. */
   readonly address: string
@@ -37,13 +37,13 @@ export interface NodePlace {
 }
 
 export interface Networking {
-  readonly network: Network
+  readonly network: PodNetwork
   /** None: pods do not wait for their policies. */
   readonly guard?: PodGuard | undefined
   /** None: a pod that asks for a Network is refused. */
   readonly segments?: PodSegments | undefined
   /** What follows the cluster's network. */
-  readonly parts: readonly NetworkPart[]
+  readonly parts: readonly NetworkReconciler[]
 }
 
 export interface NetworkingParts {
@@ -53,14 +53,14 @@ export interface NetworkingParts {
   readonly log: Logger
 }
 
-export function makeNetworking({ config, run, clock, log }: NetworkingParts, node: NodePlace): Networking {
+export function makeNetworking({ config, run, clock, log }: NetworkingParts, node: NodeIdentity): Networking {
   const logger = log.child({ component: 'network' })
   const guard = new PolicyGuard({ run })
   const { overlay, vxlanPort, mtu } = config.network
   const overlayGuard = new OverlayGuard({ node: node.name, run, vxlanPort })
   const fabric = new Fabric({ node: node.name, run, logger, clock, overlay, vxlanPort, mtu, overlayGuard })
   const segments = new Segments({ run, logger, node: node.name, vxlanPort, mtu, address: node.address, overlayGuard })
-  const names = new Names({
+  const names = new NodeDns({
     run,
     logger: log.child({ component: 'dns' }),
     clock,
@@ -78,7 +78,7 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
         text,
       ),
   })
-  const entrance = new Entrance({
+  const entrance = new IngressProxy({
     directory: join(config.runDir, 'entrance'),
     ...config.entrance,
     run,

@@ -14,13 +14,13 @@ import { GantryError } from '../proto/base/errors.ts'
 export type Language = 'ip' | 'nft' | 'sh'
 
 /** What may be put into a template: a word, a number from 0, or text of the same language. */
-export type Inserted<L extends Language> = string | number | bigint | ProgramText<L>
+export type Interpolated<L extends Language> = string | number | bigint | ProgramText<L>
 
 /**
  * One word, which is no option. Of nft also words that are concatenated ("10.1.0.2 . tcp . 80"), as keys and values
  * of its maps are; nowhere a quote, a bracket, a semicolon, a comma, "$", "@", "#", a backslash, or white space.
  */
-const WORDS: Readonly<Record<Language, RegExp>> = {
+const SAFE_WORD_PATTERNS: Readonly<Record<Language, RegExp>> = {
   ip: /^[A-Za-z0-9:_/][A-Za-z0-9:_/.@-]*$/,
   sh: /^[A-Za-z0-9:_/][A-Za-z0-9:_/.@-]*$/,
   nft: /^[A-Za-z0-9:_][A-Za-z0-9:_/.-]*(?: \. [A-Za-z0-9:_][A-Za-z0-9:_/.-]*)*$/,
@@ -36,15 +36,15 @@ export class ProgramText<L extends Language = Language> {
   }
 
   static tag<L extends Language>(language: L): Tag<L> {
-    const tag = (parts: TemplateStringsArray, ...values: readonly Inserted<L>[]): ProgramText<L> => {
+    const tag = (parts: TemplateStringsArray, ...values: readonly Interpolated<L>[]): ProgramText<L> => {
       let text = parts[0]!
-      for (const [index, value] of values.entries()) text += written(language, value) + parts[index + 1]!
+      for (const [index, value] of values.entries()) text += interpolate(language, value) + parts[index + 1]!
       return new ProgramText(language, text)
     }
-    const all = (values: readonly Inserted<L>[]): string[] => values.map((value) => written(language, value))
+    const all = (values: readonly Interpolated<L>[]): string[] => values.map((value) => interpolate(language, value))
     return Object.assign(tag, {
       lines: (...texts: readonly ProgramText<L>[]) => new ProgramText(language, [...all(texts), ''].join('\n')),
-      list: (values: readonly Inserted<L>[]) => new ProgramText(language, all(values).join(', ')),
+      list: (values: readonly Interpolated<L>[]) => new ProgramText(language, all(values).join(', ')),
       join: (...texts: readonly ProgramText<L>[]) => new ProgramText(language, all(texts).join('')),
     })
   }
@@ -55,11 +55,11 @@ export class ProgramText<L extends Language = Language> {
 }
 
 export interface Tag<L extends Language> {
-  (parts: TemplateStringsArray, ...values: readonly Inserted<L>[]): ProgramText<L>
+  (parts: TemplateStringsArray, ...values: readonly Interpolated<L>[]): ProgramText<L>
   /** Each with a line break behind it. */
   lines(...texts: readonly ProgramText<L>[]): ProgramText<L>
   /** With commas between. */
-  list(values: readonly Inserted<L>[]): ProgramText<L>
+  list(values: readonly Interpolated<L>[]): ProgramText<L>
   /** One after another, as they are. */
   join(...texts: readonly ProgramText<L>[]): ProgramText<L>
 }
@@ -75,11 +75,11 @@ export type IpText = ProgramText<'ip'>
 export type NftText = ProgramText<'nft'>
 export type ShellText = ProgramText<'sh'>
 
-function written(language: Language, value: string | number | bigint | ProgramText): string {
+function interpolate(language: Language, value: string | number | bigint | ProgramText): string {
   if (value instanceof ProgramText && value.language === language) return value.text
   if (typeof value === 'bigint' && value >= 0n) return String(value)
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return String(value)
-  if (typeof value === 'string' && WORDS[language].test(value)) return value
+  if (typeof value === 'string' && SAFE_WORD_PATTERNS[language].test(value)) return value
   const shown = JSON.stringify(String(value)).slice(0, 200)
   throw new GantryError('InvalidArgument', `${shown} cannot be a word in a command for ${language}`)
 }

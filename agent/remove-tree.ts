@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { run } from '../proto/base/command.ts'
 
 /** Entries and levels that are removed right here. Beyond them, or where something is in the way, rm(1) does it. */
-const FEW = 256
-const SHALLOW = 16
+const MAX_INLINE_ENTRIES = 256
+const MAX_INLINE_DEPTH = 16
 /** Milliseconds for rm(1): a volume may hold millions of files. */
-const DEADLINE = 600_000
+const RM_TIMEOUT_MS = 600_000
 
 /**
  * Removes a directory and all below it; not there: nothing happens. Links are not followed, and what is mounted in it
@@ -16,8 +16,8 @@ const DEADLINE = 600_000
  * that no program is started.
  */
 export async function removeTree(path: string): Promise<void> {
-  if (await removeFew(path, { left: FEW }, SHALLOW)) return
-  await run('rm', ['--recursive', '--force', '--one-file-system', '--', path], { timeout: DEADLINE })
+  if (await removeFew(path, { left: MAX_INLINE_ENTRIES }, MAX_INLINE_DEPTH)) return
+  await run('rm', ['--recursive', '--force', '--one-file-system', '--', path], { timeout: RM_TIMEOUT_MS })
 }
 
 /** False: something is left, for whatever reason. */
@@ -32,6 +32,10 @@ async function removeFew(path: string, budget: { left: number }, levels: number)
     await rmdir(path)
     return true
   } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'ENOENT' && levels === SHALLOW && budget.left === FEW
+    return (
+      (thrown as NodeJS.ErrnoException).code === 'ENOENT' &&
+      levels === MAX_INLINE_DEPTH &&
+      budget.left === MAX_INLINE_ENTRIES
+    )
   }
 }

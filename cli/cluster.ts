@@ -38,7 +38,7 @@ import type {
 import { systemClock, type Clock } from '../proto/base/clock.ts'
 import type { Connect } from './environment.ts'
 import { notFound } from './failure.ts'
-import { Servers } from './servers.ts'
+import { ServerPool } from './server-pool.ts'
 
 export const FIELD_MANAGER = 'gantry'
 
@@ -104,7 +104,7 @@ function fromBytes<K extends Kind>(kind: K, bytes: ObjectBytes | undefined): Res
   return decodeResource(kind, bytes.raw)
 }
 
-export interface ClusterOptions {
+export interface ClusterClientOptions {
   readonly context: Context
   /** Undefined: in the clear. */
   readonly credentials: Credentials | undefined
@@ -117,14 +117,14 @@ export interface ClusterOptions {
   readonly timeout: number
 }
 
-export class Cluster {
-  readonly #options: ClusterOptions
-  readonly #servers: Servers
+export class ClusterClient {
+  readonly #options: ClusterClientOptions
+  readonly #servers: ServerPool
 
-  constructor(options: ClusterOptions) {
+  constructor(options: ClusterClientOptions) {
     this.#options = options
     setMaxListeners(0, options.signal) // one for each call under way
-    this.#servers = new Servers({ clock: systemClock, ...options, addresses: options.context.server })
+    this.#servers = new ServerPool({ clock: systemClock, ...options, addresses: options.context.server })
   }
 
   get clock(): Clock {

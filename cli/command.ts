@@ -8,7 +8,7 @@ import { GantryError } from '../proto/base/errors.ts'
 import { nearest } from '../proto/base/nearest.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import type { Environment } from './environment.ts'
-import { flagsElsewhere } from './flags-elsewhere.ts'
+import { unsupportedFlagHints } from './unsupported-flags.ts'
 import type { GlobalFlags, Target } from './target.ts'
 
 /** The command line itself is wrong: exit code 2. */
@@ -272,7 +272,7 @@ export function parseLine(
     commander.parse(prepare(tokens, known), { from: 'user' })
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
-      const elsewhere = flagsElsewhere[/unknown option '([^'=]+)/.exec(thrown.message)?.[1] ?? '']
+      const elsewhere = unsupportedFlagHints[/unknown option '([^'=]+)/.exec(thrown.message)?.[1] ?? '']
       throw new UsageError(
         commanderMessage(thrown, known),
         elsewhere ??

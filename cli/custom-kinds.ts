@@ -6,7 +6,7 @@ import { customKindOf, customKinds } from '../proto/schema/custom/definitions.ts
 import { GantryError } from '../proto/base/errors.ts'
 import { UNDEFINED_KIND } from '../proto/schema/kinds.ts'
 import type { Kind } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import { readinessOf } from './readiness.ts'
 import { observe, withDeadline } from './watch.ts'
 
@@ -14,7 +14,7 @@ import { observe, withDeadline } from './watch.ts'
 const ESTABLISHED_MS = 30_000
 
 /** Every kind that the cluster's definitions define. */
-export async function learnKinds(cluster: Cluster): Promise<void> {
+export async function learnKinds(cluster: ClusterClient): Promise<void> {
   const { items } = await cluster.list('CustomResourceDefinition', { namespace: '' })
   for (const definition of items) {
     const kind = customKindOf(definition)
@@ -39,7 +39,7 @@ export function isUnknownKind(thrown: unknown): boolean {
  * Resolves when the definitions are established: objects of their kinds can be made. FailedPrecondition if their names
  * are taken; DeadlineExceeded.
  */
-export async function awaitEstablished(cluster: Cluster, names: readonly string[]): Promise<void> {
+export async function awaitEstablished(cluster: ClusterClient, names: readonly string[]): Promise<void> {
   const waiting = new Set(names)
   const missing = (): string => `not established after ${ESTABLISHED_MS / 1000} s: ${[...waiting].join(', ')}`
   await withDeadline(cluster.clock, ESTABLISHED_MS, cluster.signal, missing, async (limited) => {

@@ -52,7 +52,7 @@ export class Failures extends GantryError {
 }
 
 /** A failure whose message already begins with its place, FILE:LINE:COLUMN, on every line. */
-export class PlacedFailure extends GantryError {}
+export class LocatedFailure extends GantryError {}
 
 /** Throws one failure as it is, several together, none not at all. */
 export function throwFailures(failures: readonly GantryError[]): void {
@@ -93,7 +93,7 @@ export interface Origin {
 /** Lines for standard error, each ending in a newline. */
 export function formatFailure(error: GantryError, origin: Origin | undefined): string {
   if (error instanceof Failures) return error.all.map((one) => formatFailure(one, origin)).join('')
-  if (error instanceof PlacedFailure) return `${error.message}\n`
+  if (error instanceof LocatedFailure) return `${error.message}\n`
   const remedies = [
     ...new Set(
       error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== '' && !error.message.includes(remedy)),

@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 
 /** Milliseconds that a controller has to take a connection. */
-const PATIENCE = 1_000
+const CONNECT_TIMEOUT_MS = 1_000
 
 /**
  * The first of host:port, in their order, that takes a connection; undefined if none does. What is under way ends with
@@ -16,7 +16,7 @@ export async function firstReachable(addresses: readonly string[], signal: Abort
 function isReachable(address: string, signal: AbortSignal): Promise<boolean> {
   const { host, port } = /^\[?(?<host>.*?)\]?:(?<port>\d+)$/.exec(address)!.groups as { host: string; port: string }
   return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(port), signal, timeout: PATIENCE })
+    const socket = connect({ host, port: Number(port), signal, timeout: CONNECT_TIMEOUT_MS })
     const end = (reached: boolean) => (): void => {
       socket.destroy()
       resolve(reached)

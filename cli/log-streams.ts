@@ -2,7 +2,7 @@
 import { GantryError } from '../proto/base/errors.ts'
 import type { Input } from '../proto/codec/wire.ts'
 import type { LogsRequest } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import type { Environment } from './environment.ts'
 import { throwFailures } from './failure.ts'
 
@@ -11,7 +11,7 @@ export interface LogSource {
   readonly label: string
   readonly request: Input<LogsRequest>
   /** What the container waited for when it was last seen; '' if for nothing. Told if it has no log. */
-  readonly waits: string
+  readonly waitingReason: string
 }
 
 export interface LogOptions {
@@ -23,7 +23,7 @@ export interface LogOptions {
 
 /** Each as it comes, whole lines at a time. */
 export async function copyLogs(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   sources: readonly LogSource[],
   options: LogOptions,
@@ -46,7 +46,7 @@ interface TimedLine {
 
 /** What is there now, in the order of time. */
 export async function mergeLogs(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   sources: readonly LogSource[],
   options: LogOptions,
@@ -83,7 +83,7 @@ async function readAll(
   return answers.flatMap((answer, index) => {
     if (answer.status === 'fulfilled') return []
     const failure = GantryError.from(answer.reason)
-    const { waits } = sources[index]!
+    const { waitingReason: waits } = sources[index]!
     return [
       failure.code === 'FailedPrecondition' && waits !== ''
         ? new GantryError(failure.code, `${failure.message}: ${waits}`, { details: failure.details, cause: failure })

@@ -13,11 +13,11 @@ import { describeProblem } from '../proto/base/problem.ts'
 import { resourceOf } from '../proto/schema/schema.ts'
 import { parseLabelSelector } from '../proto/objects/selector.ts'
 import type { CustomResourceDefinition, Kind } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import { UsageError } from './command.ts'
 import { isUnknownKind, learnKinds } from './custom-kinds.ts'
 import type { Environment } from './environment.ts'
-import { kindWord, PlacedFailure, throwFailures } from './failure.ts'
+import { kindWord, LocatedFailure, throwFailures } from './failure.ts'
 
 /** Flags of every command that takes manifests. */
 export const manifestFlags = {
@@ -68,7 +68,7 @@ export async function readManifests(
   flags: { filename: readonly string[]; recursive: boolean },
   environment: Environment,
   namespace: { given: string | undefined; fallback: string },
-  cluster?: () => Promise<Cluster>,
+  cluster?: () => Promise<ClusterClient>,
   { twins = 'equal' }: ReadOptions = {},
 ): Promise<Manifest[]> {
   if (flags.filename.length === 0) throw new UsageError('which manifests? Name them with -f FILE')
@@ -130,7 +130,7 @@ function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]
       return parseManifests(text, name)
     } catch (thrown) {
       const error = GantryError.from(thrown)
-      failures.push(new PlacedFailure(error.code, error.message, { details: error.details, cause: thrown }))
+      failures.push(new LocatedFailure(error.code, error.message, { details: error.details, cause: thrown }))
       return []
     }
   })
@@ -204,8 +204,8 @@ function placeOf(document: ManifestDocument, field: string): string {
   return `${document.fileName}:${line}:${column}`
 }
 
-function placed(document: ManifestDocument, field: string, message: string): PlacedFailure {
-  return new PlacedFailure('InvalidArgument', `${placeOf(document, field)}: ${field}: ${message}`)
+function placed(document: ManifestDocument, field: string, message: string): LocatedFailure {
+  return new LocatedFailure('InvalidArgument', `${placeOf(document, field)}: ${field}: ${message}`)
 }
 
 /**
@@ -239,7 +239,7 @@ export function atManifest({ document, kind, name }: Manifest, thrown: unknown):
           `${placeOf(document, '')}: ${kindWord(kind)}/${name}: ${error.message}${error.details.map(({ remedy }) => (remedy === '' ? '' : ` (${remedy})`)).join('')}`,
         ]
       : details.map((detail) => `${placeOf(document, detail.field)}: ${describeProblem(detail)}`)
-  return new PlacedFailure(error.code, lines.join('\n'), { details: error.details, cause: error })
+  return new LocatedFailure(error.code, lines.join('\n'), { details: error.details, cause: error })
 }
 
 interface SourceText {

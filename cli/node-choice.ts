@@ -1,13 +1,13 @@
 /** The nodes that a command is about: named, or chosen by their labels. */
 import { GantryError } from '../proto/base/errors.ts'
 import type { Node } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import { UsageError } from './command.ts'
 import { parseNames } from './operands.ts'
 
 /** Those that are there, and what is wrong with the others. */
 export async function findNodes(
-  cluster: Cluster,
+  cluster: ClusterClient,
   args: readonly string[],
   selector: string | undefined,
 ): Promise<{ nodes: Node[]; failures: GantryError[] }> {

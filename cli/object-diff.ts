@@ -1,18 +1,18 @@
 /** What a planned write changes in an object, as a diff of YAML. Values of secrets are never shown. */
 import { encodeJson } from '../proto/codec/codec.ts'
 import type { AnyResource, JsonObject } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import type { Environment } from './environment.ts'
 import { kindWord } from './failure.ts'
 import { LAST_APPLIED } from './last-applied.ts'
 import { palette } from './output/color.ts'
 import { unifiedDiff } from './output/diff.ts'
 import { formatYaml } from '../proto/base/yaml-text.ts'
-import type { Step } from './plan.ts'
+import type { Step } from './apply-plan.ts'
 
 /** Empty if nothing changes. */
 export async function diffStep(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { manifest, object, configuration }: Step,
   { stdout, env }: Environment,
 ): Promise<string> {

@@ -2,9 +2,9 @@
  * Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web
  * deploy/api`.
  */
-import { insteadOf, kindElsewhere } from '../proto/schema/kinds.ts'
+import { servedAlternative, unservedKind } from '../proto/schema/kinds.ts'
 import { nearest } from '../proto/base/nearest.ts'
-import { NOT_YET } from '../proto/base/problem.ts'
+import { UNSUPPORTED_MESSAGE } from '../proto/base/problem.ts'
 import { allResources, findResource, kindOf as schemaKind } from '../proto/schema/schema.ts'
 import type { Kind } from '../proto/gen/types.ts'
 import { UsageError } from './command.ts'
@@ -25,11 +25,11 @@ const ALL: readonly Kind[] = ['Pod', 'Service', 'Deployment', 'ReplicaSet']
 export function kindOf(word: string): Kind {
   const found = findResource(word)
   if (found !== undefined) return schemaKind(found)
-  const elsewhere = kindElsewhere(word)
+  const elsewhere = unservedKind(word)
   if (elsewhere !== undefined)
     throw new UsageError(
-      `${elsewhere}: ${NOT_YET}`,
-      insteadOf(elsewhere) ?? '`gantry api-resources` lists the kinds that it has',
+      `${elsewhere}: ${UNSUPPORTED_MESSAGE}`,
+      servedAlternative(elsewhere) ?? '`gantry api-resources` lists the kinds that it has',
     )
   const meant = nearest(
     word,

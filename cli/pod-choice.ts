@@ -2,7 +2,7 @@
 import { GantryError } from '../proto/base/errors.ts'
 import { formatLabelSelector } from '../proto/objects/selector.ts'
 import type { Kind, Pod } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import { UsageError } from './command.ts'
 import { kindWord } from './failure.ts'
 import { kindOf } from './operands.ts'
@@ -10,7 +10,7 @@ import { kindOf } from './operands.ts'
 const WORKLOADS: readonly Kind[] = ['Deployment', 'ReplicaSet']
 
 /** The pod; where there is none, but a deployment of that name, the error says how to name its pods. */
-async function podNamed(cluster: Cluster, namespace: string, name: string): Promise<Pod> {
+async function podNamed(cluster: ClusterClient, namespace: string, name: string): Promise<Pod> {
   try {
     return await cluster.get('Pod', namespace, name)
   } catch (thrown) {
@@ -24,7 +24,7 @@ async function podNamed(cluster: Cluster, namespace: string, name: string): Prom
 }
 
 /** At least one pod. NotFound if the pod or workload is not there, FailedPrecondition if the workload has no pods. */
-export async function findPods(cluster: Cluster, operand: string, namespace: string): Promise<Pod[]> {
+export async function findPods(cluster: ClusterClient, operand: string, namespace: string): Promise<Pod[]> {
   const [word, name] = operand.includes('/') ? (operand.split('/', 2) as [string, string]) : ['pod', operand]
   const kind = kindOf(word)
   if (kind === 'Pod') return [await podNamed(cluster, namespace, name)]

@@ -17,7 +17,7 @@ import {
 import { commands, type Entry } from './commands/index.ts'
 import type { Environment } from './environment.ts'
 import { EXIT, exitCodeOf, formatFailure, type Origin } from './failure.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import { namesUnknownKind } from './unknown-kinds.ts'
 import { globalFlags, Target, type GlobalFlags } from './target.ts'
 
@@ -30,7 +30,7 @@ export interface Program {
   /** Flags of every command, of those that `Target` reads. */
   readonly globalFlags: Partial<GlobalFlags>
   /** Words of other programs that are no commands here, with what does the same. */
-  readonly elsewhere: () => Promise<Readonly<Record<string, string>>>
+  readonly unsupportedCommands: () => Promise<Readonly<Record<string, string>>>
 }
 
 const GANTRY: Program = {
@@ -38,7 +38,7 @@ const GANTRY: Program = {
   says: 'gantry runs containers on many machines.',
   commands,
   globalFlags,
-  elsewhere: async () => (await import('./commands/elsewhere.ts')).elsewhere,
+  unsupportedCommands: async () => (await import('./commands/unsupported-commands.ts')).unsupportedCommandHints,
 }
 
 /** Runs one command line (without node and script) to its end. Never rejects. */
@@ -84,7 +84,7 @@ export async function runProgram(argv: readonly string[], environment: Environme
 
 /** Without a context there is no cluster that could have other kinds than these. */
 async function learn(target: Target): Promise<void> {
-  let cluster: Cluster
+  let cluster: ClusterClient
   try {
     cluster = await target.cluster()
   } catch (thrown) {
@@ -145,7 +145,7 @@ async function findCommand(program: Program, argv: readonly string[]): Promise<F
     ([known, { aliases }]) => known === word.text || aliases?.includes(word.text) === true,
   )
   if (found === undefined) {
-    const elsewhere = await program.elsewhere()
+    const elsewhere = await program.unsupportedCommands()
     if (Object.hasOwn(elsewhere, word.text))
       throw new UsageError(`${self} has no command "${word.text}"`, elsewhere[word.text])
     const meant = nearest(

@@ -1,7 +1,7 @@
 /** Waits until objects are ready, showing which are not yet. */
 import { GantryError } from '../proto/base/errors.ts'
 import type { Kind } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import type { Environment } from './environment.ts'
 import { kindWord, notFound, throwFailures } from './failure.ts'
 import { formatAge } from '../proto/objects/columns/age.ts'
@@ -9,28 +9,28 @@ import { Progress } from './output/progress.ts'
 import { readinessOf } from './readiness.ts'
 import { observe, withDeadline } from './watch.ts'
 
-interface Place {
+interface ReadyTarget {
   readonly kind: Kind
   readonly namespace: string
   readonly name: string
 }
 
 /** Kinds that take time to get ready; the others are so once they exist. */
-const HAVE_STATE: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'Deployment', 'ReplicaSet'])
+const KINDS_WITH_READINESS: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'Deployment', 'ReplicaSet'])
 
 /**
  * Ends with a line that says so. FailedPrecondition for an object that will not get ready by itself, DeadlineExceeded
  * with what is missing after `millis`.
  */
 export async function awaitReady(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
-  places: readonly Place[],
+  places: readonly ReadyTarget[],
   millis: number,
 ): Promise<void> {
   const { clock, signal, stderr } = environment
   const progress = new Progress(stderr)
-  const open = new Map<Place, string>()
+  const open = new Map<ReadyTarget, string>()
   const ready: string[] = []
   const show = (): void => {
     const texts = [...open.values()].filter((text) => text !== '')
@@ -50,7 +50,7 @@ export async function awaitReady(
             open.set(place, text)
             show()
           })
-          if (HAVE_STATE.has(place.kind)) ready.push(text)
+          if (KINDS_WITH_READINESS.has(place.kind)) ready.push(text)
           open.delete(place)
           show()
         }),
@@ -67,9 +67,9 @@ export async function awaitReady(
 }
 
 async function awaitOne(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { clock }: Environment,
-  { kind, namespace, name }: Place,
+  { kind, namespace, name }: ReadyTarget,
   signal: AbortSignal,
   waiting: (text: string) => void,
 ): Promise<string> {

@@ -3,7 +3,7 @@ import { GantryError } from '../proto/base/errors.ts'
 import { compareInt64, parseInt64 } from '../proto/base/int64.ts'
 import { formatLabelSelector } from '../proto/objects/selector.ts'
 import type { Deployment, ReplicaSet } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 
 /** https://kubernetes.io/docs/reference/labels-annotations-taints/ */
 const REVISION = 'deployment.kubernetes.io/revision'
@@ -20,7 +20,7 @@ export function changeCause({ metadata }: ReplicaSet): string {
 }
 
 /** Oldest first. */
-export async function revisionsOf(cluster: Cluster, { metadata, spec }: Deployment): Promise<ReplicaSet[]> {
+export async function revisionsOf(cluster: ClusterClient, { metadata, spec }: Deployment): Promise<ReplicaSet[]> {
   const { items } = await cluster.list('ReplicaSet', {
     namespace: metadata.namespace,
     labelSelector: formatLabelSelector(spec.selector),

@@ -2,7 +2,7 @@
 import { contextFilePath, loadCredentials, readContexts, type Context } from '../proto/client/context.ts'
 import { GantryError } from '../proto/base/errors.ts'
 import { nearest } from '../proto/base/nearest.ts'
-import { Cluster } from './cluster.ts'
+import { ClusterClient } from './cluster.ts'
 import type { FlagValues } from './command.ts'
 import type { Environment } from './environment.ts'
 
@@ -31,8 +31,8 @@ export class Target {
   readonly #flags: FlagValues<GlobalFlags>
   readonly #environment: Environment
   #context: Promise<Context> | undefined
-  #cluster: Promise<Cluster> | undefined
-  #opened: Cluster | undefined
+  #cluster: Promise<ClusterClient> | undefined
+  #opened: ClusterClient | undefined
 
   constructor(flags: FlagValues<GlobalFlags>, environment: Environment) {
     this.#flags = flags
@@ -54,7 +54,7 @@ export class Target {
   }
 
   /** The connection, made on first use. */
-  cluster(): Promise<Cluster> {
+  cluster(): Promise<ClusterClient> {
     return (this.#cluster ??= this.#open())
   }
 
@@ -67,10 +67,10 @@ export class Target {
     return this.#opened !== undefined
   }
 
-  async #open(): Promise<Cluster> {
+  async #open(): Promise<ClusterClient> {
     const [connect, context] = await Promise.all([this.#environment.loadConnect(), this.context()])
     const credentials = await loadCredentials(context, this.file)
-    this.#opened = new Cluster({
+    this.#opened = new ClusterClient({
       context,
       credentials,
       connect,

@@ -3,7 +3,7 @@ import { GantryError } from '../proto/base/errors.ts'
 import type { Input } from '../proto/codec/wire.ts'
 import { Channel } from '../proto/base/channel.ts'
 import type { AttachStart, ExecInput, ExecOutput, ExecStart, TerminalSize } from '../proto/gen/types.ts'
-import type { Cluster } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
 import type { Environment } from './environment.ts'
 
 /** Pieces of input that wait to be sent at most; then reading waits. */
@@ -13,7 +13,7 @@ const DETACH_KEYS = Buffer.from([0x10, 0x11])
 
 /** Runs to its end; the command's own exit code. The terminal is put back into its state whatever happens. */
 export async function runExec(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   start: Omit<ExecStart, 'size'>,
 ): Promise<number> {
@@ -34,7 +34,7 @@ export async function runExec(
 
 /** Until the container ends: its exit code; or until the person lets go of it with ctrl-p ctrl-q: undefined. */
 export async function runAttach(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   start: Omit<AttachStart, 'size'>,
 ): Promise<number | undefined> {
@@ -131,7 +131,7 @@ function passInput(
     if (data.length > 0) inputs.push({ input: { case: 'stdin', value: data } })
     if (inputs.length < IN_FLIGHT) return
     stdin.pause()
-    void inputs.room(IN_FLIGHT).then(() => {
+    void inputs.waitForRoom(IN_FLIGHT).then(() => {
       if (!released) stdin.resume()
     })
   }

@@ -3,12 +3,12 @@ import { setMaxListeners } from 'node:events'
 import { GantryError } from '../proto/base/errors.ts'
 import { delay, type Clock } from '../proto/base/clock.ts'
 import type { Kind, Resources } from '../proto/gen/types.ts'
-import type { Change, Cluster, Selection } from './cluster.ts'
+import type { Change, ClusterClient, Selection } from './cluster.ts'
 
 /**
  * RESTARTED: every present object follows as ADDED, up to a BOOKMARK; what was known and does not come again is gone.
  */
-export type Followed<K extends Kind> = Change<K> | { readonly type: 'RESTARTED' }
+export type RetriedWatchEvent<K extends Kind> = Change<K> | { readonly type: 'RESTARTED' }
 
 const RETRY_MS = 500
 /** Failures in a row until the controller counts as gone: half a minute. */
@@ -18,14 +18,14 @@ const RETRIES = 60
  * Changes after a revision ('' begins with everything present). Ends only by the signal, or by an error that trying
  * again does not mend.
  */
-export async function* follow<K extends Kind>(
-  cluster: Cluster,
+export async function* watchWithRetry<K extends Kind>(
+  cluster: ClusterClient,
   clock: Clock,
   kind: K,
   selection: Selection,
   revision: string,
   signal: AbortSignal,
-): AsyncGenerator<Followed<K>, void, undefined> {
+): AsyncGenerator<RetriedWatchEvent<K>, void, undefined> {
   let after = revision
   let failures = 0
   for (;;) {
@@ -53,7 +53,7 @@ export async function* follow<K extends Kind>(
 
 /** One object's states: now and at every change; undefined while there is none. */
 export async function* observe<K extends Kind>(
-  cluster: Cluster,
+  cluster: ClusterClient,
   clock: Clock,
   kind: K,
   namespace: string,
@@ -61,7 +61,7 @@ export async function* observe<K extends Kind>(
   signal: AbortSignal,
 ): AsyncGenerator<Resources[K] | undefined, void, undefined> {
   let present = false
-  for await (const change of follow(
+  for await (const change of watchWithRetry(
     cluster,
     clock,
     kind,

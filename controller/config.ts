@@ -16,7 +16,7 @@ import {
 } from '../proto/base/config-file.ts'
 import { GantryError } from '../proto/base/errors.ts'
 import type { ReservedPort } from '../proto/objects/reserved-ports.ts'
-import { PodRanges } from './dispatch/pod-ranges.ts'
+import { PodCidrAllocator } from './dispatch/pod-cidr-allocator.ts'
 
 export interface TlsFiles {
   /** PEM files. */
@@ -78,7 +78,7 @@ export interface ControllerConfig {
 /** As the ranges that nodes get are cut from it. */
 function podCidrProblem(value: string): string | undefined {
   try {
-    new PodRanges(value)
+    new PodCidrAllocator(value)
     return undefined
   } catch (thrown) {
     if (GantryError.is(thrown, 'InvalidArgument'))

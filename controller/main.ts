@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { splitCidrs } from '../proto/base/cidr.ts'
 import { GantryError } from '../proto/base/errors.ts'
 import { configure } from '../proto/base/program.ts'
-import { connect, CONTROLLER_HOST, Server, type Liveness } from '../proto/rpc/rpc.ts'
+import { connect, CONTROLLER_HOST, Server, type KeepaliveOptions } from '../proto/rpc/rpc.ts'
 import { backoffDelay, type BackoffOptions } from '../proto/base/backoff.ts'
 import { clockFromEnvironment, delay } from '../proto/base/clock.ts'
 import { createLogger, type Logger } from '../proto/base/logger.ts'
@@ -20,11 +20,11 @@ import { ClusterHandlers } from './api/cluster.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import type { ObjectApi } from './api/contract.ts'
 import { FIRST_NAMESPACES } from './api/identity.ts'
-import { ObjectCore } from './api/objects.ts'
-import { Pages } from './api/pages.ts'
+import { ObjectRegistry } from './api/objects.ts'
+import { ListPaginator } from './api/list-paginator.ts'
 import { ResourcesHandlers } from './api/resources.ts'
 import { Watches } from './api/watches.ts'
-import { Traffic } from './traffic/traffic.ts'
+import { AddressPolicy } from './traffic/address-policy.ts'
 import {
   advertisedAddress,
   checkConfig,
@@ -35,23 +35,23 @@ import {
   type ControllerConfig,
   type TlsFiles,
 } from './config.ts'
-import { AdmittedPods } from './dispatch/admitted-pods.ts'
+import { AdmittedPodStreams } from './dispatch/admitted-pod-streams.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { OwnFieldsPlugin } from './dispatch/own-fields-plugin.ts'
 import { NetCheck } from './dispatch/netcheck/net-check.ts'
-import { PodStreams } from './dispatch/pods.ts'
-import { NodePageReader } from './dispatch/node-pages.ts'
-import { UsageReader } from './dispatch/usage.ts'
+import { PodStreams } from './dispatch/pod-streams.ts'
+import { NodePageReader } from './dispatch/node-page-reader.ts'
+import { UsageReader } from './dispatch/usage-reader.ts'
 import { Election } from './election/election.ts'
 import { ReplicaPeers } from './election/peers.ts'
 import { StoreReplicas } from './election/replicas.ts'
-import { ChangeNotices } from './events/changes.ts'
-import { NewsConnection } from './events/connection.ts'
+import { ChangePublisher } from './events/change-publisher.ts'
+import { NatsClient } from './events/nats-client.ts'
 import { NamedEvents } from './events/named-events.ts'
 import { EventReader } from './events/reader.ts'
 import { EventRecorder } from './events/recorder.ts'
 import { StoreInformer } from './informer/informer.ts'
-import { createFace } from './kube/face.ts'
+import { createApiServer } from './kube/api-server.ts'
 import { CONTROLLER } from './options.ts'
 import { createReconcilers } from './reconcile/reconcilers.ts'
 import { runReconcilers } from './reconcile/runner.ts'
@@ -73,7 +73,7 @@ const API_HOST = 'kubernetes.default.svc'
 const ADMISSION = { name: 'system:admission', groups: [MASTERS] }
 const RETRY: BackoffOptions = { first: 100, max: 5_000 }
 /** Of other controllers: one that is gone without a word is found out before its presence in the store ends. */
-const PEER_LIVENESS: Liveness = { time: 1_000, timeout: 2_000 }
+const PEER_LIVENESS: KeepaliveOptions = { time: 1_000, timeout: 2_000 }
 
 const clock = clockFromEnvironment(process.env)
 
@@ -183,7 +183,7 @@ type Embedded = Awaited<ReturnType<typeof startEmbedded>>
 async function serve(config: ControllerConfig, logger: Logger, signal: AbortSignal): Promise<void> {
   const embedded = await startEmbedded(config, logger)
   try {
-    await tellNews(config, embedded, logger, signal)
+    await runPublishers(config, embedded, logger, signal)
   } finally {
     embedded.group.stop()
     await embedded.group.wait()
@@ -191,14 +191,14 @@ async function serve(config: ControllerConfig, logger: Logger, signal: AbortSign
 }
 
 /** Everything that has news, within the life of what tells it: what happens at the very end is told too. */
-async function tellNews(
+async function runPublishers(
   config: ControllerConfig,
   embedded: Embedded,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   const log = logger.child({ component: 'events' })
-  const news = new NewsConnection({
+  const news = new NatsClient({
     servers: embedded.nats === undefined ? config.nats : [embedded.nats.address],
     token: embedded.nats?.token,
     name: config.name,
@@ -241,7 +241,7 @@ function checkCertificate(pem: string, logger: Logger): void {
 async function work(
   config: ControllerConfig,
   embedded: Embedded,
-  { news, recorder }: { news: NewsConnection; recorder: EventRecorder },
+  { news, recorder }: { news: NatsClient; recorder: EventRecorder },
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
@@ -278,14 +278,14 @@ async function work(
     serviceCidrs: splitCidrs(config.serviceCidr),
     domain: config.clusterDomain,
   }
-  const traffic = new Traffic({
+  const traffic = new AddressPolicy({
     informer,
     allowed: config.externalCidrs,
     cluster: [...cluster.podCidrs, ...cluster.serviceCidrs],
     controllers: controllerAddresses(config),
     reservedPorts: controllerPorts(config),
   })
-  const api: ObjectCore = new ObjectCore({
+  const api: ObjectRegistry = new ObjectRegistry({
     reads,
     informer,
     commits: new GroupCommit(store),
@@ -329,7 +329,7 @@ async function work(
     random,
     logger: logger.child({ component: 'dispatch' }),
     controller: config.name,
-    cutOff: () => replicas.cutOff,
+    cutOff: () => replicas.isPartitioned,
     podCidr: config.podCidr,
     cluster,
     external: traffic.addresses,
@@ -379,12 +379,12 @@ async function work(
     const duties = new RunGroup(leading)
     duties.add((ended) => scheduler.run(term, ended))
     duties.add((ended) => runReconcilers(createReconcilers(parts), parts, ended))
-    duties.add((ended) => new ChangeNotices(informer, news, clock).run(ended))
+    duties.add((ended) => new ChangePublisher(informer, news, clock).run(ended))
     await duties.wait()
   }
 
   const available = (): void => {
-    if (replicas.cutOff) throw cutOff(config, embedded.etcd?.trouble)
+    if (replicas.isPartitioned) throw partitionedError(config, embedded.etcd?.trouble)
   }
   const server = new Server({
     address: config.listen,
@@ -394,12 +394,12 @@ async function work(
       available()
     },
   })
-  const pages = new Pages({ informer, reads, clock })
+  const pages = new ListPaginator({ informer, reads, clock })
   const watches = new Watches({ informer, reads, clock })
   const pods: PodStreams = new PodStreams({ informer, reads, dispatcher, peers, controller: config.name })
   const nodePages = new NodePageReader({ informer, dispatcher, peers, controller: config.name, clock })
   const usage = new UsageReader({ informer, dispatcher, peers, controller: config.name, clock })
-  const kube = createFace({
+  const kube = createApiServer({
     address: config.kubeListen,
     tls,
     api,
@@ -430,7 +430,7 @@ async function work(
       usage,
       nodePages,
       why: (namespace, pod) => scheduler.why(namespace, pod),
-      confirmed: (revision, signal) => dispatcher.confirmations.here(revision, signal),
+      waitForNetwork: (revision, signal) => dispatcher.confirmations.awaitLocal(revision, signal),
       peers,
       netCheck: new NetCheck({
         informer,
@@ -443,7 +443,7 @@ async function work(
       }),
     }),
   )
-  server.add('Pods', new AdmittedPods(pods, api))
+  server.add('Pods', new AdmittedPodStreams(pods, api))
   server.add('Nodes', dispatcher)
 
   const group = new RunGroup(signal)
@@ -459,8 +459,8 @@ async function work(
     group.add((ended) => election.run(ended, lead))
     const address = await server.start()
     // Whoever is connected here goes to another controller.
-    const heed = replicas.onCutOff(() => {
-      for (const face of [server, kube]) face.interrupt(cutOff(config, embedded.etcd?.trouble))
+    const heed = replicas.onPartitioned(() => {
+      for (const face of [server, kube]) face.interrupt(partitionedError(config, embedded.etcd?.trouble))
     })
     logger.info({ address, kubeAddress, version: VERSION }, 'controller is serving')
     await new Promise<void>((done) => inner.addEventListener('abort', () => done(), { once: true }))
@@ -475,7 +475,7 @@ async function work(
 }
 
 /** `trouble`: why its own etcd does not run. */
-function cutOff({ name, members }: ControllerConfig, trouble: string | undefined): GantryError {
+function partitionedError({ name, members }: ControllerConfig, trouble: string | undefined): GantryError {
   const why = trouble === undefined ? '' : `: its own etcd does not run (${trouble})`
   if (members.length === 0) {
     const remedy =

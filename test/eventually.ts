@@ -7,10 +7,13 @@ const INTERVAL = 5
  * Milliseconds until what does not come is given up: a machine that is slow, and busy with other things, takes many
  * times its usual time.
  */
-const PATIENCE = 40_000
+const EVENTUALLY_TIMEOUT_MS = 40_000
 
 /** Tries until `check` neither throws nor answers false; after `timeout` milliseconds fails with the last reason. */
-export async function eventually<T>(check: () => T | Promise<T>, timeout = PATIENCE): Promise<Exclude<T, false>> {
+export async function eventually<T>(
+  check: () => T | Promise<T>,
+  timeout = EVENTUALLY_TIMEOUT_MS,
+): Promise<Exclude<T, false>> {
   const deadline = performance.now() + timeout
   let last: unknown = new Error('it stayed false')
   for await (const _ of setInterval(INTERVAL)) {
@@ -26,7 +29,11 @@ export async function eventually<T>(check: () => T | Promise<T>, timeout = PATIE
 }
 
 /** As `eventually`, for a condition that needs words: what was waited for stands in the failure. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, timeout = PATIENCE): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeout = EVENTUALLY_TIMEOUT_MS,
+): Promise<void> {
   await eventually(async () => {
     if (!(await holds())) throw new Error(what)
   }, timeout)

@@ -11,15 +11,15 @@ import {
   type Answer,
   type Question,
 } from './message.ts'
-import { Frames, frame } from './tcp-frames.ts'
+import { FrameReader, frame } from './tcp-frames.ts'
 import type { Upstream } from './upstreams.ts'
 
 /** `undefined`: the server cannot be asked (refused, unreachable, ended the connection). */
-export type Done = (answer: Answer | undefined) => void
+export type AnswerCallback = (answer: Answer | undefined) => void
 /**
  * Asks; the call returned ends it without an answer. `done` is called once at most, never while `Exchange` itself runs.
  */
-export type Exchange = (server: Upstream, question: Question, done: Done) => () => void
+export type Exchange = (server: Upstream, question: Question, done: AnswerCallback) => () => void
 
 export function exchangeWith(random: Random): Exchange {
   return (server, question, done) => {
@@ -98,7 +98,7 @@ function overTcp(
 ): () => void {
   const id = Math.floor(random.next() * 65_536)
   const socket = connect({ host: address, port })
-  const frames = new Frames()
+  const frames = new FrameReader()
   let open = true
   const end = (packet: Buffer | undefined): void => {
     if (!open) return

@@ -9,12 +9,12 @@
  * once.
  */
 import type { Clock, Timer } from '../../proto/base/clock.ts'
-import type { Done, Exchange } from './exchange.ts'
+import type { AnswerCallback, Exchange } from './exchange.ts'
 import type { CachedAnswer, ForwardCache } from './forward-cache.ts'
 import { emptyAnswer, RCODE, renderQuestion, HEADER, type Answer, type Question } from './message.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
-export interface Forwarded {
+export interface ForwardResult {
   readonly answer: Answer
   /** Milliseconds of the monotonic clock: when it was made, and how long it may be given again. */
   readonly stored: number
@@ -32,21 +32,21 @@ export interface ForwardLimits {
 
 const FORWARD_LIMITS: ForwardLimits = { flights: 1000, perClient: 200 }
 /** Milliseconds after which the next server is asked too, and how many askings there are in all at most. */
-const PAUSES = [700, 1000, 1300]
+const RETRY_INTERVALS_MS = [700, 1000, 1300]
 /** Milliseconds to the end: a client that waits 5 s gets an answer, if only this. */
-const DEADLINE = 4500
+const QUERY_TIMEOUT_MS = 4500
 /**
  * RFC 8767, 5: a client is not let wait longer than this while something old is at hand, and that is given for 30 s.
  */
-const CLIENT_PATIENCE = 1800
+const STALE_ANSWER_DELAY_MS = 1800
 const STALE_TTL = 30
 
 interface Waiter {
   readonly client: string
-  readonly done: (forwarded: Forwarded) => void
+  readonly done: (forwarded: ForwardResult) => void
 }
 
-interface Flight {
+interface InFlightQuery {
   readonly question: Question
   readonly key: string
   readonly waiters: Waiter[]
@@ -56,7 +56,7 @@ interface Flight {
   readonly timers: Set<Timer>
   tries: number
   /** What was known before has been given to those who waited. */
-  impatient: boolean
+  staleServed: boolean
   /** The best of the answers that are none. */
   failure: Answer | undefined
 }
@@ -76,7 +76,7 @@ export class Forwarder {
   readonly #clock: Clock
   readonly #exchange: Exchange
   readonly #limits: ForwardLimits
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Map<string, InFlightQuery>()
   readonly #waiting = new Map<string, number>()
   readonly counts: ForwarderCounts = {
     cacheHits: 0,
@@ -106,7 +106,7 @@ export class Forwarder {
   }
 
   /** `done` is called exactly once, perhaps at once. */
-  ask(question: Question, client: string, done: (forwarded: Forwarded) => void): void {
+  forward(question: Question, client: string, done: (forwarded: ForwardResult) => void): void {
     const now = this.#clock.monotonic()
     const key = questionKey(question)
     const cached = this.#cache.get(key, now)
@@ -116,7 +116,7 @@ export class Forwarder {
     }
     const waiting = this.#waiting.get(client) ?? 0
     const known = this.#flights.get(key)
-    if (cached !== undefined && (known?.impatient === true || now < (cached.recheck ?? 0)))
+    if (cached !== undefined && (known?.staleServed === true || now < (cached.recheck ?? 0)))
       return done(this.#stale(cached))
     if (waiting >= this.#limits.perClient || (known === undefined && this.#flights.size >= this.#limits.flights)) {
       this.counts.refusedForLimits++
@@ -125,7 +125,7 @@ export class Forwarder {
     this.#waiting.set(client, waiting + 1)
     this.counts.forwarded++
     if (known !== undefined) return void known.waiters.push({ client, done })
-    const flight: Flight = {
+    const flight: InFlightQuery = {
       question,
       key,
       waiters: [{ client, done }],
@@ -133,16 +133,16 @@ export class Forwarder {
       asked: new Map(),
       timers: new Set(),
       tries: 0,
-      impatient: false,
+      staleServed: false,
       failure: undefined,
     }
     this.#flights.set(key, flight)
     if (cached !== undefined)
-      this.#after(flight, CLIENT_PATIENCE, () => {
-        flight.impatient = true
+      this.#after(flight, STALE_ANSWER_DELAY_MS, () => {
+        flight.staleServed = true
         this.#tell(flight, this.#stale(cached))
       })
-    this.#after(flight, DEADLINE, () => this.#end(flight, undefined))
+    this.#after(flight, QUERY_TIMEOUT_MS, () => this.#end(flight, undefined))
     this.#next(flight)
   }
 
@@ -152,21 +152,21 @@ export class Forwarder {
   }
 
   /** Asks the next server; when there is none and nobody is waited for, that is the end. */
-  #next(flight: Flight): void {
+  #next(flight: InFlightQuery): void {
     const { servers } = flight
     const server = servers[flight.tries % Math.max(1, servers.length)]
     if (
       server === undefined ||
-      flight.tries > PAUSES.length ||
+      flight.tries > RETRY_INTERVALS_MS.length ||
       (flight.tries >= servers.length && flight.failure !== undefined)
     ) {
       if (flight.asked.size === 0) this.#end(flight, undefined)
       return
     }
-    const pause = PAUSES[flight.tries++]
+    const pause = RETRY_INTERVALS_MS[flight.tries++]
     const { tries } = flight
     this.counts.upstreamQueries++
-    const done: Done = (answer) => {
+    const done: AnswerCallback = (answer) => {
       flight.asked.delete(tries)
       this.#heard(flight, server, answer)
     }
@@ -178,7 +178,7 @@ export class Forwarder {
     })
   }
 
-  #heard(flight: Flight, server: Upstream, answer: Answer | undefined): void {
+  #heard(flight: InFlightQuery, server: Upstream, answer: Answer | undefined): void {
     if (this.#flights.get(flight.key) !== flight) return
     if (answer !== undefined && (answer.rcode === RCODE.NOERROR || answer.rcode === RCODE.NXDOMAIN)) {
       this.#upstreams.answered(server)
@@ -190,7 +190,7 @@ export class Forwarder {
     this.#next(flight)
   }
 
-  #end(flight: Flight, answer: Answer | undefined): void {
+  #end(flight: InFlightQuery, answer: Answer | undefined): void {
     if (this.#flights.get(flight.key) !== flight) return
     this.#flights.delete(flight.key)
     for (const timer of flight.timers) timer.cancel()
@@ -212,7 +212,7 @@ export class Forwarder {
     this.#tell(flight, entry)
   }
 
-  #tell(flight: Flight, forwarded: Forwarded): void {
+  #tell(flight: InFlightQuery, forwarded: ForwardResult): void {
     for (const { client, done } of flight.waiters.splice(0)) {
       const left = this.#waiting.get(client)! - 1
       if (left === 0) this.#waiting.delete(client)
@@ -221,19 +221,19 @@ export class Forwarder {
     }
   }
 
-  #failure(question: Question, cached: CachedAnswer | undefined, now: number): Forwarded {
+  #failure(question: Question, cached: CachedAnswer | undefined, now: number): ForwardResult {
     return cached === undefined
       ? { answer: emptyAnswer(questionBytes(question), RCODE.SERVFAIL), stored: now, expires: now }
       : this.#stale(cached)
   }
 
-  #stale(cached: CachedAnswer): Forwarded {
+  #stale(cached: CachedAnswer): ForwardResult {
     this.counts.staleAnswers++
     const now = this.#clock.monotonic()
     return { answer: cached.answer, stored: now, expires: now, staleTtl: STALE_TTL }
   }
 
-  #after(flight: Flight, millis: number, call: () => void): void {
+  #after(flight: InFlightQuery, millis: number, call: () => void): void {
     const timer = this.#clock.after(millis, () => {
       flight.timers.delete(timer)
       call()

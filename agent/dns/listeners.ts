@@ -7,9 +7,9 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Responder } from './responder.ts'
-import { frame, Frames } from './tcp-frames.ts'
+import { frame, FrameReader } from './tcp-frames.ts'
 
-export interface Endpoint {
+export interface ListenAddress {
   readonly address: string
   /** 0: any that is free. */
   readonly port: number
@@ -17,16 +17,16 @@ export interface Endpoint {
 
 /** Bytes that the kernel keeps of what has come in; it gives as much as net.core.rmem_max allows. */
 const RECEIVE_BUFFER = 4 * 1024 * 1024
-const CONNECTIONS = 512
+const MAX_CONNECTIONS = 512
 const CONNECTIONS_PER_CLIENT = 64
 /** Milliseconds without a query (RFC 7766, 6.2.3 wants some seconds at least). */
-const IDLE = 10_000
+const IDLE_TIMEOUT_MS = 10_000
 /** Queries of one connection that wait for an answer: no more is read before. */
-const PIPELINE = 128
+const MAX_PIPELINED_QUERIES = 128
 /** Bytes of answers that a client has not taken. */
-const UNSENT = 1024 * 1024
+const MAX_UNSENT_BYTES = 1024 * 1024
 
-interface Listening {
+interface OpenListener {
   readonly udp: UdpSocket
   readonly tcp: Server
   readonly port: number
@@ -35,7 +35,7 @@ interface Listening {
 export class Listeners {
   readonly #responder: Responder
   readonly #clock: Clock
-  readonly #open = new Map<string, Listening>()
+  readonly #open = new Map<string, OpenListener>()
   readonly #connections = new Set<Socket>()
   readonly #perClient = new Map<string, number>()
   readonly counts = { connections: 0, connectionsRefused: 0, sendFailures: 0 }
@@ -49,7 +49,7 @@ export class Listeners {
    * Exactly these from now on. Their ports, in order. A GantryError names the address that cannot be listened at; those
    * before it are open then.
    */
-  async listen(endpoints: readonly Endpoint[]): Promise<number[]> {
+  async listen(endpoints: readonly ListenAddress[]): Promise<number[]> {
     const wanted = new Set(endpoints.map(endpointKey))
     for (const [key, listening] of this.#open) if (!wanted.has(key)) await this.#close(key, listening)
     const ports: number[] = []
@@ -66,7 +66,7 @@ export class Listeners {
     for (const [key, listening] of this.#open) await this.#close(key, listening)
   }
 
-  async #close(key: string, { udp, tcp }: Listening): Promise<void> {
+  async #close(key: string, { udp, tcp }: OpenListener): Promise<void> {
     this.#open.delete(key)
     const closed = Promise.all([
       new Promise<void>((resolve) => udp.close(resolve)),
@@ -77,7 +77,7 @@ export class Listeners {
     await closed
   }
 
-  async #listen(endpoint: Endpoint): Promise<Listening> {
+  async #listen(endpoint: ListenAddress): Promise<OpenListener> {
     const udp = await this.#listenUdp(endpoint)
     try {
       const { port } = udp.address()
@@ -88,7 +88,7 @@ export class Listeners {
     }
   }
 
-  #listenUdp({ address, port }: Endpoint): Promise<UdpSocket> {
+  #listenUdp({ address, port }: ListenAddress): Promise<UdpSocket> {
     const type = address.includes(':') ? 'udp6' : 'udp4'
     // Every destination is an address already.
     const lookup = (host: string, _: unknown, done: (error: null, address: string, family: number) => void): void =>
@@ -121,7 +121,7 @@ export class Listeners {
     })
   }
 
-  #listenTcp({ address, port }: Endpoint): Promise<Server> {
+  #listenTcp({ address, port }: ListenAddress): Promise<Server> {
     const server = createServer({ allowHalfOpen: true }, (connection) => this.#accept(connection))
     return new Promise((resolve, reject) => {
       const failed = (cause: Error): void =>
@@ -131,7 +131,7 @@ export class Listeners {
           }),
         )
       server.once('error', failed)
-      server.listen({ host: address, port, exclusive: true, backlog: CONNECTIONS }, () => {
+      server.listen({ host: address, port, exclusive: true, backlog: MAX_CONNECTIONS }, () => {
         server.off('error', failed)
         server.on('error', () => this.counts.connectionsRefused++)
         resolve(server)
@@ -143,7 +143,7 @@ export class Listeners {
     const client = connection.remoteAddress ?? ''
     const own = this.#perClient.get(client) ?? 0
     connection.on('error', () => connection.destroy())
-    if (this.#connections.size >= CONNECTIONS || own >= CONNECTIONS_PER_CLIENT) {
+    if (this.#connections.size >= MAX_CONNECTIONS || own >= CONNECTIONS_PER_CLIENT) {
       this.counts.connectionsRefused++
       connection.destroy()
       return
@@ -151,16 +151,16 @@ export class Listeners {
     this.counts.connections++
     this.#perClient.set(client, own + 1)
     this.#connections.add(connection)
-    const frames = new Frames()
+    const frames = new FrameReader()
     let waiting = 0
     let ended = false
     let idle: Timer | undefined
     const rest = (): void => {
       idle?.cancel()
-      idle = this.#clock.after(IDLE, () => connection.destroy())
+      idle = this.#clock.after(IDLE_TIMEOUT_MS, () => connection.destroy())
     }
     const answered = (): void => {
-      if (--waiting < PIPELINE) connection.resume()
+      if (--waiting < MAX_PIPELINED_QUERIES) connection.resume()
       if (ended && waiting === 0) connection.end()
     }
     rest()
@@ -183,17 +183,17 @@ export class Listeners {
         const taken = this.#responder.handle(packet, 'tcp', client, (response) => {
           if (!connection.destroyed) {
             connection.write(frame(response))
-            if (connection.writableLength > UNSENT) connection.destroy()
+            if (connection.writableLength > MAX_UNSENT_BYTES) connection.destroy()
           }
           answered()
         })
         if (!taken) answered()
       }
-      if (waiting >= PIPELINE) connection.pause()
+      if (waiting >= MAX_PIPELINED_QUERIES) connection.pause()
     })
   }
 }
 
-function endpointKey({ address, port }: Endpoint): string {
+function endpointKey({ address, port }: ListenAddress): string {
   return `${address} ${port}`
 }

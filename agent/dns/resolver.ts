@@ -6,7 +6,7 @@ import type { Worker } from 'node:worker_threads'
 import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { startThread } from '../../proto/base/thread.ts'
-import type { Endpoint } from './listeners.ts'
+import type { ListenAddress } from './listeners.ts'
 import type {
   ResolverCall,
   ResolverReply,
@@ -16,7 +16,7 @@ import type {
 } from './worker-messages.ts'
 
 /** Megabytes of objects: beyond that the thread ends and is begun anew, and the agent lives. */
-const MEMORY = 512
+const MAX_HEAP_MB = 512
 
 export interface ResolverOptions {
   readonly settings: ResolverSettings
@@ -39,7 +39,7 @@ export class Resolver {
   constructor({ settings, logger, ended }: ResolverOptions) {
     this.#logger = logger
     const code = { folder: import.meta.dirname, source: 'main.ts', bundle: 'gantry-resolver.cjs' }
-    this.#worker = startThread(code, { workerData: settings, resourceLimits: { maxOldGenerationSizeMb: MEMORY } })
+    this.#worker = startThread(code, { workerData: settings, resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } })
     this.#worker.on('message', (reply: ResolverReply) => this.#heard(reply))
     let cause: Error | undefined
     this.#worker.on('error', (error) => (cause = error))
@@ -59,7 +59,7 @@ export class Resolver {
   }
 
   /** The ports listened at, in order. FailedPrecondition: one cannot be. */
-  async listen(endpoints: readonly Endpoint[]): Promise<number[]> {
+  async listen(endpoints: readonly ListenAddress[]): Promise<number[]> {
     return (await this.#call({ kind: 'listen', endpoints })) as number[]
   }
 

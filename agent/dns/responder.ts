@@ -9,8 +9,8 @@
 import * as dnsPacket from 'dns-packet'
 import type { Clock } from '../../proto/base/clock.ts'
 import { encodeAnswer, type ZoneRecord } from './encode.ts'
-import type { Forwarded, Forwarder } from './forwarder.ts'
-import { KeptAnswers } from './kept-answers.ts'
+import type { ForwardResult, Forwarder } from './forwarder.ts'
+import { ResponseCache } from './response-cache.ts'
 import {
   CLASS_IN,
   emptyAnswer,
@@ -34,14 +34,14 @@ import { ZONE_TTL, type Zone } from './zone.ts'
 export const LOOP_PROBE = wireName('gantry-loop.internal')
 const LOCALHOST = wireName('localhost')
 /** Longer queries are rare, and would fill the memory. */
-const KEPT_QUERY = 320
+const MAX_CACHED_QUERY_BYTES = 320
 
 export type Transport = 'udp' | 'tcp'
 
 export interface ResponderCounts {
   queries: number
   /** Answered from what was answered before. */
-  kept: number
+  responseCacheHits: number
   zone: number
   malformed: number
   ignored: number
@@ -52,11 +52,11 @@ export class Responder {
   readonly #clock: Clock
   readonly #forwarder: Forwarder
   readonly #looped: (token: string) => void
-  readonly #kept = new KeptAnswers()
+  readonly #responseCache = new ResponseCache()
   #zone: Zone | undefined
   #generation = 0
   #turn = 0
-  readonly counts: ResponderCounts = { queries: 0, kept: 0, zone: 0, malformed: 0, ignored: 0, refused: 0 }
+  readonly counts: ResponderCounts = { queries: 0, responseCacheHits: 0, zone: 0, malformed: 0, ignored: 0, refused: 0 }
 
   /** `looped` is told the first label of a probe that came back. */
   constructor(parts: {
@@ -83,10 +83,12 @@ export class Responder {
     this.counts.queries++
     const now = this.#clock.monotonic()
     const key =
-      transport === 'udp' && packet.length <= KEPT_QUERY && packet.length > 2 ? packet.toString('latin1', 2) : undefined
-    const kept = key === undefined ? undefined : this.#kept.get(key)
+      transport === 'udp' && packet.length <= MAX_CACHED_QUERY_BYTES && packet.length > 2
+        ? packet.toString('latin1', 2)
+        : undefined
+    const kept = key === undefined ? undefined : this.#responseCache.get(key)
     if (kept !== undefined && kept.generation === this.#generation && now < kept.expires) {
-      this.counts.kept++
+      this.counts.responseCacheHits++
       const { answer, query, limit, stored } = kept
       const response = render(answer, query, limit, { age: Math.floor((now - stored) / 1000), first: this.#turn++ })
       response[0] = packet[0]!
@@ -107,7 +109,7 @@ export class Responder {
     const limit = transport === 'udp' ? udpLimit(query.edns) : TCP_SIZE
     this.#answer(query, client, ({ answer, stored, expires, staleTtl }) => {
       if (key !== undefined && expires > now && query.edns?.options !== true)
-        this.#kept.put(key, { answer, query, limit, generation: this.#generation, stored, expires })
+        this.#responseCache.put(key, { answer, query, limit, generation: this.#generation, stored, expires })
       const age = Math.max(0, Math.floor((this.#clock.monotonic() - stored) / 1000))
       reply(
         render(answer, query, limit, {
@@ -120,7 +122,7 @@ export class Responder {
     return true
   }
 
-  #answer(query: Query, client: string, done: (forwarded: Forwarded) => void): void {
+  #answer(query: Query, client: string, done: (forwarded: ForwardResult) => void): void {
     const refusal = refusalOf(query)
     if (refusal !== undefined) {
       this.counts.refused++
@@ -140,7 +142,7 @@ export class Responder {
     // Before the first view nothing is known of the cluster, but its names are nobody else's: the client is to ask
     // again.
     if (this.#zone === undefined) return done(once(emptyAnswer(query.question, RCODE.SERVFAIL)))
-    this.#forwarder.ask(questionOf(query, query.name), client, done)
+    this.#forwarder.forward(questionOf(query, query.name), client, done)
   }
 
   /** The aliases, and what others know of the name that they end at. */
@@ -149,9 +151,9 @@ export class Responder {
     records: readonly ZoneRecord[],
     target: string,
     client: string,
-    done: (forwarded: Forwarded) => void,
+    done: (forwarded: ForwardResult) => void,
   ): void {
-    this.#forwarder.ask(questionOf(query, target), client, (forwarded) => {
+    this.#forwarder.forward(questionOf(query, target), client, (forwarded) => {
       const now = this.#clock.monotonic()
       const age = Math.max(0, Math.floor((now - forwarded.stored) / 1000))
       const answer = joined(
@@ -166,12 +168,12 @@ export class Responder {
   }
 
   /** Kept until the zone changes: times to live in the zone do not run out. */
-  #lasting(answer: Answer): Forwarded {
+  #lasting(answer: Answer): ForwardResult {
     return { answer, stored: Infinity, expires: Infinity }
   }
 }
 
-function once(answer: Answer): Forwarded {
+function once(answer: Answer): ForwardResult {
   return { answer, stored: Infinity, expires: -Infinity }
 }
 

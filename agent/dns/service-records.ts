@@ -8,7 +8,7 @@ import { reverseName, wireName } from './wire-name.ts'
 export const SERVICE_LABEL = 'kubernetes.io/service-name'
 const NONE = 'None'
 /** Weights of the targets of one port add up to about this. */
-const WEIGHTS = 100
+const TOTAL_SRV_WEIGHT = 100
 
 /** Pure. `slices` are those of the Service, in any order; only a headless Service has records of its endpoints. */
 export function serviceRecords(service: Service, slices: readonly EndpointSlice[], domain: string): ZoneRecord[] {
@@ -23,7 +23,7 @@ export function serviceRecords(service: Service, slices: readonly EndpointSlice[
   if (addresses.length > 0) {
     return [
       ...addresses.flatMap((address) => [addressRecord(own, address), pointerRecord(address, own)]),
-      ...ports.flatMap((port) => portRecord(own, port, port.port, own, WEIGHTS)),
+      ...ports.flatMap((port) => portRecord(own, port, port.port, own, TOTAL_SRV_WEIGHT)),
     ]
   }
   return clusterIP === NONE ? headlessRecords(service, slices, own) : []
@@ -42,7 +42,7 @@ function headlessRecords(service: Service, slices: readonly EndpointSlice[], own
       endpoints: (slice.endpoints ?? []).filter(({ conditions }) => unready || conditions?.ready !== false),
     }))
   const targets = new Set(published.flatMap(({ endpoints }) => endpoints.map(endpointLabel))).size
-  const weight = Math.max(1, Math.floor(WEIGHTS / Math.max(1, targets)))
+  const weight = Math.max(1, Math.floor(TOTAL_SRV_WEIGHT / Math.max(1, targets)))
   for (const { ports, endpoints } of published) {
     for (const endpoint of endpoints) {
       const label = endpointLabel(endpoint)

@@ -8,7 +8,7 @@ export function frame(message: Buffer): Buffer {
 }
 
 /** Puts together what arrives in pieces. */
-export class Frames {
+export class FrameReader {
   #rest: Buffer = Buffer.alloc(0)
 
   /** The messages that are whole now. */

@@ -15,9 +15,9 @@ export interface Upstream {
 }
 
 /** Milliseconds between looks at the file, which are only taken when there is something to ask. */
-const LOOK = 1000
+const FILE_CHECK_INTERVAL_MS = 1000
 /** Milliseconds that a server which did not answer is asked last. */
-const AVOIDED = 10_000
+const UPSTREAM_COOLDOWN_MS = 10_000
 
 export interface UpstreamsOptions {
   /** "address" or "address:port", "[v6]:port"; empty: those of the file. */
@@ -53,7 +53,7 @@ export class Upstreams {
   /** Those that answer, before those that lately did not. */
   get(): Upstream[] {
     const now = this.#options.clock.monotonic()
-    if (now - this.#looked >= LOOK) {
+    if (now - this.#looked >= FILE_CHECK_INTERVAL_MS) {
       this.#looked = now
       this.#look()
     }
@@ -63,7 +63,7 @@ export class Upstreams {
   }
 
   failed(server: Upstream): void {
-    this.#failing.set(upstreamKey(server), this.#options.clock.monotonic() + AVOIDED)
+    this.#failing.set(upstreamKey(server), this.#options.clock.monotonic() + UPSTREAM_COOLDOWN_MS)
   }
 
   answered(server: Upstream): void {

@@ -3,7 +3,7 @@
  */
 import type { ZoneRecord } from './encode.ts'
 import type { ForwarderCounts } from './forwarder.ts'
-import type { Endpoint } from './listeners.ts'
+import type { ListenAddress } from './listeners.ts'
 import type { ResponderCounts } from './responder.ts'
 import type { ZoneSettings } from './zone.ts'
 
@@ -19,7 +19,7 @@ export interface ResolverSettings {
 
 export type ResolverCall =
   /** Exactly these ports; answered with their numbers. */
-  | { readonly kind: 'listen'; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: 'listen'; readonly endpoints: readonly ListenAddress[] }
   /**
    * Records in place of those before. With `begin` a new zone is begun beside the one in use; with `commit` what has
    * been told is what is answered.

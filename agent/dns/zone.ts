@@ -24,14 +24,14 @@ export interface ZoneSettings {
 }
 
 /** `chase`: the answer goes on with a name that is somebody else's. */
-export type Finding =
+export type LookupResult =
   | { readonly kind: 'found'; readonly sections: Sections }
   | { readonly kind: 'chase'; readonly records: readonly ZoneRecord[]; readonly target: string }
 
-interface Node {
+interface ZoneNode {
   readonly records: ZoneRecord[]
   /** Names directly below that exist. */
-  below: number
+  children: number
 }
 
 type Range = ReturnType<typeof ipaddr.parseCIDR>
@@ -44,7 +44,7 @@ export class Zone {
   readonly #pods: string
   readonly #podRanges: readonly Range[]
   readonly #ranges: readonly Range[]
-  readonly #nodes = new Map<string, Node>()
+  readonly #nodes = new Map<string, ZoneNode>()
   readonly #sources = new Map<string, readonly ZoneRecord[]>()
 
   constructor({ domain, address, podCidrs, serviceCidrs }: ZoneSettings) {
@@ -61,7 +61,7 @@ export class Zone {
       { name: reverse, type: 'PTR', data: this.#host },
       { name: wireName(`dns-version.${domain}`), type: 'TXT', data: SCHEMA_VERSION },
     ])
-    for (const name of [this.#pods, wireName(`svc.${domain}`)]) this.#grow(name).below++
+    for (const name of [this.#pods, wireName(`svc.${domain}`)]) this.#grow(name).children++
   }
 
   /** These in place of what the source had before. */
@@ -73,7 +73,7 @@ export class Zone {
   }
 
   /** undefined: not a name of this zone. */
-  find(name: string, type: number): Finding | undefined {
+  find(name: string, type: number): LookupResult | undefined {
     if (!this.#owns(name)) return undefined
     const chain: ZoneRecord[] = []
     for (let at = name; ;) {
@@ -88,7 +88,7 @@ export class Zone {
     }
   }
 
-  #sections(name: string, type: number, node: Node | undefined, chain: readonly ZoneRecord[]): Sections {
+  #sections(name: string, type: number, node: ZoneNode | undefined, chain: readonly ZoneRecord[]): Sections {
     const present = node?.records.filter((record) => TYPE[record.type] === type) ?? []
     const records =
       type === TYPE.ANY && node !== undefined
@@ -164,13 +164,13 @@ export class Zone {
     }
   }
 
-  #grow(name: string): Node {
+  #grow(name: string): ZoneNode {
     const known = this.#nodes.get(name)
     if (known !== undefined) return known
-    const node = { records: [], below: 0 }
+    const node: ZoneNode = { records: [], children: 0 }
     this.#nodes.set(name, node)
     const parent = splitName(name)?.parent
-    if (parent !== undefined) this.#grow(parent).below++
+    if (parent !== undefined) this.#grow(parent).children++
     return node
   }
 
@@ -183,11 +183,11 @@ export class Zone {
   /** A name that has nothing, and nothing below it, is no more. */
   #prune(name: string): void {
     const node = this.#nodes.get(name)
-    if (node === undefined || node.records.length > 0 || node.below > 0) return
+    if (node === undefined || node.records.length > 0 || node.children > 0) return
     this.#nodes.delete(name)
     const parent = splitName(name)?.parent
     if (parent === undefined) return
-    this.#nodes.get(parent)!.below--
+    this.#nodes.get(parent)!.children--
     this.#prune(parent)
   }
 }

@@ -4,11 +4,11 @@ import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Names of unfinished files begin so; a reader of the folder passes over them and a start removes them. */
-export const UNFINISHED = '.unfinished-'
+export const UNFINISHED_PREFIX = '.unfinished-'
 
 /** Writes beside the path, syncs, renames, syncs the folder. On a failure the old file stands. */
 export async function writeDurably(path: string, text: string): Promise<void> {
-  const unfinished = join(dirname(path), `${UNFINISHED}${basename(path)}-${randomBytes(4).toString('hex')}`)
+  const unfinished = join(dirname(path), `${UNFINISHED_PREFIX}${basename(path)}-${randomBytes(4).toString('hex')}`)
   try {
     const file = await open(unfinished, 'wx', 0o600)
     try {

@@ -15,7 +15,7 @@ export interface ImageAccess {
 }
 
 /** Credentials remembered of one image; who is forgotten has to ask the registry again. */
-const MOST = 64
+const MAX_REMEMBERED_CREDENTIALS = 64
 
 /** What a registry and its mirrors would be shown for a repository; undefined: nothing. It is a secret. */
 export function credentialText(repository: Repository, config: RegistriesConfig): string | undefined {
@@ -29,7 +29,7 @@ export function credentialText(repository: Repository, config: RegistriesConfig)
  * Whether an image is theirs without asking its registry. `access` is undefined for an image that nobody pulled: it was
  * put on the node by whoever runs it, for all. `text` is only asked for where it counts.
  */
-export function mayUse(access: ImageAccess | undefined, text: () => string | undefined): boolean {
+export function isAccessAllowed(access: ImageAccess | undefined, text: () => string | undefined): boolean {
   if (access === undefined || access.anonymous) return true
   const shown = text()
   return shown !== undefined && access.credentials.some((entry) => matches(entry, shown))
@@ -41,7 +41,10 @@ export function grantAccess(access: ImageAccess | undefined, text: string | unde
   if (text === undefined) return { anonymous: true, credentials }
   if (credentials.some((entry) => matches(entry, text))) return { anonymous, credentials }
   const salt = randomBytes(16).toString('hex')
-  return { anonymous, credentials: [...credentials, `${salt}:${digest(salt, text)}`].slice(-MOST) }
+  return {
+    anonymous,
+    credentials: [...credentials, `${salt}:${digest(salt, text)}`].slice(-MAX_REMEMBERED_CREDENTIALS),
+  }
 }
 
 function matches(entry: string, text: string): boolean {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Image } from './contract.ts'
-import { UNFINISHED, writeDurably } from './durable-file.ts'
+import { UNFINISHED_PREFIX, writeDurably } from './durable-file.ts'
 import type { ImageAccess } from './image-access.ts'
 
 export interface ImageRecord {
@@ -32,7 +32,7 @@ export interface IndexedImage extends ImageRecord {
 }
 
 /** Uses within so long of each other are not told apart on disk. */
-const GRAIN_MILLIS = 30_000
+const LAST_USED_GRANULARITY_MS = 30_000
 
 export class ImageIndex {
   readonly #folder: string
@@ -50,7 +50,7 @@ export class ImageIndex {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name)
-      const record = name.startsWith(UNFINISHED) ? undefined : parseRecord(await readFile(path, 'utf8'))
+      const record = name.startsWith(UNFINISHED_PREFIX) ? undefined : parseRecord(await readFile(path, 'utf8'))
       if (record !== undefined)
         this.#images.set(record.image.reference, { ...record, lastUsed: (await stat(path)).mtimeMs })
       else {
@@ -81,7 +81,7 @@ export class ImageIndex {
   async touch(reference: string): Promise<void> {
     const found = this.#images.get(reference)
     const now = this.#clock.now()
-    if (found === undefined || now - found.lastUsed < GRAIN_MILLIS) return
+    if (found === undefined || now - found.lastUsed < LAST_USED_GRANULARITY_MS) return
     this.#images.set(reference, { ...found, lastUsed: now })
     await utimes(this.#path(reference), now / 1000, now / 1000)
   }

@@ -12,7 +12,7 @@ import type { Run } from '../launcher.ts'
 import { ImageArchive } from './archive/image-archive.ts'
 import { ContentStore } from './content/content-store.ts'
 import type { Image, ImageService, PullPolicy, RegistriesConfig } from './contract.ts'
-import { credentialText, grantAccess, mayUse } from './image-access.ts'
+import { credentialText, grantAccess, isAccessAllowed } from './image-access.ts'
 import { ImageIndex, type ImageRecord, type IndexedImage } from './image-index.ts'
 import { Puller, type PullRequest } from './puller.ts'
 import { formatReference, isDigest, parseReference } from './reference.ts'
@@ -39,9 +39,9 @@ export interface ImageStoreOptions {
 }
 
 /** Blobs of a pull that failed are kept so long for the next try, unless the disk is full. */
-const SPARE_MILLIS = 3_600_000
+const PARTIAL_PULL_TTL_MS = 3_600_000
 /** An image that somebody asked for so recently may be about to be mounted: never collected. */
-const FRESH_MILLIS = 60_000
+const RECENT_USE_GRACE_MS = 60_000
 
 export class ImageStore implements ImageService {
   readonly #options: ImageStoreOptions
@@ -95,7 +95,7 @@ export class ImageStore implements ImageService {
     const name = formatReference(reference)
     const known = this.#find(name)
     const shown = (): string | undefined => credentialText({ ...reference, credentials }, this.#options.registries)
-    const theirs = known !== undefined && mayUse(known.access, shown)
+    const theirs = known !== undefined && isAccessAllowed(known.access, shown)
     if (policy !== 'Always' && theirs && this.#isWhole(known)) return this.#use(known, name)
     if (policy === 'Never' && known === undefined)
       throw new GantryError('FailedPrecondition', `image ${name} is not on this node, and its pull policy is Never`)
@@ -107,7 +107,9 @@ export class ImageStore implements ImageService {
     }
     if (known !== undefined && this.#isWhole(known)) {
       const current =
-        policy === 'Always' ? await this.#puller.currentDigest(request) : await this.#prove(known, request, policy)
+        policy === 'Always'
+          ? await this.#puller.currentDigest(request)
+          : await this.#verifyAccess(known, request, policy)
       if (current === known.target || current === known.image.digest)
         return this.#use(granted(known, shown(), known), name)
     }
@@ -218,12 +220,12 @@ export class ImageStore implements ImageService {
       removed.push(image)
       log.info({ image: image.reference, digest: image.digest }, 'image removed')
     }
-    for (const image of unused(Math.max(olderThanMillis, FRESH_MILLIS))) await remove(image)
-    await this.#sweep(Math.min(olderThanMillis, SPARE_MILLIS))
+    for (const image of unused(Math.max(olderThanMillis, RECENT_USE_GRACE_MS))) await remove(image)
+    await this.#sweep(Math.min(olderThanMillis, PARTIAL_PULL_TTL_MS))
     if ((await this.#usedPercent()) <= highPercent) return removed
     await this.#sweep(0)
     while ((await this.#usedPercent()) > lowPercent) {
-      const oldest = unused(FRESH_MILLIS)[0]
+      const oldest = unused(RECENT_USE_GRACE_MS)[0]
       if (oldest === undefined) {
         log.warn(
           { usedPercent: await this.#usedPercent(), lowPercent },
@@ -259,7 +261,7 @@ export class ImageStore implements ImageService {
    * Has the registry say whether an image that is here may be used by somebody who has not pulled it: its digest if so,
    * undefined if the registry has it no more. Errors: those of the registry, with what they are about.
    */
-  async #prove(
+  async #verifyAccess(
     known: IndexedImage,
     { reference, credentials, signal }: PullRequest,
     policy: PullPolicy,
@@ -321,7 +323,7 @@ export class ImageStore implements ImageService {
  */
 function granted<T extends ImageRecord>(record: T, shown: string | undefined, before: ImageRecord | undefined): T {
   const same = before?.image.digest === record.image.digest
-  if (same && mayUse(before.access, () => shown)) return { ...record, access: before.access }
+  if (same && isAccessAllowed(before.access, () => shown)) return { ...record, access: before.access }
   return { ...record, access: grantAccess(same ? before.access : undefined, shown) }
 }
 

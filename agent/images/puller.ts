@@ -11,7 +11,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Credential, PullProgress } from './contract.ts'
 import type { ContentStore } from './content/content-store.ts'
 import type { ImageRecord } from './image-index.ts'
-import { Semaphore } from '../../proto/base/turns.ts'
+import { Semaphore } from '../../proto/base/semaphore.ts'
 import { formatReference, type Reference } from './reference.ts'
 import type { RegistryClient } from './registry/client.ts'
 import type { Repository } from './registry/endpoint.ts'
@@ -20,12 +20,12 @@ import {
   formatPlatform,
   parseConfig,
   parseManifest,
-  type Config,
+  type OciImageConfig,
   type Descriptor,
   type Manifest,
   type Platform,
 } from './registry/manifest.ts'
-import { SharedWork } from './shared-work.ts'
+import { SingleFlight } from './single-flight.ts'
 import type { Snapshotter } from './snapshots/contract.ts'
 import { unpackLayer } from './unpack/layer.ts'
 import { checkCompressedSize, DEFAULT_UNPACK_LIMITS, UnpackBudget, type UnpackLimits } from './unpack/unpack-budget.ts'
@@ -56,7 +56,7 @@ interface Resolved {
   readonly manifest: Extract<Manifest, { kind: 'image' }>
 }
 
-type Pulled = Pick<ImageRecord, 'chainId'> & { readonly config: Config }
+type Pulled = Pick<ImageRecord, 'chainId'> & { readonly config: OciImageConfig }
 type Listener = (progress: Omit<PullProgress, 'reference'>) => void
 
 const DOWNLOADS_AT_ONCE = 4
@@ -65,9 +65,9 @@ const DEEPEST_INDEX = 3
 
 export class Puller {
   readonly #options: PullerOptions
-  readonly #resolving = new SharedWork<Resolved>()
-  readonly #pulling = new SharedWork<Pulled>()
-  readonly #downloading = new SharedWork<void>()
+  readonly #resolving = new SingleFlight<Resolved>()
+  readonly #pulling = new SingleFlight<Pulled>()
+  readonly #downloading = new SingleFlight<void>()
   readonly #downloads = new Semaphore(DOWNLOADS_AT_ONCE)
   readonly #listeners = new Map<string, Set<Listener>>()
 
@@ -162,7 +162,7 @@ export class Puller {
       limits,
     )
     const releases = [
-      content.holds.take([digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)]),
+      content.leases.acquire([digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)]),
     ]
     const stopping = new AbortController()
     const either = AbortSignal.any([signal, stopping.signal])
@@ -175,8 +175,8 @@ export class Puller {
       const config = parseConfig(bytes, `config of ${name}`)
       checkConfig(config, manifest, platform, name)
       const chain = chainIds(config.diffIds)
-      releases.push(snapshots.holds.take(chain))
-      const progress = new Progress(manifest.layers, (now) => this.#tell(digest, now))
+      releases.push(snapshots.leases.acquire(chain))
+      const progress = new ProgressTracker(manifest.layers, (now) => this.#tell(digest, now))
       for (const [place, layer] of manifest.layers.entries()) {
         const needed = !snapshots.committed(chain[place]!)
         downloads.push(
@@ -266,7 +266,7 @@ export class Puller {
 }
 
 /** Bytes and layers that have come; told when a layer is done or another hundredth of the bytes is there. */
-class Progress {
+class ProgressTracker {
   readonly #sizes: readonly number[]
   readonly #arrived: number[]
   readonly #tell: (now: Omit<PullProgress, 'reference'>) => void
@@ -315,7 +315,7 @@ export function chainIds(diffIds: readonly string[]): readonly string[] {
   return chain
 }
 
-function checkConfig(config: Config, manifest: Resolved['manifest'], platform: Platform, name: string): void {
+function checkConfig(config: OciImageConfig, manifest: Resolved['manifest'], platform: Platform, name: string): void {
   if (config.diffIds.length !== manifest.layers.length)
     throw new GantryError(
       'InvalidArgument',

@@ -1,38 +1,46 @@
 /** A backend's section of the configuration: what is done to requests, and the places for servers. */
 import type { HTTPHeaderFilter } from '../../proto/gen/types.ts'
-import type { Backend, Destination, Endpoint, PathChange, Protocol, Redirect, Treatment } from './model.ts'
-import { address as addressWord, format, name as nameWord, quote } from './words.ts'
+import type {
+  Backend,
+  BackendDestination,
+  Endpoint,
+  PathChange,
+  BackendProtocol,
+  Redirect,
+  RequestFilters,
+} from './proxy-model.ts'
+import { serverAddress as addressWord, formatString, sectionName as nameWord, quote } from './haproxy-syntax.ts'
 
 /** Requests that may be sent again when a connection broke after they were sent. RFC 9110, 9.2.2. */
 const IDEMPOTENT = 'GET HEAD OPTIONS PUT DELETE TRACE'
 /** Milliseconds; what "no end" is for HAProxy. */
-const FOREVER = 24 * 24 * 3_600_000
-const LEAST_PLACES = 4
+const NO_TIMEOUT_MS = 24 * 24 * 3_600_000
+const MIN_SERVER_SLOTS = 4
 
 const WELL_KNOWN: Readonly<Record<string, number>> = { http: 80, https: 443 }
 /** A place that no pod has: discard. */
-const NOWHERE = '127.0.0.1:9'
+const DISCARD_ADDRESS = '127.0.0.1:9'
 
 /** How many servers a backend has room for: some more than there are, so that more of them need no reload. */
-function placesFor(endpoints: number): number {
-  let places = LEAST_PLACES
+function serverSlotsFor(endpoints: number): number {
+  let places = MIN_SERVER_SLOTS
   while (places < endpoints + Math.ceil(endpoints / 4)) places *= 2
   return places
 }
 
-export interface Section {
+export interface BackendSection {
   readonly lines: readonly string[]
   /** As much of it as does not change when endpoints do. */
   readonly structure: readonly string[]
 }
 
-export function backendSection({ name, destination, treatment }: Backend): Section {
+export function backendSection({ name, destination, treatment }: Backend): BackendSection {
   const head = [`backend ${nameWord(name)}`]
   switch (destination.is) {
     case 'answer': {
       const lines = [
         ...head,
-        `  http-request return status ${destination.status} content-type text/plain string ${quote(`${ANSWERS[destination.status] ?? String(destination.status)}.`)}`,
+        `  http-request return status ${destination.status} content-type text/plain string ${quote(`${STATUS_RESPONSES[destination.status] ?? String(destination.status)}.`)}`,
       ]
       return { lines, structure: lines }
     }
@@ -47,7 +55,7 @@ export function backendSection({ name, destination, treatment }: Backend): Secti
     case 'name': {
       const lines = [
         ...head,
-        ...treatmentLines(treatment),
+        ...filterLines(treatment),
         ...resolvingLines(destination.host),
         `  server s 0.0.0.0:${destination.port}${protocolWords(destination.protocol)}`,
       ]
@@ -58,7 +66,7 @@ export function backendSection({ name, destination, treatment }: Backend): Secti
         ...head,
         `  balance ${destination.sticky ? 'source' : 'roundrobin'}`,
         ...(destination.sticky ? ['  hash-type consistent'] : []),
-        ...treatmentLines(treatment),
+        ...filterLines(treatment),
       ]
       return {
         lines: [...common, ...serverLines(destination)],
@@ -72,7 +80,7 @@ export function backendSection({ name, destination, treatment }: Backend): Secti
  * Addresses that are this machine's own affair: whoever may name a name could reach what the node's programs say to
  * each other only. RFC 6890.
  */
-const OWN_AFFAIR = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::', '::1', 'fe80::/10']
+const HOST_LOCAL_RANGES = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::', '::1', 'fe80::/10']
 
 /** The name's address, looked up again when it is old; of IPv6 where it has none of IPv4. */
 function resolvingLines(host: string): string[] {
@@ -81,22 +89,22 @@ function resolvingLines(host: string): string[] {
   return [
     `  http-request do-resolve(txn.address,names,ipv4) str(${nameWord(host)})`,
     `${refuse("the backend's name has no address")} unless { var(txn.address) -m found }`,
-    `${refuse("the backend's name leads to the node itself")} if { var(txn.address) -m ip ${OWN_AFFAIR.join(' ')} }`,
+    `${refuse("the backend's name leads to the node itself")} if { var(txn.address) -m ip ${HOST_LOCAL_RANGES.join(' ')} }`,
     '  http-request set-dst var(txn.address)',
   ]
 }
 
-const ANSWERS: Readonly<Record<number, string>> = {
+const STATUS_RESPONSES: Readonly<Record<number, string>> = {
   404: 'no route matches this request',
   500: 'the route has no valid backend',
   503: 'the backend does not exist',
 }
 
-function serverLines({ endpoints, protocol }: Extract<Destination, { is: 'endpoints' }>): string[] {
+function serverLines({ endpoints, protocol }: Extract<BackendDestination, { is: 'endpoints' }>): string[] {
   const words = protocolWords(protocol)
-  return Array.from({ length: placesFor(endpoints.length) }, (_, index) => {
+  return Array.from({ length: serverSlotsFor(endpoints.length) }, (_, index) => {
     const endpoint = endpoints[index]
-    return `  server s${index + 1} ${endpoint === undefined ? NOWHERE : socketAddress(endpoint)}${words}${endpoint === undefined ? ' disabled' : ''}`
+    return `  server s${index + 1} ${endpoint === undefined ? DISCARD_ADDRESS : socketAddress(endpoint)}${words}${endpoint === undefined ? ' disabled' : ''}`
   })
 }
 
@@ -104,7 +112,7 @@ function socketAddress({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${addressWord(address)}]:${port}` : `${addressWord(address)}:${port}`
 }
 
-function protocolWords(protocol: Protocol): string {
+function protocolWords(protocol: BackendProtocol): string {
   switch (protocol) {
     case 'http1':
       return ''
@@ -116,28 +124,30 @@ function protocolWords(protocol: Protocol): string {
   }
 }
 
-function treatmentLines(treatment: Treatment): string[] {
+function filterLines(treatment: RequestFilters): string[] {
   const { requestHeaders, rewrite, timeout } = treatment
   return [
-    ...(timeout === undefined ? [] : [`  timeout server ${timeout === 0 ? FOREVER : timeout}`]),
+    ...(timeout === undefined ? [] : [`  timeout server ${timeout === 0 ? NO_TIMEOUT_MS : timeout}`]),
     `  http-request disable-l7-retry unless { method ${IDEMPOTENT} }`,
     ...requestHeaders.flatMap((filter) => headerLines('http-request', filter)),
-    ...(rewrite?.hostname === undefined ? [] : [`  http-request set-header host ${format(rewrite.hostname)}`]),
+    ...(rewrite?.hostname === undefined ? [] : [`  http-request set-header host ${formatString(rewrite.hostname)}`]),
     ...(rewrite?.path === undefined
       ? []
-      : pathCases(rewrite.path).map(({ path, condition }) => `  http-request set-path ${format(...path)}${condition}`)),
+      : pathCases(rewrite.path).map(
+          ({ path, condition }) => `  http-request set-path ${formatString(...path)}${condition}`,
+        )),
     ...responseLines(treatment),
   ]
 }
 
-function responseLines({ responseHeaders }: Treatment): string[] {
+function responseLines({ responseHeaders }: RequestFilters): string[] {
   return responseHeaders.flatMap((filter) => headerLines('http-response', filter))
 }
 
 function headerLines(rule: string, { set = [], add = [], remove = [] }: HTTPHeaderFilter): string[] {
   return [
-    ...set.map(({ name, value }) => `  ${rule} set-header ${quote(name)} ${format(value)}`),
-    ...add.map(({ name, value }) => `  ${rule} add-header ${quote(name)} ${format(value)}`),
+    ...set.map(({ name, value }) => `  ${rule} set-header ${quote(name)} ${formatString(value)}`),
+    ...add.map(({ name, value }) => `  ${rule} add-header ${quote(name)} ${formatString(value)}`),
     ...remove.map((name) => `  ${rule} del-header ${quote(name)}`),
   ]
 }
@@ -170,10 +180,10 @@ function redirectLines({ scheme, hostname, port, path, code }: Redirect): string
   ]
   const cases = path === undefined ? [{ path: [{ expression: 'var(txn.path)' }], condition: '' }] : pathCases(path)
   return [
-    `  http-request set-var-fmt(txn.query) ${format('?', { expression: 'query' })} if { query -m found }`,
+    `  http-request set-var-fmt(txn.query) ${formatString('?', { expression: 'query' })} if { query -m found }`,
     ...cases.map(
       (one) =>
-        `  http-request redirect location ${format(...authority, ...one.path, { expression: 'var(txn.query)' })} code ${code}${one.condition}`,
+        `  http-request redirect location ${formatString(...authority, ...one.path, { expression: 'var(txn.query)' })} code ${code}${one.condition}`,
     ),
   ]
 }

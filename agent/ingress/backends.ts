@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { readAddress } from '../../proto/base/cidr.ts'
 import type { EndpointSlice, Service, ServicePort } from '../../proto/gen/types.ts'
-import type { Backend, Destination, Endpoint, Protocol, Treatment } from './model.ts'
-import { NO_TREATMENT } from './model.ts'
+import type { Backend, BackendDestination, Endpoint, BackendProtocol, RequestFilters } from './proxy-model.ts'
+import { NO_FILTERS } from './proxy-model.ts'
 
 const SERVICE_NAME = 'kubernetes.io/service-name'
 
@@ -11,7 +11,7 @@ const SERVICE_NAME = 'kubernetes.io/service-name'
  * What a Service's appProtocol means for the entrance.
  * https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
  */
-const PROTOCOLS: Readonly<Record<string, Protocol>> = {
+const PROTOCOLS: Readonly<Record<string, BackendProtocol>> = {
   'kubernetes.io/h2c': 'http2',
   grpc: 'http2',
   h2c: 'http2',
@@ -82,7 +82,7 @@ export class Backends {
   }
 
   /** The name of the backend for a port of a Service. */
-  service(service: Service, port: ServicePort, treatment: Treatment, owner: string): string {
+  service(service: Service, port: ServicePort, treatment: RequestFilters, owner: string): string {
     const { namespace, name } = service.metadata
     const key = `${namespace}/${name}`
     const protocol = PROTOCOLS[port.appProtocol ?? ''] ?? 'http1'
@@ -103,24 +103,24 @@ export class Backends {
 
   /** The name of the backend that answers everything with a status. */
   answer(status: number, owner: string): string {
-    return this.#add(`answer.${status}`, { is: 'answer', status }, NO_TREATMENT, owner)
+    return this.#add(`answer.${status}`, { is: 'answer', status }, NO_FILTERS, owner)
   }
 
   redirect(
-    redirect: Extract<Destination, { is: 'redirect' }>['redirect'],
-    treatment: Treatment,
+    redirect: Extract<BackendDestination, { is: 'redirect' }>['redirect'],
+    treatment: RequestFilters,
     owner: string,
   ): string {
     return this.#add(`redirect.${redirect.code}`, { is: 'redirect', redirect }, treatment, owner)
   }
 
   /** Equal ones are one; those that differ in more than the base says have a mark of it in their names. */
-  #add(base: string, destination: Destination, treatment: Treatment, owner: string): string {
+  #add(base: string, destination: BackendDestination, treatment: RequestFilters, owner: string): string {
     const text = JSON.stringify([
       destination.is === 'endpoints' ? { ...destination, endpoints: [] } : destination,
       treatment,
     ])
-    const plain = destination.is !== 'redirect' && JSON.stringify(treatment) === JSON.stringify(NO_TREATMENT)
+    const plain = destination.is !== 'redirect' && JSON.stringify(treatment) === JSON.stringify(NO_FILTERS)
     const name = plain ? base : `${base}.${createHash('sha256').update(text).digest('hex').slice(0, 10)}`
     if (!this.#backends.has(name)) this.#backends.set(name, { name, destination, treatment, owner })
     return name

@@ -15,10 +15,10 @@ import type { NetworkView } from '../network/contract.ts'
 import { Backends, slicesByService } from './backends.ts'
 import { readCertificate } from './certificates.ts'
 import { hostPattern as ingressHostPattern, ingressRules } from './ingress-rules.ts'
-import type { Certificate, Model, Port, Rule } from './model.ts'
+import type { Certificate, ProxyModel, FrontendPort, RoutingRule } from './proxy-model.ts'
 import { hostPattern, routeRules } from './route-rules.ts'
 import { virtualHosts, type Scope } from './routing.ts'
-import { key } from './words.ts'
+import { mapKey } from './haproxy-syntax.ts'
 
 export interface ModelSettings {
   /** The node's ports for Ingresses. */
@@ -36,7 +36,7 @@ export type ObjectsView = Pick<NetworkView, 'objects'>
 /** What gathers for a port while objects are read. */
 interface PortDraft {
   readonly tls: boolean
-  readonly common: Rule[]
+  readonly common: RoutingRule[]
   readonly scopes: Scope[]
   /** `first`: shown to clients whose name nothing fits. */
   readonly owners: Set<string>
@@ -48,8 +48,8 @@ export function buildModel(
   view: ObjectsView,
   settings: ModelSettings,
   refused: (owner: string) => boolean = () => false,
-): Model {
-  const problems: Model['problems'][number][] = []
+): ProxyModel {
+  const problems: ProxyModel['problems'][number][] = []
   const problem = (owner: string, reason: string, message: string): void =>
     void problems.push({ owner, reason, message })
   const backends = new Backends(slicesByService(view.objects('EndpointSlice').values()))
@@ -61,10 +61,10 @@ export function buildModel(
   const secretOf = (key: string) => view.objects('Secret').get(key)
   const ports = new Map<number, PortDraft>()
   /** The API refuses the others. */
-  const expressible = ({ host, path, owner }: Rule): boolean => {
+  const expressible = ({ host, path, owner }: RoutingRule): boolean => {
     try {
-      key(host)
-      if (path.type !== 'expression') key(path.value)
+      mapKey(host)
+      if (path.type !== 'expression') mapKey(path.value)
       return true
     } catch (thrown) {
       problem(owner, 'Refused', GantryError.from(thrown).message)
@@ -91,14 +91,14 @@ export function buildModel(
   addGateways(view, settings, { refused, backends, serviceOf, secretOf, draftOf, expressible, problem })
   const built = [...ports]
     .sort(([a], [b]) => a - b)
-    .map(([port, { tls, common, scopes, certificates, owners }]): Port => ({
+    .map(([port, { tls, common, scopes, certificates, owners }]): FrontendPort => ({
       port,
       certificates: tls ? orderCertificates(certificates, settings.fallbackCertificate) : undefined,
       hosts: virtualHosts(common, scopes),
       owners: [...owners],
     }))
   for (const { port, owners } of built) {
-    const key = balancerAt(view, port)
+    const key = loadBalancerOnPort(view, port)
     if (key !== undefined)
       for (const owner of owners)
         problem(
@@ -111,7 +111,7 @@ export function buildModel(
 }
 
 /** The Service of type LoadBalancer that has a port of the nodes: the kernel translates before HAProxy is asked. */
-function balancerAt(view: ObjectsView, port: number): string | undefined {
+function loadBalancerOnPort(view: ObjectsView, port: number): string | undefined {
   return [...view.objects('Service')].find(
     ([, { spec, status }]) =>
       spec.type === 'LoadBalancer' &&
@@ -129,19 +129,19 @@ function servedIngresses(view: ObjectsView): Ingress[] {
   return [...view.objects('Ingress').values()].filter((ingress) => servesIngress(ingress, classes)).sort(byAge)
 }
 
-type Draft = PortDraft['certificates'][number]
+type CertificateDraft = PortDraft['certificates'][number]
 
 function ingressCertificates(
   ingress: Ingress,
   secretOf: (key: string) => Secret | undefined,
   problem: (owner: string, reason: string, message: string) => void,
-): Draft[] {
+): CertificateDraft[] {
   const {
     metadata: { namespace },
     spec,
   } = ingress
   const owner = ownerOf(ingress)
-  return (spec.tls ?? []).flatMap(({ hosts = [], secretName = '' }): Draft[] => {
+  return (spec.tls ?? []).flatMap(({ hosts = [], secretName = '' }): CertificateDraft[] => {
     if (secretName === '') return []
     const read = readCertificate(secretOf(`${namespace}/${secretName}`))
     if ('problem' in read) {
@@ -168,7 +168,7 @@ interface GatewayParts {
   readonly serviceOf: Parameters<typeof routeRules>[2]['serviceOf']
   readonly secretOf: (key: string) => Secret | undefined
   readonly draftOf: (port: number, tls: boolean) => PortDraft
-  readonly expressible: (rule: Rule) => boolean
+  readonly expressible: (rule: RoutingRule) => boolean
   readonly problem: (owner: string, reason: string, message: string) => void
 }
 
@@ -211,10 +211,13 @@ function addGateways(view: ObjectsView, settings: ModelSettings, parts: GatewayP
   }
 }
 
-type Attached = ReadonlyMap<Listener, readonly { readonly route: HTTPRoute; readonly hostnames: readonly string[] }[]>
+type AttachedRoutes = ReadonlyMap<
+  Listener,
+  readonly { readonly route: HTTPRoute; readonly hostnames: readonly string[] }[]
+>
 
 /** Each route once a listener, however many of its parentRefs lead there. */
-function attachedRoutes(gateway: Gateway, routes: readonly HTTPRoute[], labelsOf: NamespaceLabels): Attached {
+function attachedRoutes(gateway: Gateway, routes: readonly HTTPRoute[], labelsOf: NamespaceLabels): AttachedRoutes {
   const found = new Map<Listener, Map<HTTPRoute, readonly string[]>>()
   for (const route of routes) {
     for (const parent of (route.spec.parentRefs ?? []).filter((candidate) => isParent(candidate, route, gateway))) {
@@ -234,10 +237,10 @@ function listenerCertificates(
   listener: Listener,
   grants: readonly ReferenceGrant[],
   { secretOf, problem }: GatewayParts,
-): Draft[] {
+): CertificateDraft[] {
   const owner = ownerOf(gateway)
   const hostname = listener.hostname ?? ''
-  return certificateReferences(gateway, listener, grants).flatMap((reference, index): Draft[] => {
+  return certificateReferences(gateway, listener, grants).flatMap((reference, index): CertificateDraft[] => {
     if ('problem' in reference) {
       problem(owner, reference.problem.reason, reference.problem.message)
       return []
@@ -259,7 +262,7 @@ function listenerCertificates(
 }
 
 /** The one for clients that nothing fits comes first; of equal ones the first stays. */
-function orderCertificates(drafts: readonly Draft[], fallback: string): Certificate[] {
+function orderCertificates(drafts: readonly CertificateDraft[], fallback: string): Certificate[] {
   const first = drafts.find((draft) => draft.first)?.certificate ?? {
     name: 'fallback',
     pem: fallback,

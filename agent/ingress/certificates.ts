@@ -6,26 +6,26 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Secret } from '../../proto/gen/types.ts'
 
-export type ReadCertificate = { readonly pem: string } | { readonly problem: string }
+export type CertificateResult = { readonly pem: string } | { readonly problem: string }
 
 /**
  * What the distribution's OpenSSL asks of certificates (SSL_CTX_set_security_level(3)): no RSA below 2048 bits, no
  * curve below 224.
  */
-const SECURITY = 'DEFAULT@SECLEVEL=2'
+const OPENSSL_SECURITY_LEVEL = 'DEFAULT@SECLEVEL=2'
 
 /** Reading takes a millisecond, and all are asked for with each endpoint that comes or goes. */
-const known = new WeakMap<Secret, ReadCertificate>()
+const certificateCache = new WeakMap<Secret, CertificateResult>()
 
 /** PEM of the chain and its key, or what is wrong with the Secret. */
-export function readCertificate(secret: Secret | undefined): ReadCertificate {
+export function readCertificate(secret: Secret | undefined): CertificateResult {
   if (secret === undefined) return { problem: 'does not exist' }
-  let result = known.get(secret)
-  if (result === undefined) known.set(secret, (result = read(secret)))
+  let result = certificateCache.get(secret)
+  if (result === undefined) certificateCache.set(secret, (result = read(secret)))
   return result
 }
 
-function read(secret: Secret): ReadCertificate {
+function read(secret: Secret): CertificateResult {
   const [chain, key] = ['tls.crt', 'tls.key'].map((name) =>
     Buffer.from(secret.data?.[name] ?? '', 'base64')
       .toString('utf8')
@@ -40,7 +40,7 @@ function read(secret: Secret): ReadCertificate {
     const parsed = certificates.map((certificate) => new X509Certificate(certificate))
     if (!parsed[0]!.checkPrivateKey(createPrivateKey(keys[0])))
       return { problem: 'has a key that does not belong to its certificate' }
-    createSecureContext({ cert: certificates.join('\n'), key: keys[0], ciphers: SECURITY })
+    createSecureContext({ cert: certificates.join('\n'), key: keys[0], ciphers: OPENSSL_SECURITY_LEVEL })
   } catch (thrown) {
     return { problem: `cannot be read: ${(thrown as Error).message}` }
   }

@@ -1,5 +1,5 @@
 /** Host patterns (model.ts): which covers which, and which comes first. Any two are apart, or one covers the other. */
-import type { HostPattern } from './model.ts'
+import type { HostPattern } from './proxy-model.ts'
 
 /** What follows the asterisks, with the dot: ".example.com". */
 const suffixOf = (pattern: HostPattern): string => pattern.replace(/^\*+/, '')

@@ -9,18 +9,18 @@ import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
-import { Semaphore } from '../../proto/base/turns.ts'
+import { Semaphore } from '../../proto/base/semaphore.ts'
 import type { Run } from '../launcher.ts'
-import type { NetworkChange, NetworkPart, NetworkView } from '../network/contract.ts'
+import type { NetworkChange, NetworkReconciler, NetworkView } from '../network/contract.ts'
 import { serviceOfSlice } from './backends.ts'
 import { buildModel } from './build-model.ts'
-import { renderConfiguration } from './configuration.ts'
-import type { Model } from './model.ts'
-import { portTrouble, Proxy, Refusal } from './proxy.ts'
+import { renderHaproxyConfig } from './haproxy-config.ts'
+import type { ProxyModel } from './proxy-model.ts'
+import { portUnavailableReason, HaproxyProcess, ConfigRejectedError } from './haproxy-process.ts'
 import { serverChanges } from './server-changes.ts'
 
 /** What an object asks for and does not get. */
-export interface EntranceProblem {
+export interface IngressProblem {
   readonly kind: 'Ingress' | 'Gateway' | 'HTTPRoute'
   readonly namespace: string
   readonly name: string
@@ -29,7 +29,7 @@ export interface EntranceProblem {
   readonly message: string
 }
 
-export interface EntranceOptions {
+export interface IngressProxyOptions {
   /** For the proxy's configuration, keys among it: best in memory. */
   readonly directory: string
   /** The node's ports for Ingresses (default 80 and 443). */
@@ -43,17 +43,17 @@ export interface EntranceOptions {
   readonly clock: Clock
   readonly logger: Logger
   /** Called once for each problem, and again if it comes back. */
-  readonly report?: (problem: EntranceProblem) => void
+  readonly report?: (problem: IngressProblem) => void
 }
 
 /** Milliseconds between looks whether HAProxy runs. */
-const WATCH = 1_000
+const PROCESS_CHECK_INTERVAL_MS = 1_000
 /** Looks until a port that was taken is tried again. */
-const PATIENCE = 5
+const CHECKS_PER_PORT_RETRY = 5
 /** Configurations tried without what HAProxy refuses in the one before. */
 const ATTEMPTS = 5
 /** Kinds whose every change may mean another configuration. */
-const STRUCTURAL: ReadonlySet<string> = new Set([
+const CONFIG_KINDS: ReadonlySet<string> = new Set([
   'Ingress',
   'IngressClass',
   'Gateway',
@@ -64,28 +64,28 @@ const STRUCTURAL: ReadonlySet<string> = new Set([
   'Secret',
 ])
 /** Milliseconds between looks whether servers have their addresses, and looks at most. */
-const MOVE_LOOK = 2
-const MOVE_LOOKS = 1_000
+const SERVER_POLL_INTERVAL_MS = 2
+const SERVER_POLL_LIMIT = 1_000
 const CLUSTER_NAME_SERVER = '169.254.20.10:53'
 
-type Problem = Model['problems'][number]
+type Problem = ProxyModel['problems'][number]
 
-export class Entrance implements NetworkPart {
+export class IngressProxy implements NetworkReconciler {
   readonly name = 'entrance'
-  readonly confirms = true
-  readonly #options: EntranceOptions
-  readonly #proxy: Proxy
+  readonly confirmsRevision = true
+  readonly #options: IngressProxyOptions
+  readonly #proxy: HaproxyProcess
   readonly #turn = new Semaphore(1)
   readonly #account = accountOf('haproxy')
   #adopted = false
   #view: NetworkView | undefined
-  #model: Model | undefined
+  #model: ProxyModel | undefined
   /** Slice → the Service that it belonged to when it was last seen. */
   #slices = new Map<string, string>()
   /** Of the configuration tried last: line → owner. */
   #lastOwners: ReadonlyMap<number, string> = new Map()
   /** Port → why it cannot be served. */
-  #taken = new Map<number, string>()
+  #unavailablePorts = new Map<number, string>()
   /** Owner → resourceVersion of the object of which HAProxy has refused something, and what. */
   readonly #refused = new Map<string, { readonly version: string; readonly message: string }>()
   #reported: ReadonlySet<string> = new Set()
@@ -93,9 +93,9 @@ export class Entrance implements NetworkPart {
   #looks = 0
   #stopped = false
 
-  constructor(options: EntranceOptions) {
+  constructor(options: IngressProxyOptions) {
     this.#options = options
-    this.#proxy = new Proxy(options)
+    this.#proxy = new HaproxyProcess(options)
   }
 
   apply(view: NetworkView, change: NetworkChange): Promise<void> {
@@ -115,7 +115,7 @@ export class Entrance implements NetworkPart {
 
   #concerns(view: NetworkView, key: string): boolean {
     const [kind = ''] = key.split('/', 1)
-    if (STRUCTURAL.has(kind)) return true
+    if (CONFIG_KINDS.has(kind)) return true
     if (this.#model === undefined) return false
     const rest = key.slice(kind.length + 1)
     if (kind === 'Service')
@@ -142,7 +142,12 @@ export class Entrance implements NetworkPart {
       try {
         return await this.#serve(view)
       } catch (thrown) {
-        if (!(thrown instanceof Refusal) || attempt === ATTEMPTS || !this.#blame(view, thrown)) throw thrown
+        if (
+          !(thrown instanceof ConfigRejectedError) ||
+          attempt === ATTEMPTS ||
+          !this.#recordRejectedOwners(view, thrown)
+        )
+          throw thrown
       }
     }
   }
@@ -159,7 +164,7 @@ export class Entrance implements NetworkPart {
     const { running } = this.#proxy
     const same = running && (await this.#proxy.structure()) === configuration.structure
     // First what must not be used any more: a new configuration takes longer.
-    const crowded = running && (await this.#tellWorker(model))
+    const crowded = running && (await this.#updateServers(model))
     if (same && !crowded) return
     this.#lastOwners = configuration.owners
     await this.#proxy.load(configuration)
@@ -169,7 +174,7 @@ export class Entrance implements NetworkPart {
     )
   }
 
-  async #buildModel(view: NetworkView): Promise<Model> {
+  async #buildModel(view: NetworkView): Promise<ProxyModel> {
     const { http = 80, https = 443 } = this.#options
     const wanted = [...view.objects('Ingress').values(), ...view.objects('Gateway').values()].length > 0
     const fallbackCertificate = wanted ? await this.#fallbackCertificate() : ''
@@ -178,21 +183,21 @@ export class Entrance implements NetworkPart {
       { http, https, fallbackCertificate },
       (owner) => this.#refused.get(owner)?.version === versionOf(view, owner),
     )
-    return this.#withoutTaken(model)
+    return this.#dropUnavailablePorts(model)
   }
 
   /** Ports that others listen at are left out: with them HAProxy would not start. */
-  async #withoutTaken(model: Model): Promise<Model> {
+  async #dropUnavailablePorts(model: ProxyModel): Promise<ProxyModel> {
     const own = await this.#proxy.ports()
     const [first = ''] = this.#addresses
     const host = first === '*' ? '0.0.0.0' : first.replace(/^\[|\]$/g, '')
-    this.#taken = new Map()
+    this.#unavailablePorts = new Map()
     for (const { port } of model.ports) {
-      const trouble = own.has(port) ? undefined : await portTrouble(port, host)
-      if (trouble !== undefined) this.#taken.set(port, trouble)
+      const trouble = own.has(port) ? undefined : await portUnavailableReason(port, host)
+      if (trouble !== undefined) this.#unavailablePorts.set(port, trouble)
     }
     const problems = model.ports.flatMap(({ port, owners }) => {
-      const trouble = this.#taken.get(port)
+      const trouble = this.#unavailablePorts.get(port)
       return trouble === undefined
         ? []
         : owners.map((owner): Problem => ({
@@ -203,7 +208,7 @@ export class Entrance implements NetworkPart {
     })
     return {
       ...model,
-      ports: model.ports.filter(({ port }) => !this.#taken.has(port)),
+      ports: model.ports.filter(({ port }) => !this.#unavailablePorts.has(port)),
       problems: [...model.problems, ...problems],
     }
   }
@@ -212,9 +217,9 @@ export class Entrance implements NetworkPart {
     return this.#options.addresses ?? [existsSync('/proc/net/if_inet6') ? '::' : '*']
   }
 
-  #render(model: Model) {
+  #render(model: ProxyModel) {
     const { nameServers = [CLUSTER_NAME_SERVER] } = this.#options
-    return renderConfiguration(model, {
+    return renderHaproxyConfig(model, {
       addresses: this.#addresses,
       account: this.#account,
       nameServers,
@@ -223,7 +228,7 @@ export class Entrance implements NetworkPart {
   }
 
   /** Makes the servers of the worker those of the model; true if a backend has no place for all of them. */
-  async #tellWorker(model: Model): Promise<boolean> {
+  async #updateServers(model: ProxyModel): Promise<boolean> {
     const { master } = this.#proxy
     const wanted = new Map(
       [...model.backends.values()].flatMap(({ name, destination }) =>
@@ -232,13 +237,18 @@ export class Entrance implements NetworkPart {
     )
     const current = (await master.workers()).find((worker) => worker.current)
     if (current === undefined) throw new GantryError('Unavailable', 'haproxy has no worker')
-    const { moves, commands, crowded, moved } = serverChanges(await master.servers(current.pid), wanted)
+    const {
+      addressChanges: moves,
+      commands,
+      overfullBackends: crowded,
+      moved,
+    } = serverChanges(await master.servers(current.pid), wanted)
     if (moves.length > 0) {
       await master.run(current.pid, moves)
       for (let looks = 0; !moved(await master.servers(current.pid)); looks++) {
-        if (looks === MOVE_LOOKS)
+        if (looks === SERVER_POLL_LIMIT)
           throw new GantryError('DeadlineExceeded', 'haproxy has not taken the addresses of new endpoints')
-        await delay(this.#options.clock, MOVE_LOOK)
+        await delay(this.#options.clock, SERVER_POLL_INTERVAL_MS)
       }
     }
     await master.run(current.pid, commands)
@@ -246,7 +256,7 @@ export class Entrance implements NetworkPart {
   }
 
   /** Notes the objects that the refused lines come from; false if they come from none. */
-  #blame(view: NetworkView, refusal: Refusal): boolean {
+  #recordRejectedOwners(view: NetworkView, refusal: ConfigRejectedError): boolean {
     const owners = [...refusal.lines].flatMap(([line, message]) => {
       const owner = this.#lastOwners.get(line)
       return owner === undefined ? [] : [{ owner, message }]
@@ -255,7 +265,7 @@ export class Entrance implements NetworkPart {
     return owners.length > 0
   }
 
-  #report(view: NetworkView, model: Model): void {
+  #report(view: NetworkView, model: ProxyModel): void {
     for (const [owner, { version }] of this.#refused)
       if (version !== versionOf(view, owner)) this.#refused.delete(owner)
     const refused = [...this.#refused].map(([owner, { message }]): Problem => ({
@@ -288,7 +298,7 @@ export class Entrance implements NetworkPart {
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw GantryError.from(thrown)
     }
-    const pem = await (await import('./self-signed.ts')).selfSigned(this.#options.clock)
+    const pem = await (await import('./self-signed.ts')).selfSignedCertificate(this.#options.clock)
     await writeFile(`${path}.new`, pem, { mode: 0o600 })
     await rename(`${path}.new`, path)
     return pem
@@ -296,7 +306,7 @@ export class Entrance implements NetworkPart {
 
   #watch(): void {
     if (this.#timer !== undefined || this.#stopped) return
-    this.#timer = this.#options.clock.after(WATCH, () => {
+    this.#timer = this.#options.clock.after(PROCESS_CHECK_INTERVAL_MS, () => {
       this.#timer = undefined
       void this.#look().finally(() => this.#watch())
     })
@@ -304,9 +314,9 @@ export class Entrance implements NetworkPart {
 
   /** HAProxy is started again if it has ended, ports that were taken are tried again. */
   async #look(): Promise<void> {
-    this.#looks = (this.#looks + 1) % PATIENCE
+    this.#looks = (this.#looks + 1) % CHECKS_PER_PORT_RETRY
     const missing = this.#model !== undefined && this.#model.ports.length > 0 && !this.#proxy.running
-    const again = missing || (this.#taken.size > 0 && this.#looks === 0)
+    const again = missing || (this.#unavailablePorts.size > 0 && this.#looks === 0)
     if (!again || this.#stopped) return
     if (missing) this.#options.logger.warn('haproxy has ended, it is started again')
     try {

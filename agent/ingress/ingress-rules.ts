@@ -3,7 +3,14 @@ import { parseGatewayDuration } from '../../proto/objects/ingress/duration.ts'
 import type { Ingress, IngressBackend, Service } from '../../proto/gen/types.ts'
 import type { Backends } from './backends.ts'
 import { coversPattern } from './hosts.ts'
-import { NO_CONDITION, NO_TREATMENT, type HostPattern, type Rule, type Share, type Treatment } from './model.ts'
+import {
+  MATCH_ALL,
+  NO_FILTERS,
+  type HostPattern,
+  type RoutingRule,
+  type WeightedBackend,
+  type RequestFilters,
+} from './proxy-model.ts'
 
 /**
  * "false": HTTP is served beside HTTPS, although the host has a certificate. The other is that of the most used
@@ -17,7 +24,7 @@ const KNOWN_ANNOTATIONS: ReadonlySet<string> = new Set([...REDIRECT_ANNOTATIONS,
  * Annotations that tell a proxy what to do. Where nobody acts on one, requests are answered otherwise than its author
  * thinks.
  */
-const SETTING =
+const SETTING_ANNOTATION_PATTERN =
   /^(gantry\.dev|([a-z0-9-]+\.)*(ingress\.kubernetes\.io|haproxy\.org|haproxy-ingress\.github\.io|nginx\.org|traefik\.io))\//
 
 export interface IngressParts {
@@ -32,9 +39,9 @@ export interface IngressParts {
 export function ingressRules(
   ingress: Ingress,
   parts: IngressParts,
-): { readonly http: readonly Rule[]; readonly https: readonly Rule[] } {
+): { readonly http: readonly RoutingRule[]; readonly https: readonly RoutingRule[] } {
   const owner = `Ingress/${ingress.metadata.namespace}/${ingress.metadata.name}`
-  const treatment = treatmentOf(ingress, owner, parts)
+  const treatment = filtersOf(ingress, owner, parts)
   for (const name of ignoredAnnotations(ingress))
     parts.problem(
       owner,
@@ -55,14 +62,12 @@ export function ingressRules(
 
 function ignoredAnnotations({ metadata: { annotations = {} } }: Ingress): string[] {
   return Object.keys(annotations)
-    .filter((name) => SETTING.test(name) && !KNOWN_ANNOTATIONS.has(name))
+    .filter((name) => SETTING_ANNOTATION_PATTERN.test(name) && !KNOWN_ANNOTATIONS.has(name))
     .sort()
 }
 
-function toHttps(owner: string, { backends, httpsPort }: IngressParts): readonly Share[] {
-  return [
-    { backend: backends.redirect({ scheme: 'https', port: httpsPort, code: 308 }, NO_TREATMENT, owner), weight: 1 },
-  ]
+function toHttps(owner: string, { backends, httpsPort }: IngressParts): readonly WeightedBackend[] {
+  return [{ backend: backends.redirect({ scheme: 'https', port: httpsPort, code: 308 }, NO_FILTERS, owner), weight: 1 }]
 }
 
 /** Where there are certificates, unless an annotation says otherwise. */
@@ -75,13 +80,18 @@ export function hostPattern(host: string | undefined): HostPattern {
   return (host ?? '') === '' ? '*' : host!.toLowerCase()
 }
 
-function* rulesOf(ingress: Ingress, owner: string, treatment: Treatment, parts: IngressParts): Generator<Rule> {
+function* rulesOf(
+  ingress: Ingress,
+  owner: string,
+  treatment: RequestFilters,
+  parts: IngressParts,
+): Generator<RoutingRule> {
   const { metadata, spec } = ingress
   const order = [metadata.creationTimestamp ?? '', `${metadata.namespace}/${metadata.name}`]
-  const share = (backend: IngressBackend): readonly Share[] => [
+  const share = (backend: IngressBackend): readonly WeightedBackend[] => [
     { backend: backendOf(ingress, backend, owner, treatment, parts), weight: 1 },
   ]
-  const common = { condition: NO_CONDITION, owner }
+  const common = { condition: MATCH_ALL, owner }
   if (spec.defaultBackend !== undefined)
     yield {
       ...common,
@@ -124,7 +134,7 @@ function backendOf(
   ingress: Ingress,
   { service: wanted }: IngressBackend,
   owner: string,
-  treatment: Treatment,
+  treatment: RequestFilters,
   { backends, serviceOf, problem }: IngressParts,
 ): string {
   if (wanted === undefined) return backends.answer(503, owner)
@@ -143,11 +153,11 @@ function backendOf(
   return backends.answer(503, owner)
 }
 
-function treatmentOf({ metadata }: Ingress, owner: string, { problem }: IngressParts): Treatment {
+function filtersOf({ metadata }: Ingress, owner: string, { problem }: IngressParts): RequestFilters {
   const text = metadata.annotations?.[TIMEOUT_ANNOTATION]
-  if (text === undefined) return NO_TREATMENT
+  if (text === undefined) return NO_FILTERS
   const timeout = parseGatewayDuration(text)
   if (timeout === undefined)
     problem(owner, 'InvalidAnnotation', `${TIMEOUT_ANNOTATION}: "${text}" is not a duration: write it as 90s or 5m`)
-  return { ...NO_TREATMENT, timeout }
+  return { ...NO_FILTERS, timeout }
 }

@@ -5,12 +5,12 @@
 import { createConnection } from 'node:net'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import { command } from './words.ts'
+import { workerCommand } from './haproxy-syntax.ts'
 
 /** Milliseconds for an answer; a reload is answered when the new worker is ready. */
-const TIMEOUT = 20_000
+const COMMAND_TIMEOUT_MS = 20_000
 /** Bytes of commands in one line, well below HAProxy's buffer. */
-const LINE = 8_192
+const MAX_LINE_BYTES = 8_192
 
 export interface Worker {
   readonly pid: number
@@ -50,7 +50,7 @@ export interface Master {
 const MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
 
 /** What commands answer that has nothing to do with a refusal. */
-const FINE = /^(\s*|.*(changed from|no need to change|nothing changed).*)$/
+const BENIGN_REPLY_PATTERN = /^(\s*|.*(changed from|no need to change|nothing changed).*)$/
 
 export class MasterSocket implements Master {
   readonly #path: string
@@ -70,8 +70,8 @@ export class MasterSocket implements Master {
   }
 
   async run(pid: number, commands: readonly string[]): Promise<void> {
-    for (const line of packed(commands.map((one) => `@!${pid} ${command(one)}`))) {
-      const refusal = (await this.#ask(line)).split('\n').find((answer) => !FINE.test(answer))
+    for (const line of packed(commands.map((one) => `@!${pid} ${workerCommand(one)}`))) {
+      const refusal = (await this.#ask(line)).split('\n').find((answer) => !BENIGN_REPLY_PATTERN.test(answer))
       if (refusal !== undefined) throw new GantryError('Internal', `haproxy refused a command: ${refusal.trim()}`)
     }
   }
@@ -90,9 +90,12 @@ export class MasterSocket implements Master {
     return new Promise((resolve, reject) => {
       const socket = createConnection({ path: this.#path, allowHalfOpen: true })
       let text = ''
-      const timer = this.#clock.after(TIMEOUT, () =>
+      const timer = this.#clock.after(COMMAND_TIMEOUT_MS, () =>
         socket.destroy(
-          new GantryError('DeadlineExceeded', `haproxy did not answer "${line.slice(0, 60)}" within ${TIMEOUT} ms`),
+          new GantryError(
+            'DeadlineExceeded',
+            `haproxy did not answer "${line.slice(0, 60)}" within ${COMMAND_TIMEOUT_MS} ms`,
+          ),
         ),
       )
       socket.setEncoding('utf8')
@@ -119,7 +122,7 @@ function packed(commands: readonly string[]): string[] {
   const lines: string[] = []
   for (const one of commands) {
     const last = lines.at(-1)
-    if (last === undefined || last.length + one.length > LINE) lines.push(one)
+    if (last === undefined || last.length + one.length > MAX_LINE_BYTES) lines.push(one)
     else lines[lines.length - 1] = `${last};${one}`
   }
   return lines

@@ -14,15 +14,15 @@ import type {
 } from '../../proto/gen/types.ts'
 import type { Backends } from './backends.ts'
 import {
-  NO_CONDITION,
-  NO_TREATMENT,
-  type Condition,
+  MATCH_ALL,
+  NO_FILTERS,
+  type RequestMatch,
   type HostPattern,
   type PathChange,
-  type Rule,
-  type Share,
-  type Treatment,
-} from './model.ts'
+  type RoutingRule,
+  type WeightedBackend,
+  type RequestFilters,
+} from './proxy-model.ts'
 import { normalPrefix } from './routing.ts'
 
 export interface RouteParts {
@@ -34,7 +34,7 @@ export interface RouteParts {
 const ALL: HTTPRouteMatch = { path: { type: 'PathPrefix', value: '/' } }
 
 /** The rules that a route has at a listener that takes these hostnames of it ('*' for all). */
-export function routeRules(route: HTTPRoute, hostnames: readonly string[], parts: RouteParts): Rule[] {
+export function routeRules(route: HTTPRoute, hostnames: readonly string[], parts: RouteParts): RoutingRule[] {
   const { metadata, spec } = route
   const owner = `HTTPRoute/${metadata.namespace}/${metadata.name}`
   const order = [metadata.creationTimestamp ?? '', `${metadata.namespace}/${metadata.name}`]
@@ -44,7 +44,7 @@ export function routeRules(route: HTTPRoute, hostnames: readonly string[], parts
     return matches.flatMap((match, at) => {
       const shares = sharesOf(route, rule, match, owner, parts)
       const place = [...order, String(index).padStart(3, '0'), String(at).padStart(3, '0')]
-      return hosts.map((host): Rule => ({
+      return hosts.map((host): RoutingRule => ({
         host,
         path: pathOf(match),
         condition: conditionOf(match),
@@ -62,7 +62,7 @@ export function hostPattern(hostname: string): HostPattern {
   return hostname.startsWith('*.') ? `*${hostname}` : hostname
 }
 
-function pathOf({ path }: HTTPRouteMatch): Rule['path'] {
+function pathOf({ path }: HTTPRouteMatch): RoutingRule['path'] {
   switch (path.type) {
     case 'Exact':
       return { type: 'exact', value: path.value }
@@ -73,9 +73,9 @@ function pathOf({ path }: HTTPRouteMatch): Rule['path'] {
   }
 }
 
-function conditionOf({ path, method, headers = [], queryParams = [] }: HTTPRouteMatch): Condition {
+function conditionOf({ path, method, headers = [], queryParams = [] }: HTTPRouteMatch): RequestMatch {
   return {
-    ...NO_CONDITION,
+    ...MATCH_ALL,
     method,
     headers,
     queryParams,
@@ -89,14 +89,14 @@ function sharesOf(
   match: HTTPRouteMatch,
   owner: string,
   parts: RouteParts,
-): readonly Share[] {
+): readonly WeightedBackend[] {
   const { filters = [], backendRefs = [] } = rule
   const redirect = filters.find(({ requestRedirect }) => requestRedirect !== undefined)?.requestRedirect
   if (redirect !== undefined) {
     const { scheme, hostname, port, path, statusCode } = redirect
     const name = parts.backends.redirect(
       { scheme, hostname, port, path: pathChange(path, match), code: statusCode },
-      treatmentOf(
+      filtersOf(
         filters.filter(({ type }) => type === 'ResponseHeaderModifier'),
         undefined,
         match,
@@ -107,7 +107,7 @@ function sharesOf(
   }
   const shares = backendRefs
     .filter(({ weight }) => weight > 0)
-    .map((ref): Share => ({ backend: backendOf(route, rule, ref, match, owner, parts), weight: ref.weight }))
+    .map((ref): WeightedBackend => ({ backend: backendOf(route, rule, ref, match, owner, parts), weight: ref.weight }))
   // Nowhere to go at all: 500, as the specification wants it.
   return shares.length > 0 ? shares : [{ backend: parts.backends.answer(500, owner), weight: 1 }]
 }
@@ -124,26 +124,21 @@ function backendOf(
   const found = backendService(ref, route.metadata.namespace, grants, serviceOf)
   if ('problem' in found) return backends.answer(500, owner)
   const port = found.service.spec.ports!.find((candidate) => candidate.port === ref.port)!
-  return backends.service(
-    found.service,
-    port,
-    treatmentOf([...filters, ...(ref.filters ?? [])], timeouts, match),
-    owner,
-  )
+  return backends.service(found.service, port, filtersOf([...filters, ...(ref.filters ?? [])], timeouts, match), owner)
 }
 
-function treatmentOf(
+function filtersOf(
   filters: readonly HTTPRouteFilter[],
   timeouts: HTTPRouteTimeouts | undefined,
   match: HTTPRouteMatch,
-): Treatment {
+): RequestFilters {
   const rewrite = filters.find(({ urlRewrite }) => urlRewrite !== undefined)?.urlRewrite
   const limits = [timeouts?.request, timeouts?.backendRequest].flatMap((text) =>
     text === undefined ? [] : [parseGatewayDuration(text) ?? 0],
   )
   const finite = limits.filter((limit) => limit > 0)
   return {
-    ...NO_TREATMENT,
+    ...NO_FILTERS,
     requestHeaders: filters.flatMap(({ requestHeaderModifier }) => requestHeaderModifier ?? []),
     responseHeaders: filters.flatMap(({ responseHeaderModifier }) => responseHeaderModifier ?? []),
     ...(rewrite === undefined

@@ -8,18 +8,25 @@
  * then the older object.
  */
 import { compareHosts, coversPattern } from './hosts.ts'
-import { isUnconditional, type Choice, type HostPattern, type PathNode, type Rule, type VirtualHost } from './model.ts'
+import {
+  matchesEverything,
+  type RouteCandidate,
+  type HostPattern,
+  type PathNode,
+  type RoutingRule,
+  type VirtualHost,
+} from './proxy-model.ts'
 
 /** Rules of the listeners of one hostname: who sends requests there gets none of a less specific listener. */
 export interface Scope {
   readonly hostname: HostPattern
-  readonly rules: readonly Rule[]
+  readonly rules: readonly RoutingRule[]
 }
 
 const PATH_ORDER = { exact: 0, expression: 1, prefix: 2 } as const
 
 /** Negative if `a` comes first. */
-export function compareRules(a: Rule, b: Rule): number {
+export function compareRules(a: RoutingRule, b: RoutingRule): number {
   const differences = [
     Number(a.fallback) - Number(b.fallback),
     compareHosts(a.host, b.host),
@@ -55,13 +62,13 @@ export function normalPrefix(path: string): string {
  * `common`: rules of Ingresses, which belong to no listener: those with a host count in every scope, those without in
  * that of all hosts. The pattern '*' is always among the answers.
  */
-export function virtualHosts(common: readonly Rule[], scopes: readonly Scope[]): VirtualHost[] {
+export function virtualHosts(common: readonly RoutingRule[], scopes: readonly Scope[]): VirtualHost[] {
   const patterns = new Set<HostPattern>([
     '*',
     ...common.map(({ host }) => host),
     ...scopes.flatMap(({ hostname, rules }) => [hostname, ...rules.map(({ host }) => host)]),
   ])
-  const merged = new Map<HostPattern, Rule[]>()
+  const merged = new Map<HostPattern, RoutingRule[]>()
   for (const { hostname, rules } of scopes) merged.set(hostname, [...(merged.get(hostname) ?? []), ...rules])
   const scopeNames = [...merged.keys()].sort(compareHosts)
   const byHost = groupBy(common, ({ host }) => host)
@@ -77,7 +84,7 @@ export function virtualHosts(common: readonly Rule[], scopes: readonly Scope[]):
     })
 }
 
-function pathNodes(rules: readonly Rule[]): PathNode[] {
+function pathNodes(rules: readonly RoutingRule[]): PathNode[] {
   const sorted = [...rules].sort(compareRules)
   const expressions = sorted.filter(({ path }) => path.type === 'expression')
   const prefixes = groupBy(
@@ -88,7 +95,7 @@ function pathNodes(rules: readonly Rule[]): PathNode[] {
     sorted.filter(({ path }) => path.type === 'exact'),
     ({ path }) => path.value,
   )
-  const below = (path: string): Rule[] => [
+  const below = (path: string): RoutingRule[] => [
     ...expressions,
     ...prefixesOf(path).flatMap((prefix) => prefixes.get(prefix) ?? []),
   ]
@@ -107,9 +114,9 @@ function pathNodes(rules: readonly Rule[]): PathNode[] {
 }
 
 /** In order, up to the first that always holds. */
-function choices(rules: Rule[]): Choice[] {
+function choices(rules: RoutingRule[]): RouteCandidate[] {
   const sorted = rules.sort(compareRules)
-  const last = sorted.findIndex(({ condition }) => isUnconditional(condition))
+  const last = sorted.findIndex(({ condition }) => matchesEverything(condition))
   return (last === -1 ? sorted : sorted.slice(0, last + 1)).map(({ condition, shares, owner }) => ({
     condition,
     shares,

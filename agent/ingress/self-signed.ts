@@ -9,7 +9,7 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const DAY = 24 * 60 * 60 * 1000
 
 /** PEM of a certificate and its key, valid for ten years. */
-export async function selfSigned(clock: Clock): Promise<string> {
+export async function selfSignedCertificate(clock: Clock): Promise<string> {
   await import('reflect-metadata')
   const x509 = await import('@peculiar/x509')
   x509.cryptoProvider.set(webcrypto)

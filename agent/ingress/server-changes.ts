@@ -1,5 +1,5 @@
 /** What a worker must be told so that its servers are a backend's endpoints. Pure. */
-import type { Endpoint } from './model.ts'
+import type { Endpoint } from './proxy-model.ts'
 import type { ServerState } from './master-socket.ts'
 
 export interface ServerChanges {
@@ -7,14 +7,14 @@ export interface ServerChanges {
    * Addresses for places that are given no requests. They take effect a moment after they are acknowledged: `moved`
    * says when.
    */
-  readonly moves: readonly string[]
+  readonly addressChanges: readonly string[]
   /**
    * What is to be done once the addresses are in effect: additions, then withdrawals, so that no backend is empty in
    * between.
    */
   readonly commands: readonly string[]
   /** Backends without a free place for all that is new. */
-  readonly crowded: readonly string[]
+  readonly overfullBackends: readonly string[]
   /** True once the servers have the addresses that `moves` gives them. */
   moved(servers: readonly ServerState[]): boolean
 }
@@ -60,7 +60,7 @@ export function serverChanges(
     const states = new Map(now.map((server) => [`${server.backend}/${server.name}`, server]))
     return [...places].every(([name, key]) => states.has(name) && keyOf(states.get(name)!) === key)
   }
-  return { moves, commands: [...additions, ...withdrawals], crowded, moved }
+  return { addressChanges: moves, commands: [...additions, ...withdrawals], overfullBackends: crowded, moved }
 }
 
 function takeFirst<T>(items: T[], fits: (item: T) => boolean): T | undefined {

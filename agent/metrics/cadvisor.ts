@@ -129,7 +129,7 @@ const NETWORK: readonly (readonly [name: string, help: string, value: (counters:
 ]
 
 /** One thing that is counted: a container, all of a pod together, or the whole node. */
-interface Counted {
+interface CounterSeries {
   readonly labels: Labels
   readonly counters: ContainerCounters
   readonly startedAt: number | undefined
@@ -210,9 +210,9 @@ export function cadvisorFamilies({ machine, use, disk, pods, time }: NodeSnapsho
   ]
 }
 
-function countedOf(pod: PodSnapshot): Counted[] {
+function countedOf(pod: PodSnapshot): CounterSeries[] {
   if (pod.containers.length === 0) return []
-  const each = pod.containers.map(({ name, id, image, counters, startedAt }): Counted => ({
+  const each = pod.containers.map(({ name, id, image, counters, startedAt }): CounterSeries => ({
     labels: { container: name, id: `${groupOf(pod)}/${id}`, image, name: id, namespace: pod.namespace, pod: pod.name },
     counters,
     startedAt,

@@ -1,11 +1,11 @@
 /** What a node and its pods have used until now: read from the kernel when somebody asks, and never otherwise. */
 import { readFile, statfs } from 'node:fs/promises'
 import type { Clock } from '../../proto/base/clock.ts'
-import type { MachineUse } from '../node/machine-group.ts'
+import type { MachineUse } from '../node/machine-cgroup.ts'
 import type { Machine } from '../node/machine.ts'
 import type { ContainerCounters, RuntimeDriver } from '../runtime/contract.ts'
 import type { StreamTarget, TargetContainer } from '../streams/target.ts'
-import { readMachineUse } from '../streams/usage.ts'
+import { readMachineUse } from '../streams/usage-meter.ts'
 
 /** One interface of a pod; packets and bytes since it was made. */
 export interface InterfaceCounters {

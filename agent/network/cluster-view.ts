@@ -4,11 +4,11 @@ import { apiVersionOf, findKind, resourceOf } from '../../proto/schema/schema.ts
 import { decodeResource, encode } from '../../proto/codec/wire.ts'
 import type { Kind, NetworkEntry, NetworkUpdate, Resources } from '../../proto/gen/types.ts'
 import type { NetworkView, NodeRanges, ViewedKind } from './contract.ts'
-import { vetEntry, vetObject } from './vetting.ts'
+import { sanitizeEntry, sanitizeObject } from './sanitize.ts'
 
 type AnyMap = Map<string, unknown>
 
-interface Place {
+interface EntryLocation {
   readonly map: AnyMap
   readonly name: string
   /** The object's kind, or the entry's case. */
@@ -19,7 +19,7 @@ export class ClusterView implements NetworkView {
   readonly #objects = new Map<string, AnyMap>()
   readonly #entries = new Map<string, AnyMap>()
   /** Where each key's content stands. */
-  readonly #places = new Map<string, Place>()
+  readonly #places = new Map<string, EntryLocation>()
   #revision = 0
   readonly #leftOut: (key: string, what: string) => void
   ranges: NodeRanges
@@ -85,14 +85,14 @@ export class ClusterView implements NetworkView {
   #set({ key, entry: told }: NetworkEntry): boolean {
     if (told === undefined) return false
     const leftOut = (what: string): void => this.#leftOut(key, what)
-    const entry = vetEntry(told, leftOut)
+    const entry = sanitizeEntry(told, leftOut)
     if (entry === undefined) return this.#remove(key)
-    let place: Place
+    let place: EntryLocation
     let content: unknown
     if (entry.case === 'object') {
       const kind = findKind(entry.value.apiVersion, entry.value.kind)
       if (kind === undefined) return false
-      const object = vetObject(decodeResource(kind, entry.value.raw), leftOut)
+      const object = sanitizeObject(decodeResource(kind, entry.value.raw), leftOut)
       if (object === undefined) return this.#remove(key)
       const { namespace, name } = object.metadata
       place = { of: kind, map: mapOf(this.#objects, kind), name: namespace === '' ? name : `${namespace}/${name}` }

@@ -17,7 +17,7 @@ const GATEWAY_MAC = '02:67:74:72:79:00'
 /** Marks the routes of addresses that no pod has (iproute2's rt_protos). */
 const UNUSED_PROTOCOL = 72
 /** VXLAN devices by the family of the addresses that they send to (agent/network/fabric). */
-export const OVERLAYS: Readonly<Record<AddressFamily, string>> = { 4: 'gantryvx', 6: 'gantryvx6' }
+export const OVERLAY_DEVICES: Readonly<Record<AddressFamily, string>> = { 4: 'gantryvx', 6: 'gantryvx6' }
 /** Begins the name of each pod's interface on the node's side. */
 export const PORT_PREFIX = 'gv'
 
@@ -64,7 +64,7 @@ export interface PodLink {
  * else is reached; the other end lands in the node's namespace. The gateway's hardware address is known, so nobody asks
  * for it, and nobody can answer falsely.
  */
-export function podSide({ addresses, mtu, nodeNetns }: PodLink): IpText {
+export function podLinkCommands({ addresses, mtu, nodeNetns }: PodLink): IpText {
   const first = addresses[0]!.address
   return ip.lines(
     ip`link set lo up`,
@@ -120,7 +120,7 @@ export function portSettings(pods: readonly (readonly string[])[]): ShellText {
       return [
         sh`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`,
         sh`echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`,
-        noAdvertisements(port),
+        disableRouterAdvertisements(port),
       ]
     }),
   )
@@ -143,7 +143,7 @@ export function addressGateway(mtu: number, add: readonly string[], remove: read
  * For a shell on the node: what is sent to an address of its ranges that no pod has comes back at once. Without ranges:
  * no longer.
  */
-export function unusedAddresses(ranges: readonly string[]): ShellText {
+export function unreachableRoutes(ranges: readonly string[]): ShellText {
   return sh.lines(
     sh`ip -4 route flush proto ${UNUSED_PROTOCOL}`,
     sh`[ ! -e /proc/sys/net/ipv6 ] || ip -6 route flush proto ${UNUSED_PROTOCOL}`,
@@ -159,7 +159,7 @@ export function deleteLinks(names: readonly string[]): IpText {
  * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router
  * advertisements and no redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
  */
-export function noAdvertisements(device: string): ShellText {
+export function disableRouterAdvertisements(device: string): ShellText {
   const [ra, redirects] = ['accept_ra', 'accept_redirects'].map((name) => {
     const setting = `/proc/sys/net/ipv6/conf/${device}/${name}`
     return sh`[ ! -e ${setting} ] || echo 0 > ${setting}`
@@ -171,7 +171,7 @@ export function noAdvertisements(device: string): ShellText {
  * For a shell on the node: it passes packets on, also between pods of its own, whom it does not tell of shorter ways.
  * Where IPv6 is passed on, an interface follows router advertisements only when told to: those that did go on doing so.
  */
-export function forwarding(families: ReadonlySet<AddressFamily>): ShellText {
+export function enableForwarding(families: ReadonlySet<AddressFamily>): ShellText {
   const v4 = [sh`echo 1 > /proc/sys/net/ipv4/ip_forward`, sh`echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects`]
   const v6 = [
     sh`for setting in /proc/sys/net/ipv6/conf/*/accept_ra; do case $setting in */${GATEWAY}/*) ;; *) if [ "$(cat $setting)" = 1 ]; then echo 2 > $setting; fi ;; esac; done`,

@@ -1,6 +1,6 @@
 /**
  * A node's network: pods' namespaces and addresses (`Network`), and what the node follows of the cluster's network
- * (`NetworkView`, followed by each `NetworkPart`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC
+ * (`NetworkView`, followed by each `NetworkReconciler`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC
  * 5952).
  */
 import type { PodNetworks } from '../../proto/objects/pod-networks.ts'
@@ -16,7 +16,7 @@ export interface HostPort {
 }
 
 /** A further interface, in a `Network`'s segment. */
-export interface FurtherInterface {
+export interface SecondaryInterface {
   /** "namespace/name". */
   readonly network: string
   readonly interface: string
@@ -34,7 +34,7 @@ export interface Attachment {
   /** All its addresses, one per family; the first is `address`. */
   readonly addresses: readonly string[]
   readonly hostPorts?: readonly HostPort[] | undefined
-  readonly further?: readonly FurtherInterface[] | undefined
+  readonly further?: readonly SecondaryInterface[] | undefined
   /** The pod is not on the cluster's own network: eth0 is down, and nobody is told the addresses. */
   readonly apart?: boolean | undefined
 }
@@ -55,7 +55,7 @@ export interface NodeRanges {
   }
 }
 
-export interface Network {
+export interface PodNetwork {
   /**
    * Makes the node's gateway and firewall rules for its ranges, or adopts them; `known` are attachments that live on.
    * Leftovers that nobody knows are removed.
@@ -78,7 +78,7 @@ export interface Network {
 /** Gives pods their interfaces on Networks. */
 export interface PodSegments {
   /** Interfaces of pods that live on, by uid: of an earlier run. */
-  adopt(known: ReadonlyMap<string, readonly FurtherInterface[]>): void
+  adopt(known: ReadonlyMap<string, readonly SecondaryInterface[]>): void
   /**
    * Gives a pod's namespace its interfaces; waits while a Network has not been given a part for this node yet.
    * Repeated, it answers the same. NotFound: no such Network; ResourceExhausted: no address is free; Cancelled.
@@ -89,7 +89,7 @@ export interface PodSegments {
     namespace: string,
     requests: PodNetworks['further'],
     signal: AbortSignal,
-  ): Promise<readonly FurtherInterface[]>
+  ): Promise<readonly SecondaryInterface[]>
   /** Takes a pod's namespace off the cluster's own network. */
   leaveCluster(netns: string): Promise<void>
   /** The namespace is gone or about to be: its addresses are free. Not there: nothing happens. */
@@ -157,13 +157,13 @@ export interface NetworkChange {
  * it rejects, it is called again, after a growing pause, with `complete`. It must leave what works working: what is in
  * the kernel stays while the agent is gone.
  */
-export interface NetworkPart {
+export interface NetworkReconciler {
   readonly name: string
   /**
    * Until its `apply` has ended, the revision is not confirmed to the control plane: a pod is ended only when no node
    * sends it anything any more.
    */
-  readonly confirms: boolean
+  readonly confirmsRevision: boolean
   apply(view: NetworkView, change: NetworkChange): Promise<void>
   /**
    * Tables of nftables that it has made, if any, as "inet gantry_services": where one is gone it is called with

@@ -4,7 +4,7 @@
  */
 import { familyOf } from '../../proto/base/cidr.ts'
 import { nft, type NftText } from '../program-text.ts'
-import { GATEWAY, OVERLAYS, podMac, PORT_PREFIX, portName } from './commands.ts'
+import { GATEWAY, OVERLAY_DEVICES, podMac, PORT_PREFIX, portName } from './commands.ts'
 
 /** What comes out of a port. */
 export const GUARD_TABLE = 'gantry_guard'
@@ -12,7 +12,7 @@ export const GUARD_TABLE = 'gantry_guard'
  * Guards while the other is replaced: a packet that is on its way just then may find a new table still empty and the
  * old one empty already.
  */
-export const GUARD_DEPUTY = 'gantry_guard_deputy'
+export const GUARD_STANDBY_TABLE = 'gantry_guard_deputy'
 export const MASQUERADE_TABLE = 'gantry_masquerade'
 
 /**
@@ -22,13 +22,13 @@ export const MASQUERADE_TABLE = 'gantry_masquerade'
  * addresses a pod sends nothing. Packets between nodes in which pods' packets are (VXLAN) are not tracked: each
  * connection in them would take a second entry, of no use.
  */
-export function guard(
+export function guardTable(
   pods: readonly (readonly string[])[],
   vxlanPort: number,
-  table: typeof GUARD_TABLE | typeof GUARD_DEPUTY = GUARD_TABLE,
+  table: typeof GUARD_TABLE | typeof GUARD_STANDBY_TABLE = GUARD_TABLE,
 ): NftText {
   return nft.join(
-    withoutTables(nft`inet ${table}`),
+    deleteTables(nft`inet ${table}`),
     nft.lines(
       nft`table inet ${table} {`,
       nft`  set pods4 { type ifname . ether_addr . ipv4_addr; }`,
@@ -54,17 +54,17 @@ export function guard(
       nft`  }`,
       nft`}`,
     ),
-    admit(pods, table),
+    addPodElements(pods, table),
   )
 }
 
 /** Pods that the guard is to know. */
-export function admit(pods: readonly (readonly string[])[], table: string = GUARD_TABLE): NftText {
+export function addPodElements(pods: readonly (readonly string[])[], table: string = GUARD_TABLE): NftText {
   return nft.lines(...elements(pods).map(([set, element]) => nft`add element inet ${table} ${set} { ${element} }`))
 }
 
 /** Pods that it is to forget; also those that it does not know. */
-export function dismiss(pods: readonly (readonly string[])[]): NftText {
+export function removePodElements(pods: readonly (readonly string[])[]): NftText {
   return nft.lines(
     ...elements(pods).flatMap(([set, element]) =>
       ['add', 'delete'].map((verb) => nft`${verb} element inet ${GUARD_TABLE} ${set} { ${element} }`),
@@ -99,7 +99,7 @@ export function masquerade(
     const members = [...new Set([...clusterCidrs, ...own])].filter((cidr) => familyOf(cidr) === family)
     return nft`  set pods${family} { type ipv${family}_addr; flags interval; auto-merge;${members.length === 0 ? nft`` : nft` elements = { ${nft.list(members)} };`} }`
   }
-  const overlays = nft.list(Object.values(OVERLAYS).map((name) => nft`"${name}"`))
+  const overlays = nft.list(Object.values(OVERLAY_DEVICES).map((name) => nft`"${name}"`))
   return nft.lines(
     nft`table inet ${MASQUERADE_TABLE}`,
     nft`delete table inet ${MASQUERADE_TABLE}`,
@@ -140,6 +140,6 @@ export function masquerade(
 }
 
 /** Tables and all in them, whether they are there or not. */
-export function withoutTables(...tables: readonly NftText[]): NftText {
+export function deleteTables(...tables: readonly NftText[]): NftText {
   return nft.lines(...tables.flatMap((table) => [nft`table ${table}`, nft`delete table ${table}`]))
 }

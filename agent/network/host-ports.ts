@@ -4,8 +4,8 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { nft, type NftText } from '../program-text.ts'
 import { PORT_PREFIX } from './commands.ts'
 import type { Attachment, HostPort } from './contract.ts'
-import { withoutTables } from './firewall.ts'
-import type { InNode } from './node-programs.ts'
+import { deleteTables } from './firewall.ts'
+import type { NodeCommands } from './node-commands.ts'
 
 export const HOST_PORTS_TABLE = 'gantry_hostports'
 
@@ -21,11 +21,11 @@ type Claimant = Pick<Attachment, 'addresses' | 'hostPorts'>
  * seen with the gateway's address: the answer would not come back otherwise.
  */
 export class HostPorts {
-  readonly #node: InNode
+  readonly #node: NodeCommands
   /** "TCP 80" → address of the node, or '' for all → id of who has it. */
   readonly #owners = new Map<string, Map<string, string>>()
 
-  constructor(node: InNode) {
+  constructor(node: NodeCommands) {
     this.#node = node
   }
 
@@ -94,7 +94,7 @@ export class HostPorts {
   }
 
   async remove(): Promise<void> {
-    await this.#node.nft(withoutTables(nft`inet ${HOST_PORTS_TABLE}`))
+    await this.#node.nft(deleteTables(nft`inet ${HOST_PORTS_TABLE}`))
   }
 
   /**
@@ -170,7 +170,7 @@ function table(): NftText {
   map one${family} { type ipv${family}_addr . inet_proto . inet_service : ipv${family}_addr . inet_service; }
   map any${family} { type inet_proto . inet_service : ipv${family}_addr . inet_service; }
   set self${family} { type ipv${family}_addr . ipv${family}_addr; }`
-  return nft`${withoutTables(nft`inet ${HOST_PORTS_TABLE}`)}table inet ${HOST_PORTS_TABLE} {${maps(4)}${maps(6)}
+  return nft`${deleteTables(nft`inet ${HOST_PORTS_TABLE}`)}table inet ${HOST_PORTS_TABLE} {${maps(4)}${maps(6)}
   chain translate {${rules(4, 'ip')}${rules(6, 'ip6')}
   }
   chain prerouting {

@@ -14,11 +14,11 @@ import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { NetworkUpdate } from '../../proto/gen/types.ts'
 import { ClusterView } from './cluster-view.ts'
-import type { NetworkFollower } from '../session/contract.ts'
-import type { NetworkPart, NetworkView, NodeRanges } from './contract.ts'
-import { PartRunner } from './part-runner.ts'
+import type { NetworkUpdateHandler } from '../session/contract.ts'
+import type { NetworkReconciler, NetworkView, NodeRanges } from './contract.ts'
+import { ReconcilerRunner } from './reconciler-runner.ts'
 import type { TableOwner } from './table-watch.ts'
-import { vetRanges } from './vetting.ts'
+import { sanitizeRanges } from './sanitize.ts'
 import type { KeptView } from './view-file.ts'
 
 /** Entries in one record of the file. */
@@ -27,7 +27,7 @@ const RECORD_ENTRIES = 200
 export interface NetworkSyncParts {
   /** The view as it outlives the agent. */
   readonly kept: KeptView
-  readonly parts: readonly NetworkPart[]
+  readonly parts: readonly NetworkReconciler[]
   /** The node follows a revision. */
   readonly applied: (revision: number) => void
   readonly clock: Clock
@@ -35,7 +35,7 @@ export interface NetworkSyncParts {
   readonly logger: Logger
 }
 
-export class NetworkSync implements NetworkFollower {
+export class NetworkSync implements NetworkUpdateHandler {
   readonly #logger: Logger
   readonly #applied: (revision: number) => void
   readonly #view = new ClusterView(
@@ -48,7 +48,7 @@ export class NetworkSync implements NetworkFollower {
     },
   )
   readonly #keptView: KeptView
-  readonly #runners: readonly PartRunner[]
+  readonly #runners: readonly ReconcilerRunner[]
   /** Parts of an update whose last part is not here yet. */
   #gathered: NetworkUpdate[] = []
   #ranges: NodeRanges | undefined
@@ -59,7 +59,8 @@ export class NetworkSync implements NetworkFollower {
     this.#applied = applied
     this.#keptView = kept
     this.#runners = parts.map(
-      (part) => new PartRunner({ part, view: this.#view, clock, random, logger, advanced: () => this.#advanced() }),
+      (part) =>
+        new ReconcilerRunner({ part, view: this.#view, clock, random, logger, advanced: () => this.#advanced() }),
     )
   }
 
@@ -78,7 +79,7 @@ export class NetworkSync implements NetworkFollower {
     return this.#runners.map((runner) => ({
       name: runner.name,
       tables: () => runner.tables,
-      restore: () => runner.changed(new Set(), true),
+      restore: () => runner.enqueue(new Set(), true),
     }))
   }
 
@@ -86,7 +87,7 @@ export class NetworkSync implements NetworkFollower {
   async load(): Promise<void> {
     try {
       for (const update of await this.#keptView.load()) this.#view.update([update])
-      this.#ranges = vetRanges((await this.#keptView.loadRanges()) as NodeRanges)
+      this.#ranges = sanitizeRanges((await this.#keptView.loadRanges()) as NodeRanges)
     } catch (thrown) {
       // The first run, or a file that cannot be read: the control plane tells everything again.
       if (!GantryError.is(thrown, 'NotFound'))
@@ -105,17 +106,17 @@ export class NetworkSync implements NetworkFollower {
    */
   start(): void {
     if (this.#ranges === undefined) return
-    for (const runner of this.#runners) runner.changed(new Set(), true)
+    for (const runner of this.#runners) runner.enqueue(new Set(), true)
   }
 
   /** The control plane knows the node. InvalidArgument: these are no ranges. */
   async welcome(told: NodeRanges): Promise<void> {
     this.#gathered = []
-    const ranges = vetRanges(told)
+    const ranges = sanitizeRanges(told)
     if (isDeepStrictEqual(ranges, this.#ranges)) return
     this.#ranges = this.#view.ranges = ranges
     await this.#keptView.putRanges(ranges)
-    if (this.#view.revision > 0) for (const runner of this.#runners) runner.changed(new Set(), true)
+    if (this.#view.revision > 0) for (const runner of this.#runners) runner.enqueue(new Set(), true)
   }
 
   /** Takes a message of the session; its number has been looked at. */
@@ -128,7 +129,7 @@ export class NetworkSync implements NetworkFollower {
     const changed = this.#view.update(parts)
     if (changed.size > 0)
       this.#keptView.add(first ? parts : this.#kept(parts, changed), () => this.#view.updates(RECORD_ENTRIES))
-    for (const runner of this.#runners) runner.changed(changed)
+    for (const runner of this.#runners) runner.enqueue(changed)
   }
 
   /** Resolves when every part has caught up, or waits to try again. */
@@ -157,8 +158,8 @@ export class NetworkSync implements NetworkFollower {
   }
 
   #advanced(): void {
-    const confirming = this.#runners.filter((runner) => runner.confirms)
-    this.#confirmed = Math.min(this.#view.revision, ...confirming.map((runner) => runner.applied))
+    const confirming = this.#runners.filter((runner) => runner.confirmsRevision)
+    this.#confirmed = Math.min(this.#view.revision, ...confirming.map((runner) => runner.appliedRevision))
     this.#applied(this.#confirmed)
   }
 }

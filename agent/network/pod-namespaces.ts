@@ -8,7 +8,7 @@ import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
 import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../launcher.ts'
-import { noAdvertisements, podSide, type PodLink } from './commands.ts'
+import { disableRouterAdvertisements, podLinkCommands, type PodLink } from './commands.ts'
 import { sh } from '../program-text.ts'
 
 export interface PodNamespacesOptions {
@@ -43,33 +43,33 @@ export class PodNamespaces {
   }
 
   /** The directory of a pod's. */
-  of(id: string): string {
+  path(id: string): string {
     return join(this.#root, id)
   }
 
   /** The directory of one that is made ahead. */
-  ready(addresses: readonly string[]): string {
+  pooledPath(addresses: readonly string[]): string {
     return join(this.#root, `${READY_PREFIX}${addresses[0]!}`)
   }
 
   /** Makes one ahead, with its pair to the node. What a failure leaves is in its directory. */
   async make(addresses: readonly string[], links: PodLink['addresses'], mtu: number): Promise<void> {
     const { run, nodeNetns = `/proc/${process.pid}/ns/net` } = this.#options
-    const directory = this.ready(addresses)
+    const directory = this.pooledPath(addresses)
     mkdirSync(directory, { recursive: true, mode: 0o711 })
     const pin = join(directory, PIN)
     closeSync(openSync(pin, 'a'))
     await run(
       'unshare',
-      [`--net=${pin}`, '--', 'sh', '-c', sh`${noAdvertisements('default')}; exec ip -batch -`.text],
-      { stdin: podSide({ addresses: links, mtu, nodeNetns }).text },
+      [`--net=${pin}`, '--', 'sh', '-c', sh`${disableRouterAdvertisements('default')}; exec ip -batch -`.text],
+      { stdin: podLinkCommands({ addresses: links, mtu, nodeNetns }).text },
     )
   }
 
   /** From now on it is the pod's. Its pin. */
-  give(addresses: readonly string[], id: string): string {
-    renameSync(this.ready(addresses), this.of(id))
-    return join(this.of(id), PIN)
+  assign(addresses: readonly string[], id: string): string {
+    renameSync(this.pooledPath(addresses), this.path(id))
+    return join(this.path(id), PIN)
   }
 
   /** Those of these directories that are there end with the last process in them. */
@@ -94,7 +94,7 @@ export class PodNamespaces {
   }
 
   /** None is left. */
-  async end(): Promise<void> {
+  async removeAll(): Promise<void> {
     await rm(this.#root, { recursive: true, force: true })
   }
 

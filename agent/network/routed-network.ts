@@ -5,12 +5,12 @@ import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../launcher.ts'
 import { portName } from './commands.ts'
-import type { Attachment, AttachRequest, Network, NodeRanges } from './contract.ts'
-import { VXLAN_PORT } from './fabric/plan.ts'
+import type { Attachment, AttachRequest, PodNetwork, NodeRanges } from './contract.ts'
+import { VXLAN_PORT } from './fabric/fabric-plan.ts'
 import { GUARD_TABLE, MASQUERADE_TABLE } from './firewall.ts'
 import { HOST_PORTS_TABLE, HostPorts } from './host-ports.ts'
-import { NodePorts } from './node-ports.ts'
-import { inNode } from './node-programs.ts'
+import { HostVeths } from './host-veths.ts'
+import { nodeCommands } from './node-commands.ts'
 import { PodAddresses } from './pod-addresses.ts'
 import { PodNamespaces, READY_PREFIX } from './pod-namespaces.ts'
 import { findPodMtu } from './underlay.ts'
@@ -38,7 +38,7 @@ export interface RoutedNetworkOptions {
 }
 
 /** Namespaces made at once: each costs two processes and some milliseconds of kernel time. */
-const BATCH = 4
+const NAMESPACES_PER_BATCH = 4
 /** Milliseconds from taking a ready one to making another: the pod that took it is started first. */
 const REFILL_DELAY = 100
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
@@ -56,7 +56,7 @@ interface Removal {
 }
 
 /** The caller keeps ids and attachments (`known`), and whatever it does not know is a leftover. */
-export class RoutedNetwork implements Network {
+export class RoutedNetwork implements PodNetwork {
   readonly #logger: Logger
   readonly #clock: Clock
   readonly #netns: string | undefined
@@ -65,7 +65,7 @@ export class RoutedNetwork implements Network {
   readonly #vxlanPort: number
   readonly #run: Run
   readonly #namespaces: PodNamespaces
-  readonly #ports: NodePorts
+  readonly #ports: HostVeths
   readonly #hostPorts: HostPorts
   readonly #attached = new Map<string, Attachment>()
   readonly #attaching = new Map<string, Promise<Attachment>>()
@@ -99,8 +99,8 @@ export class RoutedNetwork implements Network {
       nodeNetns: options.netns,
       mountPoints: options.mountPoints,
     })
-    const node = inNode(this.#run, options.netns)
-    this.#ports = new NodePorts(node, options.logger)
+    const node = nodeCommands(this.#run, options.netns)
+    this.#ports = new HostVeths(node, options.logger)
     this.#hostPorts = new HostPorts(node)
   }
 
@@ -143,7 +143,7 @@ export class RoutedNetwork implements Network {
     }
     this.#addresses = addresses
     this.#ready.length = 0
-    this.#mtu ??= await findPodMtu(inNode(this.#run, this.#netns), this.#address)
+    this.#mtu ??= await findPodMtu(nodeCommands(this.#run, this.#netns), this.#address)
     const pods = [...this.#attached.values()].map((attachment) => attachment.addresses)
     const { resized, gone } = await this.#ports.start({
       addresses,
@@ -165,7 +165,7 @@ export class RoutedNetwork implements Network {
     const under = this.#attaching.get(id)
     if (under !== undefined) return under
     const known = this.#attached.get(id)
-    if (known !== undefined && !this.#removals.has(this.#namespaces.of(id)) && !this.#cutOff.has(id))
+    if (known !== undefined && !this.#removals.has(this.#namespaces.path(id)) && !this.#cutOff.has(id))
       return Promise.resolve(known)
     const attaching = this.#attach(id, request).finally(() => this.#attaching.delete(id))
     this.#attaching.set(id, attaching)
@@ -187,7 +187,8 @@ export class RoutedNetwork implements Network {
     this.#refill = undefined
     if (before === 'new') return
     await this.#filling
-    for (const addresses of this.#ready.splice(0)) this.#removals.set(this.#namespaces.ready(addresses), { addresses })
+    for (const addresses of this.#ready.splice(0))
+      this.#removals.set(this.#namespaces.pooledPath(addresses), { addresses })
     await this.#remove()
     await this.#removeNodeParts()
   }
@@ -230,7 +231,7 @@ export class RoutedNetwork implements Network {
   }
 
   #give(id: string, addresses: readonly string[]): Attachment {
-    const attachment: Attachment = { netns: this.#namespaces.give(addresses, id), address: addresses[0]!, addresses }
+    const attachment: Attachment = { netns: this.#namespaces.assign(addresses, id), address: addresses[0]!, addresses }
     this.#attached.set(id, attachment)
     return attachment
   }
@@ -245,7 +246,7 @@ export class RoutedNetwork implements Network {
   }
 
   async #release(id: string, { addresses }: Attachment): Promise<void> {
-    this.#removals.set(this.#namespaces.of(id), { id, addresses })
+    this.#removals.set(this.#namespaces.path(id), { id, addresses })
     await this.#remove()
   }
 
@@ -288,7 +289,10 @@ export class RoutedNetwork implements Network {
 
   async #fillUp(): Promise<void> {
     while (this.#wanted()) {
-      const count = Math.min(BATCH, this.#waiting.length + Math.max(0, this.#prepared - this.#ready.length))
+      const count = Math.min(
+        NAMESPACES_PER_BATCH,
+        this.#waiting.length + Math.max(0, this.#prepared - this.#ready.length),
+      )
       try {
         const made = await this.#make(Math.max(1, count))
         if (made.length === 0)
@@ -344,7 +348,7 @@ export class RoutedNetwork implements Network {
       if (taken.length > 0) await this.#ports.join(taken)
       return taken
     } catch (error) {
-      for (const addresses of taken) this.#removals.set(this.#namespaces.ready(addresses), { addresses })
+      for (const addresses of taken) this.#removals.set(this.#namespaces.pooledPath(addresses), { addresses })
       await this.#remove()
       throw error
     }
@@ -357,8 +361,8 @@ export class RoutedNetwork implements Network {
     )
     await Promise.all(
       ports.map(async (port) => {
-        await inNode(this.#run, this.#netns)('ip', ['link', 'set', port, 'mtu', String(mtu)])
-        await inNode(this.#run, byPort.get(port))('ip', ['link', 'set', 'eth0', 'mtu', String(mtu)])
+        await nodeCommands(this.#run, this.#netns)('ip', ['link', 'set', port, 'mtu', String(mtu)])
+        await nodeCommands(this.#run, byPort.get(port))('ip', ['link', 'set', 'eth0', 'mtu', String(mtu)])
       }),
     )
   }
@@ -395,6 +399,6 @@ export class RoutedNetwork implements Network {
     if (this.#attached.size > 0) return
     await this.#ports.remove()
     await this.#hostPorts.remove()
-    await this.#namespaces.end()
+    await this.#namespaces.removeAll()
   }
 }

@@ -9,7 +9,7 @@ import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../launcher.ts'
 
 /** Milliseconds between looks: each is one short run of nft(8). */
-const EVERY = 5_000
+const CHECK_INTERVAL_MS = 5_000
 
 /** Who makes tables. */
 export interface TableOwner {
@@ -56,7 +56,7 @@ export class TableWatch {
    */
   async watch(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#parts
-    while (await elapsed(clock, EVERY, signal)) {
+    while (await elapsed(clock, CHECK_INTERVAL_MS, signal)) {
       let missing: MissingTable[]
       try {
         missing = await this.missing()

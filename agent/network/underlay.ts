@@ -1,6 +1,6 @@
 /** The link by which the node reaches others, and how large a pod's packets may be for it. */
 import type { AddressFamily } from '../../proto/base/cidr.ts'
-import { readJson, type InNode } from './node-programs.ts'
+import { readJson, type NodeCommands } from './node-commands.ts'
 
 interface Link {
   readonly ifname: string
@@ -38,7 +38,7 @@ export function podMtu(links: readonly Link[], routes: readonly Route[], address
   return (link?.mtu ?? DEFAULT_MTU) - VXLAN_OVERHEAD[address === undefined && onlyIpv6 ? 6 : family]
 }
 
-export async function findPodMtu(node: InNode, address: string | undefined): Promise<number> {
+export async function findPodMtu(node: NodeCommands, address: string | undefined): Promise<number> {
   const [links, ...routes] = await Promise.all([
     node('ip', ['-json', 'addr']),
     node('ip', ['-json', 'route', 'show', 'default']),

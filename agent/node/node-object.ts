@@ -21,7 +21,7 @@ export interface NodeSettings {
 }
 
 /** Pods at most, unless the configuration says otherwise. */
-export const DEFAULT_PODS = 250
+export const DEFAULT_MAX_PODS = 250
 
 const KUBELET_PORT = 10250
 
@@ -29,7 +29,7 @@ const KUBELET_PORT = 10250
 const MOST_IMAGES = 50
 
 /** What changes while the agent runs. */
-export interface NodePresent {
+export interface NodeObservation {
   readonly conditions: readonly NodeCondition[]
   readonly images: readonly Image[]
 }
@@ -38,7 +38,7 @@ export function nodeObject(
   machine: Machine,
   settings: NodeSettings,
   versions: { readonly agent: string; readonly runtime: string },
-  present: NodePresent,
+  present: NodeObservation,
 ): Node {
   const capacity = nodeCapacity(machine, settings)
   return {
@@ -116,7 +116,7 @@ export function nodeCapacity(machine: Machine, settings: NodeSettings): Record<s
     cpu: String(machine.cpus),
     memory: `${Math.floor(machine.memory / 1024)}Ki`,
     'ephemeral-storage': `${Math.floor(machine.disk / 1024)}Ki`,
-    pods: String(DEFAULT_PODS),
+    pods: String(DEFAULT_MAX_PODS),
     ...settings.capacity,
   }
   return Object.fromEntries(Object.entries(found).map(([name, quantity]) => [name, canonicalQuantity(quantity)]))

@@ -7,7 +7,7 @@ import { formatTime } from '../../proto/base/time.ts'
 import type { NodeCondition } from '../../proto/gen/types.ts'
 import { meminfoBytes } from './machine.ts'
 
-export interface Levels {
+export interface ResourceLevels {
   /** Bytes. */
   readonly memoryAvailable: number
   /** Parts of the whole, 0–1. */
@@ -23,7 +23,7 @@ const LEAST_DISK = 0.1
 const LEAST_INODES = 0.05
 const MOST_PROCESSES = 0.9
 
-export async function readLevels(stateDir: string): Promise<Levels> {
+export async function readLevels(stateDir: string): Promise<ResourceLevels> {
   const [meminfo, disk, loadavg, pidMax] = await Promise.all([
     readFile('/proc/meminfo', 'utf8'),
     statfs(stateDir),
@@ -40,7 +40,7 @@ export async function readLevels(stateDir: string): Promise<Levels> {
 }
 
 /** MemoryPressure, DiskPressure and PIDPressure; `Ready` is the control plane's to say. */
-export function pressureConditions(levels: Levels, now: number): NodeCondition[] {
+export function pressureConditions(levels: ResourceLevels, now: number): NodeCondition[] {
   const { memoryAvailable, diskFree, inodesFree, processes, processLimit } = levels
   const time = formatTime(now)
   const condition = (

@@ -13,10 +13,10 @@ export interface ConfigSource {
   configMap(namespace: string, name: string): ConfigMap | undefined
   secret(namespace: string, name: string): Secret | undefined
   /** Of the pod's account, as its volume asks for it. */
-  token(podUid: string, wanted: TokenWish): string | undefined
+  token(podUid: string, wanted: TokenRequest): string | undefined
 }
 
-type TokenWish = Pick<ServiceAccountTokenProjection, 'audience' | 'expirationSeconds'>
+type TokenRequest = Pick<ServiceAccountTokenProjection, 'audience' | 'expirationSeconds'>
 
 /** Where a volume does not say. */
 const TOKEN_SECONDS = 3600
@@ -63,13 +63,13 @@ export class AssignedObjects implements ConfigSource {
     this.#tokens.delete(podUid)
   }
 
-  token(podUid: string, wanted: TokenWish): string | undefined {
+  token(podUid: string, wanted: TokenRequest): string | undefined {
     return this.#token(podUid, wanted)?.token
   }
 
   #token(
     podUid: string,
-    { audience = '', expirationSeconds = TOKEN_SECONDS }: TokenWish,
+    { audience = '', expirationSeconds = TOKEN_SECONDS }: TokenRequest,
   ): { readonly token: string; readonly version: number } | undefined {
     return this.#tokens.get(podUid)?.get(`${expirationSeconds} ${audience}`)
   }
@@ -89,7 +89,7 @@ export class AssignedObjects implements ConfigSource {
   version(pod: Pod): string | undefined {
     const { namespace, labels, annotations } = pod.metadata
     const references = configReferences(pod)
-    const tokens = tokenWishes(pod)
+    const tokens = tokenRequests(pod)
     if (references.size + tokens.length > 0 && !this.#known) return undefined
     const parts = [...references].sort().map((reference) => {
       const [kind, name] = reference.split('/') as ['ConfigMap' | 'Secret', string]
@@ -102,7 +102,7 @@ export class AssignedObjects implements ConfigSource {
   }
 }
 
-function tokenWishes(pod: Pod): TokenWish[] {
+function tokenRequests(pod: Pod): TokenRequest[] {
   return (pod.spec.volumes ?? []).flatMap(
     ({ projected }) => projected?.sources?.flatMap((source) => source.serviceAccountToken ?? []) ?? [],
   )

@@ -7,17 +7,17 @@ import type { RunGroup } from '../../proto/base/run-group.ts'
 import type { Service } from '../../proto/gen/types.ts'
 import type { ImageService } from '../images/contract.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
-import type { Reports } from '../session/contract.ts'
+import type { StatusSink } from '../session/contract.ts'
 import type { StateStore } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { PodVolumes } from '../volumes/contract.ts'
 import type { AssignedObjects } from './assigned-objects.ts'
-import type { ImageAccounts } from './steps/image-accounts.ts'
+import type { ImageUserCache } from './steps/image-user-cache.ts'
 import type { PodDisk } from './steps/pod-disk.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { PodEvents } from './status/pod-events.ts'
-import type { Actions } from './health/contract.ts'
-import type { StatusOrigin } from './status/status.ts'
+import type { HandlerRunner } from './health/contract.ts'
+import type { StatusContext } from './status/pod-status.ts'
 
 /** What pods need to know of their node. */
 export interface NodeFacts {
@@ -46,7 +46,7 @@ export interface PodDependencies {
   readonly group: RunGroup
   readonly runtime: RuntimeDriver
   /** For probes and hooks. */
-  readonly actions: Actions
+  readonly actions: HandlerRunner
   readonly images: ImageService
   readonly network: NodeNetwork
   readonly volumes: PodVolumes
@@ -56,9 +56,9 @@ export interface PodDependencies {
   readonly objects: AssignedObjects
   /** Services that the node knows of: containers are told of them in their environment. */
   readonly services?: () => Iterable<Service>
-  readonly accounts: Pick<ImageAccounts, 'read'>
+  readonly accounts: Pick<ImageUserCache, 'read'>
   readonly events: PodEvents
-  readonly reports: Reports
+  readonly reports: StatusSink
   readonly node: NodeFacts
-  readonly origin: StatusOrigin
+  readonly origin: StatusContext
 }

@@ -7,9 +7,9 @@ import type { Logger } from '../../proto/base/logger.ts'
 import type { ImageService } from '../images/contract.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
 import { logSize, rotate, type RotationLimits } from '../streams/logs/log-files.ts'
-import type { Pods } from './pods.ts'
+import type { PodManager } from './pod-manager.ts'
 
-export interface ImageRetention {
+export interface ImageGcPolicy {
   /** Milliseconds unused after which an image goes. */
   readonly age: number
   /** Percent of the disk in use above which more go, least recently used first … */
@@ -18,19 +18,19 @@ export interface ImageRetention {
   readonly lowPercent: number
 }
 
-export const DEFAULT_RETENTION: ImageRetention = { age: 7 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 }
+export const DEFAULT_IMAGE_GC_POLICY: ImageGcPolicy = { age: 7 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 }
 
-const INTERVAL = 10_000
-const IMAGE_INTERVAL = 300_000
+const HOUSEKEEPING_INTERVAL_MS = 10_000
+const IMAGE_GC_INTERVAL_MS = 300_000
 
 export class Housekeeping {
-  readonly #pods: Pods
+  readonly #pods: PodManager
   readonly #images: ImageService
   readonly #runtime: RuntimeDriver
   readonly #clock: Clock
   readonly #log: Logger
   readonly #rotation: RotationLimits
-  readonly #retention: ImageRetention
+  readonly #retention: ImageGcPolicy
   /**
    * Volumes may be so full of files that measuring them takes longer than a log takes to fill the disk: logs do not
    * wait for it.
@@ -38,13 +38,13 @@ export class Housekeeping {
   #measuring: Promise<void> | undefined
 
   constructor(parts: {
-    pods: Pods
+    pods: PodManager
     images: ImageService
     runtime: RuntimeDriver
     clock: Clock
     log: Logger
     rotation: RotationLimits
-    retention?: ImageRetention
+    retention?: ImageGcPolicy
   }) {
     this.#pods = parts.pods
     this.#images = parts.images
@@ -52,15 +52,15 @@ export class Housekeeping {
     this.#clock = parts.clock
     this.#log = parts.log
     this.#rotation = parts.rotation
-    this.#retention = parts.retention ?? DEFAULT_RETENTION
+    this.#retention = parts.retention ?? DEFAULT_IMAGE_GC_POLICY
   }
 
   /** Until the signal is aborted. A failure is logged and the work tried again the next time. */
   async run(signal: AbortSignal): Promise<void> {
-    let nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
+    let nextImages = this.#clock.monotonic() + IMAGE_GC_INTERVAL_MS
     while (!signal.aborted) {
       try {
-        await delay(this.#clock, INTERVAL, signal)
+        await delay(this.#clock, HOUSEKEEPING_INTERVAL_MS, signal)
       } catch (thrown) {
         if (signal.aborted) return void (await this.#measuring)
         throw thrown
@@ -71,7 +71,7 @@ export class Housekeeping {
         () => (this.#measuring = undefined),
       )
       if (this.#clock.monotonic() < nextImages) continue
-      nextImages = this.#clock.monotonic() + IMAGE_INTERVAL
+      nextImages = this.#clock.monotonic() + IMAGE_GC_INTERVAL_MS
       await this.#attempt('images', () => this.collectImages())
     }
   }

@@ -1,12 +1,12 @@
 /** The node's pod network, which can only begin once the node's address range is known: who attaches before waits. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { Waiters } from '../../proto/base/waiters.ts'
-import type { Attachment, AttachRequest, Network, NodeRanges, PodGuard, PodSegments } from '../network/contract.ts'
+import { ConditionVariable } from '../../proto/base/condition-variable.ts'
+import type { Attachment, AttachRequest, PodNetwork, NodeRanges, PodGuard, PodSegments } from '../network/contract.ts'
 
 const DEFAULT_DOMAIN = 'cluster.local'
 
 export class NodeNetwork {
-  readonly #network: Network
+  readonly #network: PodNetwork
   readonly #guard: PodGuard | undefined
   readonly #segments: PodSegments | undefined
   #started: Promise<void> | undefined
@@ -14,10 +14,10 @@ export class NodeNetwork {
   #ranges: string | undefined
   #given: NodeRanges | undefined
   /** For it to begin. */
-  readonly #waiting = new Waiters()
+  readonly #waiting = new ConditionVariable()
 
   /** `segments`: where pods get their interfaces on Networks; without it a pod that asks for one is refused. */
-  constructor(network: Network, guard?: PodGuard, segments?: PodSegments) {
+  constructor(network: PodNetwork, guard?: PodGuard, segments?: PodSegments) {
     this.#network = network
     this.#guard = guard
     this.#segments = segments
@@ -43,12 +43,12 @@ export class NodeNetwork {
       this.#ranges = this.#started = undefined
       throw thrown
     }
-    this.#waiting.wake()
+    this.#waiting.broadcast()
   }
 
   /** Those that the node's network has begun with; waits for them. Cancelled. */
   async ranges(signal: AbortSignal): Promise<NodeRanges> {
-    if (this.#started === undefined) await this.#waiting.next(signal)
+    if (this.#started === undefined) await this.#waiting.wait(signal)
     await this.#started
     return this.#given!
   }
@@ -60,7 +60,7 @@ export class NodeNetwork {
 
   /** The pod is guarded when this resolves. Errors: those of Network.attach and PodGuard.protect; Cancelled. */
   async attach(id: string, signal: AbortSignal, request?: AttachRequest): Promise<Attachment> {
-    if (this.#started === undefined) await this.#waiting.next(signal)
+    if (this.#started === undefined) await this.#waiting.wait(signal)
     await this.#started
     const attachment = await this.#network.attach(id, request)
     await this.#guard?.protect(id, attachment.addresses, signal)

@@ -11,45 +11,45 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, ObservedPod, Pod, TimelineStep } from '../../proto/gen/types.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { Instance, PodRecord, Termination } from '../state/contract.ts'
-import { endHooks } from './steps/hooks.ts'
-import { InstanceEnds } from './steps/instance-ends.ts'
-import { PodHealth } from './health/pod-health.ts'
+import { markInterruptedHooksEnded } from './steps/hooks.ts'
+import { InstanceExits } from './steps/instance-exits.ts'
+import { ProbeManager } from './health/probe-manager.ts'
 import { readinessGates } from './status/readiness-gates.ts'
-import { grant, noteResize, refuseGrant } from './plan/resize.ts'
+import { acceptResize, recordResizeRequest, resizeRejection } from './plan/resize.ts'
 import { StepRunner, type StepHost } from './steps/step-runner.ts'
 import { hasConfiguredEnvironment } from './assigned-objects.ts'
 import type { PodDependencies } from './dependencies.ts'
-import { plan, stepKey, type Step } from './plan/plan.ts'
+import { planPod, stepKey, type PodStep } from './plan/pod-plan.ts'
 import {
-  hasWorkLeft,
-  isLeaving,
+  hasContainersToRun,
+  isBeingDeleted,
   isStopping,
-  passSidecars,
+  markStartedSidecars,
   peekContainer,
-  progress,
+  podProgress,
   type PodState,
-  type Provision,
+  type PreparedContainer,
   type StepFailure,
 } from './plan/pod-state.ts'
-import { StatusNews } from './status/status-news.ts'
+import { StatusReporter } from './status/status-reporter.ts'
 import { stepFailure } from './plan/step-failure.ts'
 import { lostTermination } from './steps/termination.ts'
-import { boundWaits, CLOCK_SET, moveWaits } from './plan/waits.ts'
+import { clampDeadlines, CLOCK_JUMP_THRESHOLD_MS, shiftDeadlines } from './plan/clock-jumps.ts'
 
 /** The version of volumes as an earlier run of the agent left them. */
-const KEPT = 'kept'
+const RETAINED_VOLUMES_VERSION = 'kept'
 
 export class PodMachine implements StepHost {
   readonly deps: PodDependencies
   readonly record: PodRecord
-  readonly provisions = new Map<string, Provision>()
+  readonly provisions = new Map<string, PreparedContainer>()
   volumesVersion: string | undefined
   readonly #failures = new Map<string, StepFailure>()
   readonly #busy = new Map<string, AbortController>()
   readonly #steps: StepRunner
-  readonly #ends: InstanceEnds
-  readonly #health: PodHealth
-  readonly #news: StatusNews
+  readonly #exits: InstanceExits
+  readonly #health: ProbeManager
+  readonly #statusReporter: StatusReporter
   readonly #listeners = new Set<() => void>()
   #configVersion: string | undefined
   #scheduled = false
@@ -64,15 +64,19 @@ export class PodMachine implements StepHost {
     this.record = record
     this.#wallOffset = now - deps.clock.monotonic()
     this.#steps = new StepRunner(this)
-    this.#ends = new InstanceEnds(this)
-    this.#health = new PodHealth(this)
-    this.#news = new StatusNews(this)
+    this.#exits = new InstanceExits(this)
+    this.#health = new ProbeManager(this)
+    this.#statusReporter = new StatusReporter(this)
     this.#configVersion = deps.objects.version(record.pod)
     // While the control plane is away, what is there will do to start a container again.
-    if (this.#configVersion === undefined && !hasConfiguredEnvironment(record.pod) && deps.volumes.stand(record.pod))
-      this.#configVersion = this.volumesVersion = KEPT
-    boundWaits(record, now)
-    endHooks(record)
+    if (
+      this.#configVersion === undefined &&
+      !hasConfiguredEnvironment(record.pod) &&
+      deps.volumes.arePrepared(record.pod)
+    )
+      this.#configVersion = this.volumesVersion = RETAINED_VOLUMES_VERSION
+    clampDeadlines(record, now)
+    markInterruptedHooksEnded(record)
     if (isStopping(record)) record.stopSince ??= now
   }
 
@@ -102,20 +106,20 @@ export class PodMachine implements StepHost {
   /** The pod as it is wanted now. */
   update(pod: Pod): void {
     const { record } = this
-    for (const container of allContainers(pod)) this.#imageOf(container)
-    const same = record.assigned && wants(record.pod) === wants(pod)
+    for (const container of allContainers(pod)) this.#resetOnImageChange(container)
+    const same = record.assigned && desiredFingerprint(record.pod) === desiredFingerprint(pod)
     if (JSON.stringify(record.pod.spec) !== JSON.stringify(pod.spec)) this.#forgetFailures()
-    noteResize(record, pod)
+    recordResizeRequest(record, pod)
     record.pod = pod
     if (same) return
     if (!record.assigned) {
       record.assigned = true
       record.stopSince = record.withdrawn = undefined
     }
-    this.#begunStopping()
+    this.#onStopping()
     this.objectsChanged()
     this.save()
-    this.poke()
+    this.replan()
   }
 
   /**
@@ -123,9 +127,9 @@ export class PodMachine implements StepHost {
    */
   decideResize(others: readonly Pod[]): void {
     const { record } = this
-    const refusal = refuseGrant(record, others, this.deps.node.allocatable)
+    const refusal = resizeRejection(record, others, this.deps.node.allocatable)
     if (refusal === undefined) {
-      grant(record)
+      acceptResize(record)
       this.event('Normal', 'ResizeStarted', 'the containers are given the resources that the pod asks for')
     } else {
       if (sameJson(refusal, record.ungranted)) return
@@ -133,16 +137,16 @@ export class PodMachine implements StepHost {
       this.event('Warning', `Resize${refusal.reason}`, refusal.message)
     }
     this.save()
-    this.poke()
+    this.replan()
   }
 
   /** The node is not to have the pod any more. */
   unassign(): void {
     if (!this.record.assigned) return
     this.record.assigned = false
-    this.#begunStopping()
+    this.#onStopping()
     this.save()
-    this.poke()
+    this.replan()
   }
 
   /** ConfigMaps or Secrets changed, perhaps some that the pod uses: what waits for them is tried again at once. */
@@ -153,7 +157,7 @@ export class PodMachine implements StepHost {
     this.#configVersion = version
     for (const [key, failure] of this.#failures)
       if (failure.retryAt === Infinity || key.startsWith('pull/')) this.#failures.delete(key)
-    this.poke()
+    this.replan()
   }
 
   /** Compares with what the runtime has: the first thing after the agent's start. */
@@ -162,8 +166,8 @@ export class PodMachine implements StepHost {
     if (record.sandbox !== undefined && !sandboxExists) {
       record.sandbox = undefined
       // A new sandbox begins with the init containers again.
-      if (!isStopping(record) && hasWorkLeft(record))
-        for (const container of record.pod.spec.initContainers ?? []) this.#forgetRun(container.name)
+      if (!isStopping(record) && hasContainersToRun(record))
+        for (const container of record.pod.spec.initContainers ?? []) this.#resetInitContainer(container.name)
     }
     for (const [name, known] of Object.entries(record.containers)) {
       const { instance } = known
@@ -173,8 +177,8 @@ export class PodMachine implements StepHost {
         this.exited({ id: instance.id, sandboxId: this.uid, state: instance.state })
       else if (found === undefined || found.state.state === 'created') {
         if (found === undefined && instance.state.state !== 'creating')
-          this.ended(name, lostTermination(instance, this.deps.clock.now()))
-        else this.abandon(name)
+          this.recordTermination(name, lostTermination(instance, this.deps.clock.now()))
+        else this.discardInstance(name)
       } else if (found.state.state === 'running') {
         instance.state = found.state
         // Whether the agent lived to send it is not known, and twice does no harm.
@@ -183,36 +187,36 @@ export class PodMachine implements StepHost {
     }
     this.#health.adopt()
     this.save()
-    this.poke()
+    this.replan()
   }
 
   exited(container: RuntimeContainer): void {
-    this.#ends.exited(container)
+    this.#exits.exited(container)
   }
 
-  ended(name: string, termination: Termination): void {
-    this.#ends.ended(name, termination)
+  recordTermination(name: string, termination: Termination): void {
+    this.#exits.recordTermination(name, termination)
   }
 
-  abandon(name: string): void {
-    this.#ends.abandon(name)
+  discardInstance(name: string): void {
+    this.#exits.discardInstance(name)
   }
 
-  condemn(container: Container, instance: Instance, what: string): void {
-    this.#health.condemn(container, instance, what)
+  killUnhealthy(container: Container, instance: Instance, what: string): void {
+    this.#health.killUnhealthy(container, instance, what)
   }
 
-  endHooks(name: string): void {
+  abortHooks(name: string): void {
     for (const hook of ['postStart', 'preStop'])
       this.#busy.get(`${hook}/${name}`)?.abort(new GantryError('Cancelled', `container ${name} is being ended`))
   }
 
   /** Nobody sends the pod anything through Services any more. */
-  withdrawn(): void {
+  endpointsDrained(): void {
     if (this.record.withdrawn === true) return
     this.record.withdrawn = true
     this.save()
-    this.poke()
+    this.replan()
   }
 
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
@@ -220,7 +224,7 @@ export class PodMachine implements StepHost {
   }
 
   /** The first time a step is reached stays. */
-  stamp(step: TimelineStep['step']): void {
+  markTimeline(step: TimelineStep['step']): void {
     if (!this.record.timeline.some((other) => other.step === step))
       this.record.timeline.push({ step, time: formatMicroTime(this.deps.clock.now()) })
   }
@@ -230,7 +234,7 @@ export class PodMachine implements StepHost {
     await this.deps.state.put(this.record)
   }
 
-  async note(instance: Instance, intent: Pick<Instance, 'kill' | 'postStart'>): Promise<void> {
+  async persistIntent(instance: Instance, intent: Pick<Instance, 'kill' | 'postStart'>): Promise<void> {
     const { kill, postStart } = instance
     Object.assign(instance, intent)
     try {
@@ -253,7 +257,7 @@ export class PodMachine implements StepHost {
   }
 
   /** Plans again soon, once for all calls until then. */
-  poke(): void {
+  replan(): void {
     if (this.#scheduled || this.#stopped) return
     this.#scheduled = true
     queueMicrotask(() => {
@@ -267,7 +271,7 @@ export class PodMachine implements StepHost {
     this.#stopped = true
     this.#health.stop()
     this.#timer?.cancel()
-    this.#news.stop()
+    this.#statusReporter.stop()
     for (const controller of this.#busy.values())
       controller.abort(new GantryError('Cancelled', 'the agent is stopping'))
   }
@@ -275,7 +279,7 @@ export class PodMachine implements StepHost {
   #state(): PodState {
     return {
       record: this.record,
-      provisions: this.provisions,
+      preparedContainers: this.provisions,
       volumesVersion: this.volumesVersion,
       configVersion: this.#configVersion,
       failures: this.#failures,
@@ -288,9 +292,9 @@ export class PodMachine implements StepHost {
     const { clock } = this.deps
     const now = clock.now()
     const set = now - clock.monotonic() - this.#wallOffset
-    if (Math.abs(set) < CLOCK_SET) return now
+    if (Math.abs(set) < CLOCK_JUMP_THRESHOLD_MS) return now
     this.#wallOffset += set
-    moveWaits(this.record, set)
+    shiftDeadlines(this.record, set)
     for (const [key, failure] of this.#failures) this.#failures.set(key, { ...failure, retryAt: failure.retryAt + set })
     return now
   }
@@ -298,17 +302,18 @@ export class PodMachine implements StepHost {
   #turn(): void {
     const { clock } = this.deps
     const now = this.now()
-    passSidecars(this.record)
-    const next = plan(this.#state(), now)
+    markStartedSidecars(this.record)
+    const next = planPod(this.#state(), now)
     for (const step of next.steps) this.#begin(step)
     this.#timer?.cancel()
-    this.#timer = next.wakeAt === undefined ? undefined : clock.after(Math.max(0, next.wakeAt - now), () => this.poke())
-    this.#health.follow()
-    this.#news.follow(this.#state())
+    this.#timer =
+      next.wakeAt === undefined ? undefined : clock.after(Math.max(0, next.wakeAt - now), () => this.replan())
+    this.#health.syncProbes()
+    this.#statusReporter.update(this.#state())
     for (const listener of this.#listeners) listener()
   }
 
-  #begin(step: Step): void {
+  #begin(step: PodStep): void {
     const key = stepKey(step)
     const container =
       'container' in step ? allContainers(this.record.pod).find((other) => other.name === step.container) : undefined
@@ -335,7 +340,7 @@ export class PodMachine implements StepHost {
   }
 
   /** Whether a step of this key is under way. */
-  busyWith(key: string): boolean {
+  isStepInProgress(key: string): boolean {
     return this.#busy.has(key)
   }
 
@@ -350,12 +355,12 @@ export class PodMachine implements StepHost {
         this.deps.log.error({ pod: this.uid, step: key, error }, 'step ended unexpectedly')
       } finally {
         this.#busy.delete(key)
-        this.poke()
+        this.replan()
       }
     })
   }
 
-  #begunStopping(): void {
+  #onStopping(): void {
     if (!isStopping(this.record)) return
     this.record.stopSince ??= this.now()
     for (const name of this.provisions.keys()) this.#discard(name)
@@ -364,7 +369,7 @@ export class PodMachine implements StepHost {
         controller.abort(
           new GantryError(
             'Cancelled',
-            isLeaving(this.record) ? 'the pod is being deleted' : 'the pod is being stopped',
+            isBeingDeleted(this.record) ? 'the pod is being deleted' : 'the pod is being stopped',
           ),
         )
     }
@@ -373,11 +378,11 @@ export class PodMachine implements StepHost {
   /** The node gives the pod up. */
   fail(reason: string, message: string): void {
     this.record.failed = { reason, message }
-    this.#begunStopping()
+    this.#onStopping()
   }
 
   /** A container is to run another image: what was prepared or failed with the one before counts no more. */
-  #imageOf({ name, image }: Container): void {
+  #resetOnImageChange({ name, image }: Container): void {
     const before = allContainers(this.record.pod).find((other) => other.name === name)
     if (before === undefined || before.image === image) return
     const known = this.record.containers[name]
@@ -397,11 +402,11 @@ export class PodMachine implements StepHost {
 
   /** The node gives the pod up because of what it took. */
   evict(message: string): void {
-    if (isStopping(this.record) || progress(this.record).stage === 'finished') return
+    if (isStopping(this.record) || podProgress(this.record).stage === 'finished') return
     this.fail('Evicted', message)
     this.event('Warning', 'Evicted', message)
     this.save()
-    this.poke()
+    this.replan()
   }
 
   /** Something of the pod or its config was changed, perhaps what made containers fail: they need not wait any more. */
@@ -410,7 +415,7 @@ export class PodMachine implements StepHost {
   }
 
   /** An init container is to run again, and what comes after it is to wait for it. */
-  #forgetRun(name: string): void {
+  #resetInitContainer(name: string): void {
     const known = this.record.containers[name]
     if (known === undefined) return
     known.passed = undefined
@@ -421,7 +426,7 @@ export class PodMachine implements StepHost {
   }
 
   /** Whether an instance of this number exists and runs, or is about to. */
-  runs(container: string, attempt: number): boolean {
+  hasRunningAttempt(container: string, attempt: number): boolean {
     const { instance } = peekContainer(this.record, container)
     return instance !== undefined && instance.attempt === attempt && instance.state.state !== 'exited'
   }
@@ -431,7 +436,7 @@ export class PodMachine implements StepHost {
  * What of a pod object concerns its node: everything but the status that the node itself told. Conditions that its
  * readiness waits for are others'.
  */
-function wants({ metadata, spec, status }: Pod): string {
+function desiredFingerprint({ metadata, spec, status }: Pod): string {
   const { labels, annotations, deletionTimestamp, deletionGracePeriodSeconds } = metadata
   return JSON.stringify([
     spec,

@@ -55,7 +55,7 @@ export class PodTarget implements StreamTarget {
   }
 
   lives({ name, attempt }: TargetContainer): boolean {
-    return this.#machine.runs(name, attempt)
+    return this.#machine.hasRunningAttempt(name, attempt)
   }
 
   exitCode({ name, id }: TargetContainer): number | undefined {

@@ -53,7 +53,7 @@ export interface ContainerSpec {
    * The container of the sandbox whose process namespace it joins; it ends with it. Undefined: its own, or the one that
    * the sandbox shares.
    */
-  readonly processesOf?: string | undefined
+  readonly pidNamespaceOf?: string | undefined
   /** The mounted root filesystem. */
   readonly rootfs: string
   readonly args: readonly string[]

@@ -174,7 +174,7 @@ export class FakeRuntime implements RuntimeDriver {
     if (!this.machine.sandboxes.has(spec.sandboxId))
       throw new GantryError('NotFound', `there is no sandbox ${spec.sandboxId}`)
     if (this.machine.containers.has(spec.id)) return
-    const { processesOf } = spec
+    const { pidNamespaceOf: processesOf } = spec
     if (processesOf !== undefined && this.machine.containers.get(processesOf)?.state.state !== 'running')
       throw new GantryError(
         'FailedPrecondition',

@@ -26,7 +26,7 @@ import type {
 import type { NodeRanges } from '../network/contract.ts'
 
 /** The node's side: pods and what they use. */
-export interface Workload {
+export interface AssignmentHandler {
   /** The control plane knows the node, and its pods have addresses of these ranges. */
   welcome(ranges: NodeRanges): Promise<void>
   /** `complete` replaces all that was assigned before. */
@@ -40,7 +40,7 @@ export interface Workload {
    * Nothing is sent to these pods (by uid) through Services any more, so that they may be ended. Pods that are not
    * here: nothing happens.
    */
-  withdrawn(podUids: readonly string[]): void
+  endpointsDrained(podUids: readonly string[]): void
   /** The present observation of every pod. */
   observations(): readonly ObservedPod[]
   /**
@@ -57,7 +57,7 @@ export interface Workload {
 }
 
 /** What the node follows of the cluster's network. */
-export interface NetworkFollower {
+export interface NetworkUpdateHandler {
   /** The control plane knows the node: a new session, whose first update is a complete one. */
   welcome(ranges: NodeRanges): Promise<void>
   update(update: NetworkUpdate): void
@@ -113,8 +113,8 @@ export interface NodeStreams {
 }
 
 /** Where the node's news go. Never waits and never fails. */
-export interface Reports {
+export interface StatusSink {
   /** Replaces what was told of the pod before and has not been sent yet. */
-  observed(pod: ObservedPod): void
+  podStatusChanged(pod: ObservedPod): void
   event(event: Event): void
 }

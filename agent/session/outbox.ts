@@ -3,14 +3,14 @@
  * events. Kept while there is no session; everything that comes in one turn of the program leaves in one message.
  */
 import type { Event, NodeMessage, NodeStatus, ObservedPod } from '../../proto/gen/types.ts'
-import type { Reports } from './contract.ts'
+import type { StatusSink } from './contract.ts'
 
 /** Events kept while they cannot be sent; the oldest go first. */
 const EVENT_LIMIT = 1000
 /** Events in one message: each is at most some kilobytes. */
-const BATCH = 100
+const EVENTS_PER_MESSAGE = 100
 
-export class Outbox implements Reports {
+export class Outbox implements StatusSink {
   readonly #pods = new Map<string, ObservedPod>()
   #node: NodeStatus | undefined
   #applied: number | undefined
@@ -24,7 +24,7 @@ export class Outbox implements Reports {
     return this.#dropped
   }
 
-  observed(pod: ObservedPod): void {
+  podStatusChanged(pod: ObservedPod): void {
     this.#pods.set(pod.uid, pod)
     this.#schedule()
   }
@@ -42,7 +42,7 @@ export class Outbox implements Reports {
    * The node's status, in place of one that waits; undefined: nothing about it waits any more, because a hello is about
    * to tell all.
    */
-  node(status: NodeStatus | undefined): void {
+  nodeStatusChanged(status: NodeStatus | undefined): void {
     this.#node = status
     if (status !== undefined) this.#schedule()
   }
@@ -51,7 +51,7 @@ export class Outbox implements Reports {
    * The node follows this revision of the network; of several the last is told. Without a session it is told by the
    * next one's first update.
    */
-  applied(revision: number): void {
+  networkApplied(revision: number): void {
     this.#applied = revision
     this.#schedule()
   }
@@ -102,5 +102,6 @@ export class Outbox implements Reports {
 }
 
 function* batches(events: readonly Event[]): Generator<Event[]> {
-  for (let first = 0; first < events.length; first += BATCH) yield events.slice(first, first + BATCH)
+  for (let first = 0; first < events.length; first += EVENTS_PER_MESSAGE)
+    yield events.slice(first, first + EVENTS_PER_MESSAGE)
 }

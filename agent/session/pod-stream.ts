@@ -7,7 +7,7 @@ import type { Client } from '../../proto/rpc/rpc.ts'
 import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { OpenStream, Services, StreamDown, StreamUp } from '../../proto/gen/types.ts'
-import type { NodeStreams, Workload } from './contract.ts'
+import type { NodeStreams, AssignmentHandler } from './contract.ts'
 
 /** Pieces of input that wait at most: whoever sends more is made to wait. */
 const IN_FLIGHT = 4
@@ -17,16 +17,16 @@ type Down = NonNullable<StreamDown['message']>
 type DownValues = { readonly [D in Down as D['case']]: D['value'] }
 
 /** Who answers. */
-export interface StreamAnswers {
-  readonly workload: Workload
+export interface StreamHandlers {
+  readonly workload: AssignmentHandler
   readonly streams?: NodeStreams
 }
 
 /** Until all is said, the other side has gone, or the signal is aborted. Throws only what the connection throws. */
-export async function answerStream(
+export async function serveStream(
   nodes: Client<Services['Nodes']>,
   open: OpenStream,
-  answers: StreamAnswers,
+  answers: StreamHandlers,
   signal: AbortSignal,
 ): Promise<void> {
   const ending = new AbortController()
@@ -36,7 +36,7 @@ export async function answerStream(
     for await (const { message } of nodes.stream(answer(open, answers, inputs, both), { signal })) {
       if (message === undefined) continue
       inputs.push(message)
-      await inputs.room(IN_FLIGHT)
+      await inputs.waitForRoom(IN_FLIGHT)
     }
   } finally {
     inputs.close()
@@ -46,7 +46,7 @@ export async function answerStream(
 
 async function* answer(
   open: OpenStream,
-  answers: StreamAnswers,
+  answers: StreamHandlers,
   inputs: Channel<Down>,
   signal: AbortSignal,
 ): AsyncGenerator<Up, void, undefined> {
@@ -65,7 +65,7 @@ async function* answer(
 
 async function* output(
   { podUid, request }: OpenStream,
-  { workload, streams }: StreamAnswers,
+  { workload, streams }: StreamHandlers,
   inputs: Channel<Down>,
   signal: AbortSignal,
 ): AsyncGenerator<Up, void, undefined> {

@@ -5,7 +5,7 @@
  * on the session. States of one conversation: hello sent → welcome → complete assignment → changes to it.
  */
 import { GantryError } from '../../proto/base/errors.ts'
-import type { Connection, Liveness } from '../../proto/rpc/rpc.ts'
+import type { Connection, KeepaliveOptions } from '../../proto/rpc/rpc.ts'
 import { findKind } from '../../proto/schema/schema.ts'
 import { decodeResource, type Input } from '../../proto/codec/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
@@ -23,9 +23,9 @@ import type {
   NodeMessage,
   OpenStream,
 } from '../../proto/gen/types.ts'
-import type { NetworkFollower, NodeStreams, Workload } from './contract.ts'
+import type { NetworkUpdateHandler, NodeStreams, AssignmentHandler } from './contract.ts'
 import type { Outbox } from './outbox.ts'
-import { answerStream } from './pod-stream.ts'
+import { serveStream } from './pod-stream.ts'
 
 /** Short at its longest, too: a node that can be reached again is back within about a second. */
 const RECONNECT = { first: 200, max: 1_000 }
@@ -37,7 +37,7 @@ const CONNECT_TIMEOUT = { only: 2_000, oneOfSeveral: 1_000 }
 const WELCOME_TIMEOUT = { only: 10_000, oneOfSeveral: 3_000 }
 
 /** How an agent with as many controllers finds out that one is gone without a word. */
-export function livenessWith(controllers: number): Liveness {
+export function livenessWith(controllers: number): KeepaliveOptions {
   // Where there are others, before the node counts as suspect for lack of heartbeats (3 s); else when the controller
   // would give it up (5 s).
   return controllers > 1 ? { time: 1_000, timeout: 1_000 } : { time: 2_000, timeout: 3_000 }
@@ -47,10 +47,10 @@ export interface SessionParts {
   /** host:port of each controller replica. */
   readonly controllers: readonly string[]
   readonly connect: (address: string) => Connection
-  readonly workload: Workload
+  readonly workload: AssignmentHandler
   /** Without it, such requests are answered with Unsupported. */
   readonly streams?: NodeStreams
-  readonly network: NetworkFollower
+  readonly network: NetworkUpdateHandler
   readonly outbox: Outbox
   /** The node as the machine is now. */
   readonly node: () => Promise<Node>
@@ -81,7 +81,7 @@ export class Session {
     for (let turn = 0; !signal.aborted; turn++) {
       const address = controllers[turn % controllers.length]!
       try {
-        await this.#converse(address, signal)
+        await this.#runSession(address, signal)
         log.info({ address }, 'session ended by the controller')
       } catch (error) {
         if (signal.aborted) return
@@ -100,14 +100,14 @@ export class Session {
     }
   }
 
-  async #converse(address: string, signal: AbortSignal): Promise<void> {
+  async #runSession(address: string, signal: AbortSignal): Promise<void> {
     const { controllers, connect, node, agentId, version, clock, log } = this.#parts
     const patience = controllers.length > 1 ? 'oneOfSeveral' : 'only'
     const connection = connect(address)
     const group = new RunGroup(signal)
     const outgoing = new Channel<Input<NodeMessage>>()
     const ending = new AbortController()
-    const conversation = new Conversation(this.#parts, connection, outgoing, group)
+    const conversation = new SessionStream(this.#parts, connection, outgoing, group)
     let late: Timer | undefined
     try {
       const [present] = await Promise.all([node(), connection.ready(CONNECT_TIMEOUT[patience], signal)])
@@ -154,7 +154,7 @@ export class Session {
 }
 
 /** What one session has come to. */
-class Conversation {
+class SessionStream {
   readonly #parts: SessionParts
   readonly #connection: Connection
   readonly #outgoing: Channel<Input<NodeMessage>>
@@ -184,7 +184,7 @@ class Conversation {
         const podCidrs = podCidrsOf(node)
         if (podCidrs.length === 0) throw outOfOrder("a welcome without the node's pod address ranges")
         this.#state = { at: 'welcomed' }
-        this.#beat(Math.max(100, heartbeatMillis))
+        this.#startHeartbeat(Math.max(100, heartbeatMillis))
         const ranges = { podCidrs, cluster: cluster ?? { podCidrs, serviceCidrs: [], domain: 'cluster.local' } }
         await Promise.all([this.#parts.network.welcome(ranges), this.#parts.workload.welcome(ranges)])
         this.#closeOutbox = this.#parts.outbox.open(
@@ -198,7 +198,7 @@ class Conversation {
       case 'network':
         return this.#follow(message.value)
       case 'withdrawn':
-        return this.#parts.workload.withdrawn(message.value.podUids)
+        return this.#parts.workload.endpointsDrained(message.value.podUids)
       case 'openStream':
         return this.#open(message.value)
       case 'closeStream':
@@ -240,12 +240,7 @@ class Conversation {
     this.#streams.set(streamId, ending)
     this.#group.spawn(async (signal) => {
       try {
-        await answerStream(
-          this.#connection.client('Nodes'),
-          open,
-          this.#parts,
-          AbortSignal.any([signal, ending.signal]),
-        )
+        await serveStream(this.#connection.client('Nodes'), open, this.#parts, AbortSignal.any([signal, ending.signal]))
       } catch (error) {
         if (!ending.signal.aborted && !signal.aborted)
           this.#parts.log.warn({ stream: streamId, error }, 'stream failed')
@@ -255,7 +250,7 @@ class Conversation {
     })
   }
 
-  #beat(millis: number): void {
+  #startHeartbeat(millis: number): void {
     const { clock } = this.#parts
     const beat = (): void => {
       this.#outgoing.push({ message: { case: 'heartbeat', value: { uptimeMillis: Math.floor(clock.monotonic()) } } })

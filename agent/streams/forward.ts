@@ -4,14 +4,14 @@
  */
 import type { Socket } from 'node:net'
 import { GantryError } from '../../proto/base/errors.ts'
-import { drained } from '../../proto/base/drained.ts'
+import { waitForDrain } from '../../proto/base/wait-for-drain.ts'
 import type { PortForwardInput, PortForwardOutput } from '../../proto/gen/types.ts'
 
 /**
  * Ends when both directions have, or the connection is broken (throws), or the inputs end without `closed`: whoever
  * sent them is gone.
  */
-export async function* joinConnection(
+export async function* forwardConnection(
   socket: Socket,
   inputs: AsyncIterable<PortForwardInput>,
   signal: AbortSignal,
@@ -45,7 +45,7 @@ async function write(socket: Socket, inputs: AsyncIterable<PortForwardInput>): P
     switch (input?.case) {
       case 'data':
         socket.write(input.value)
-        await drained(socket)
+        await waitForDrain(socket)
         break
       case 'closed':
         socket.end()

@@ -21,11 +21,11 @@ import type { RuntimeDriver } from '../runtime/contract.ts'
 import type { NodeStreams } from '../session/contract.ts'
 import { attachTo } from './attach.ts'
 import { copyInto, copyOut } from './copy/copy.ts'
-import { joinConnection } from './forward.ts'
+import { forwardConnection } from './forward.ts'
 import type { NetworkChecks } from './netcheck/network-checks.ts'
 import type { PodDialer } from './pod-dialer.ts'
 import type { FindTarget } from './target.ts'
-import type { UsageMeter } from './usage.ts'
+import type { UsageMeter } from './usage-meter.ts'
 
 export interface PodNodeStreamsParts {
   readonly find: FindTarget
@@ -62,7 +62,7 @@ export class PodNodeStreams implements NodeStreams {
     signal: AbortSignal,
   ): AsyncGenerator<PortForwardOutput, void, undefined> {
     const { find, dialer } = this.#parts
-    yield* joinConnection(await dialer.dial(find(podUid), start.port, signal), inputs, signal)
+    yield* forwardConnection(await dialer.dial(find(podUid), start.port, signal), inputs, signal)
   }
 
   copy(

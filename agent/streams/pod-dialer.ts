@@ -22,21 +22,21 @@ import { listenersOf, localAddress } from './listeners.ts'
 import type { StreamTarget } from './target.ts'
 
 /** Milliseconds that a door stays open without a connection. */
-const IDLE = 10_000
+const RELAY_IDLE_TIMEOUT_MS = 10_000
 /** Milliseconds for the program to listen: far beyond a busy machine's need. */
 const OPEN_DEADLINE = 10_000
 /** Milliseconds for a connection to be taken. */
 const CONNECT_DEADLINE = 10_000
 /** Seconds that one direction may go on after the other has ended; socat's own default is half a second. */
-const HALF_CLOSED = '86400'
+const HALF_CLOSE_TIMEOUT_SECONDS = '86400'
 /** Connections that wait for the program to take them: many come at once. */
 const BACKLOG = 1024
 /** Milliseconds until a door that does not open yet is tried again. */
-const KNOCK = 2
+const CONNECT_RETRY_INTERVAL_MS = 2
 /** The kernel's form of ::1 in /proc/net/if_inet6. */
 const LOOPBACK6 = '00000000000000000000000000000001'
 
-interface Door {
+interface SocatRelay {
   readonly child: ChildProcess
   readonly path: string
   readonly opened: Promise<void>
@@ -54,7 +54,7 @@ export interface PodDialerParts {
 
 export class PodDialer {
   readonly #parts: PodDialerParts
-  readonly #doors = new Map<string, Door>()
+  readonly #relays = new Map<string, SocatRelay>()
   #count = 0
   #begun = false
 
@@ -92,7 +92,7 @@ export class PodDialer {
 
   /** Closes every door, and with it the connections. */
   stop(): void {
-    for (const [key, door] of [...this.#doors]) this.#close(key, door)
+    for (const [key, door] of [...this.#relays]) this.#close(key, door)
   }
 
   async #through(
@@ -103,16 +103,16 @@ export class PodDialer {
     signal: AbortSignal,
   ): Promise<Socket> {
     const key = `${netns} ${address} ${port}`
-    const door = this.#doors.get(key) ?? this.#open(key, target, netns, address, port)
+    const door = this.#relays.get(key) ?? this.#open(key, target, netns, address, port)
     door.users++
     door.idle?.cancel()
     const release = (): void => {
-      if (--door.users > 0 || this.#doors.get(key) !== door) return
-      door.idle = this.#parts.clock.after(IDLE, () => this.#close(key, door))
+      if (--door.users > 0 || this.#relays.get(key) !== door) return
+      door.idle = this.#parts.clock.after(RELAY_IDLE_TIMEOUT_MS, () => this.#close(key, door))
     }
     try {
       await door.opened
-      const socket = await this.#knock(door, signal)
+      const socket = await this.#waitForRelay(door, signal)
       socket.once('close', release)
       return socket
     } catch (thrown) {
@@ -122,7 +122,7 @@ export class PodDialer {
   }
 
   /** The socket is there a moment before it listens, and a great many connections at once may find no room. */
-  async #knock({ path, child }: Door, signal: AbortSignal): Promise<Socket> {
+  async #waitForRelay({ path, child }: SocatRelay, signal: AbortSignal): Promise<Socket> {
     const { clock } = this.#parts
     const deadline = clock.monotonic() + OPEN_DEADLINE
     for (;;) {
@@ -133,11 +133,11 @@ export class PodDialer {
         if ((code !== 'ECONNREFUSED' && code !== 'EAGAIN') || child.exitCode !== null || clock.monotonic() > deadline)
           throw thrown
       }
-      await delay(clock, KNOCK, signal)
+      await delay(clock, CONNECT_RETRY_INTERVAL_MS, signal)
     }
   }
 
-  #open(key: string, target: StreamTarget, netns: string, address: string, port: number): Door {
+  #open(key: string, target: StreamTarget, netns: string, address: string, port: number): SocatRelay {
     const { directory, clock, log } = this.#parts
     if (!this.#begun) rmSync(directory, { recursive: true, force: true }) // what an earlier run left
     this.#begun = true
@@ -154,7 +154,7 @@ export class PodDialer {
         `--net=${netns}`,
         'socat',
         '-t',
-        HALF_CLOSED,
+        HALF_CLOSE_TIMEOUT_SECONDS,
         `UNIX-LISTEN:${path},fork,mode=600,backlog=${BACKLOG},unlink-close=0`,
         to,
       ],
@@ -194,8 +194,8 @@ export class PodDialer {
     const forget = target.onChange(() => {
       if (target.gone) this.#close(key, door)
     })
-    const door: Door = { child, path, opened, forget, users: 0, idle: undefined }
-    this.#doors.set(key, door)
+    const door: SocatRelay = { child, path, opened, forget, users: 0, idle: undefined }
+    this.#relays.set(key, door)
     const fail = (): void => this.#close(key, door)
     child.once('exit', (code, by) => {
       if (code !== 0 && by === null) log.warn({ netns, port, code, said }, 'a door into a pod ended')
@@ -205,8 +205,8 @@ export class PodDialer {
     return door
   }
 
-  #close(key: string, door: Door): void {
-    if (this.#doors.get(key) === door) this.#doors.delete(key)
+  #close(key: string, door: SocatRelay): void {
+    if (this.#relays.get(key) === door) this.#relays.delete(key)
     door.idle?.cancel()
     door.forget()
     door.child.kill('SIGTERM')

@@ -57,7 +57,7 @@ export function writeAtomically(directory: string, files: Projection, { gid }: O
 }
 
 /** True if the directory shows one version or another. */
-export function isWritten(directory: string): boolean {
+export function isPopulated(directory: string): boolean {
   return existsSync(join(directory, DATA))
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Container, Pod } from '../../proto/gen/types.ts'
 import type { ConfigSource } from '../pods/assigned-objects.ts'
-import type { PodPlace } from '../pods/steps/fields.ts'
+import type { DownwardApiContext } from '../pods/steps/downward-api.ts'
 import type { Mount } from '../runtime/contract.ts'
 
 export interface PodVolumes {
@@ -14,9 +14,9 @@ export interface PodVolumes {
    * Makes what is missing and brings files up to date. NotFound: a ConfigMap, Secret or key is not there (yet);
    * FailedPrecondition: a hostPath is not as asked.
    */
-  prepare(pod: Pod, objects: ConfigSource, place: PodPlace): Promise<void>
+  prepare(pod: Pod, objects: ConfigSource, place: DownwardApiContext): Promise<void>
   /** True if all volumes of the pod are there as `prepare` leaves them, if perhaps not up to date. */
-  stand(pod: Pod): boolean
+  arePrepared(pod: Pod): boolean
   /**
    * What a container's volumeMounts are to the runtime. Binds subPaths, those of an earlier instance anew. Forbidden: a
    * subPath leads out of its volume.

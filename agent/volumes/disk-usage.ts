@@ -7,11 +7,11 @@ import { run } from '../../proto/base/command.ts'
 /** Of stat(2): blocks are counted in this unit whatever the file system's own is. */
 const BLOCK_BYTES = 512
 /** Entries that are counted right here; beyond them du(1) counts. */
-const FEW = 1000
+const MAX_INLINE_ENTRIES = 1000
 /** Milliseconds for du(1). */
-const DEADLINE = 120_000
+const DU_TIMEOUT_MS = 120_000
 /** It could not look at everything: something disappeared meanwhile. */
-const INCOMPLETE = 1
+const DU_EXIT_INCOMPLETE = 1
 
 /** Links are not followed, files with several names counted once; what disappears while it looks counts nothing. */
 export async function diskUsage(directory: string): Promise<number> {
@@ -22,7 +22,7 @@ export async function diskUsage(directory: string): Promise<number> {
 async function countFew(directory: string): Promise<number | undefined> {
   const seen = new Set<number>()
   let bytes = 0
-  let left = FEW
+  let left = MAX_INLINE_ENTRIES
   const waiting = [directory]
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
     const place = folder
@@ -49,8 +49,8 @@ async function countFew(directory: string): Promise<number | undefined> {
 /** However wide and deep it is, and whatever its names. */
 async function count(directory: string): Promise<number> {
   const { stdout } = await run('du', ['--summarize', '--block-size=1', '--one-file-system', '--', directory], {
-    allow: [0, INCOMPLETE],
-    timeout: DEADLINE,
+    allow: [0, DU_EXIT_INCOMPLETE],
+    timeout: DU_TIMEOUT_MS,
   })
   return Number(stdout.split('\t')[0])
 }

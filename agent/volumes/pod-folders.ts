@@ -1,7 +1,7 @@
 /** Where the files of pods stand on a node. */
 import { join } from 'node:path'
 import type { Pod } from '../../proto/gen/types.ts'
-import { pathPart } from '../file-words.ts'
+import { checkedPathSegment } from '../safe-text.ts'
 
 /**
  *   <stateDir>/pods/<uid>/volumes/<volume>            emptyDir
@@ -28,34 +28,39 @@ export class PodFolders {
   }
 
   pod(uid: string): string {
-    return join(this.pods, pathPart(uid))
+    return join(this.pods, checkedPathSegment(uid))
   }
 
   emptyDir(pod: Pod, volume: string): string {
-    return join(this.pod(pod.metadata.uid), 'volumes', pathPart(volume))
+    return join(this.pod(pod.metadata.uid), 'volumes', checkedPathSegment(volume))
   }
 
   projected(pod: Pod, volume: string): string {
-    return join(this.memory, pathPart(pod.metadata.uid), 'volumes', pathPart(volume))
+    return join(this.memory, checkedPathSegment(pod.metadata.uid), 'volumes', checkedPathSegment(volume))
   }
 
   etc(uid: string, name: string): string {
-    return join(this.#writable(pathPart(uid)), 'etc', pathPart(name))
+    return join(this.#writable(checkedPathSegment(uid)), 'etc', checkedPathSegment(name))
   }
 
   terminationMessage(uid: string, container: string, attempt: number): string {
-    return join(this.#writable(pathPart(uid)), 'containers', pathPart(container), `${attempt}.termination`)
+    return join(
+      this.#writable(checkedPathSegment(uid)),
+      'containers',
+      checkedPathSegment(container),
+      `${attempt}.termination`,
+    )
   }
 
   subPath(uid: string, container: string, index: number): string {
-    return join(this.pod(uid), 'subpaths', pathPart(container), String(index))
+    return join(this.pod(uid), 'subpaths', checkedPathSegment(container), String(index))
   }
 
   podLogs(uid: string): string {
-    return join(this.logs, pathPart(uid))
+    return join(this.logs, checkedPathSegment(uid))
   }
 
   log(uid: string, container: string, attempt: number): string {
-    return join(this.podLogs(uid), pathPart(container), `${attempt}.log`)
+    return join(this.podLogs(uid), checkedPathSegment(container), `${attempt}.log`)
   }
 }

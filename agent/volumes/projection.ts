@@ -13,7 +13,7 @@ import type {
   Volume,
 } from '../../proto/gen/types.ts'
 import type { ConfigSource } from '../pods/assigned-objects.ts'
-import { fieldValue, resourceValue, type PodPlace } from '../pods/steps/fields.ts'
+import { fieldValue, resourceValue, type DownwardApiContext } from '../pods/steps/downward-api.ts'
 
 export interface ProjectedFile {
   readonly content: Uint8Array
@@ -28,7 +28,12 @@ export type Projection = ReadonlyMap<string, ProjectedFile>
  * The content of such a volume; undefined for a volume of another kind. NotFound: a reference or key that is not
  * optional is not there.
  */
-export function projection(pod: Pod, volume: Volume, objects: ConfigSource, place: PodPlace): Projection | undefined {
+export function projection(
+  pod: Pod,
+  volume: Volume,
+  objects: ConfigSource,
+  place: DownwardApiContext,
+): Projection | undefined {
   const files = new Map<string, ProjectedFile>()
   const { configMap, secret, downwardAPI, projected } = volume
   if (configMap !== undefined) addConfigMap(files, pod, configMap, configMap.defaultMode, objects)
@@ -117,7 +122,7 @@ function addFields(
   pod: Pod,
   items: readonly DownwardAPIVolumeFile[],
   mode: number,
-  place: PodPlace,
+  place: DownwardApiContext,
 ): void {
   for (const item of items) {
     const text =

@@ -1,7 +1,7 @@
 /** `gantry apply`: makes the cluster match manifests. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, ApplyResponseOutcome } from '../../proto/gen/types.ts'
-import { CASCADES, FIELD_MANAGER, type Cluster, type DeleteFlags } from '../cluster.ts'
+import { CASCADES, FIELD_MANAGER, type ClusterClient, type DeleteFlags } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
@@ -16,7 +16,7 @@ import {
 } from '../manifests.ts'
 import { palette } from '../output/color.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { carryOut, checkHere, planApply, planPrune, type PlanOptions, type Step } from '../plan.ts'
+import { executePlan, checkHere, planApply, planPrune, type PlanOptions, type Step } from '../apply-plan.ts'
 import { awaitReady } from '../ready-wait.ts'
 
 const OUTCOMES: Record<ApplyResponseOutcome, string> = {
@@ -125,7 +125,7 @@ export default defineCommand({
       if (flags.diff) await showDiff(cluster, steps, environment)
       sayPlan(environment, steps, pruned, flags.set)
       if (dryRun === 'server') for (const step of steps) tell(step.manifest, step.outcome, step.object)
-      else await carryOut(cluster, steps, options, (step, object, outcome) => tell(step.manifest, outcome, object))
+      else await executePlan(cluster, steps, options, (step, object, outcome) => tell(step.manifest, outcome, object))
       for (const object of pruned) {
         if (dryRun === 'none') await prune(cluster, object)
         if (format.is === 'table')
@@ -152,7 +152,7 @@ function paintOutcome(outcome: ApplyResponseOutcome, { stdout, env }: Environmen
 
 /** Everything is checked before anything is told. */
 async function checkOnly(
-  cluster: Cluster,
+  cluster: ClusterClient,
   manifests: readonly Manifest[],
   tell: (manifest: Manifest, outcome: ApplyResponseOutcome, object: AnyResource) => void,
 ): Promise<void> {
@@ -195,14 +195,14 @@ function sayPlan(
   stderr.write(`no longer in set ${set}, to be deleted:\n${lines.join('')}`)
 }
 
-async function showDiff(cluster: Cluster, steps: readonly Step[], environment: Environment): Promise<void> {
+async function showDiff(cluster: ClusterClient, steps: readonly Step[], environment: Environment): Promise<void> {
   const { diffStep } = await import('../object-diff.ts')
   for (const step of steps) environment.stdout.write(await diffStep(cluster, step, environment))
 }
 
 /** Deletes an object and waits until it is gone. */
 async function remove(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   { kind, metadata: { namespace, name, uid } }: AnyResource,
   flags: DeleteFlags,
@@ -212,7 +212,7 @@ async function remove(
   await awaitGone(cluster, environment, [await cluster.delete(kind, namespace, name, { ...flags, uid })], timeout)
 }
 
-async function prune(cluster: Cluster, { kind, metadata }: AnyResource): Promise<void> {
+async function prune(cluster: ClusterClient, { kind, metadata }: AnyResource): Promise<void> {
   try {
     await cluster.delete(kind, metadata.namespace, metadata.name, { uid: metadata.uid })
   } catch (thrown) {

@@ -1,6 +1,6 @@
 /** `gantry cordon` and `gantry uncordon`: whether new pods may be placed on nodes. */
 import type { Node } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, type Command } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, throwFailures } from '../failure.ts'
@@ -36,7 +36,7 @@ function cordoner(unschedulable: boolean): Command {
 
 /** False if it is so already. */
 export async function setUnschedulable(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { metadata: { name }, spec }: Node,
   unschedulable: boolean,
   dryRun: DryRun,

@@ -7,13 +7,13 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { CopyInput, CopyOutput, CopyStart } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { LocalPacker } from '../copy/local-pack.ts'
 import { LocalUnpacker } from '../copy/local-unpack.ts'
-import { parsePlace } from '../copy/operands.ts'
+import { parseCopyOperand } from '../copy/copy-operand.ts'
 import type { Environment } from '../environment.ts'
-import { visible } from '../output/visible.ts'
+import { escapeControls } from '../output/escape-controls.ts'
 
 /** Pieces of an archive that wait to be sent at most. */
 const IN_FLIGHT = 4
@@ -45,7 +45,7 @@ export default defineCommand({
     if (from === undefined || to === undefined)
       throw new UsageError('from where to where? Say SOURCE DESTINATION', 'one of them is POD:PATH')
     if (more.length > 0) throw new UsageError(`"${more[0]}" is not expected here: one source and one destination are`)
-    const [source, destination] = [parsePlace(from), parsePlace(to)]
+    const [source, destination] = [parseCopyOperand(from), parseCopyOperand(to)]
     if (source.at === destination.at)
       throw new UsageError(
         source.at === 'pod' ? 'one of the two must be a path on this machine' : 'one of the two must be POD:PATH',
@@ -71,7 +71,12 @@ export default defineCommand({
   },
 })
 
-async function copyInto(cluster: Cluster, environment: Environment, path: string, start: CopyStart): Promise<void> {
+async function copyInto(
+  cluster: ClusterClient,
+  environment: Environment,
+  path: string,
+  start: CopyStart,
+): Promise<void> {
   const packer = new LocalPacker()
   const inputs = new Channel<Input<CopyInput>>()
   inputs.push({ input: { case: 'start', value: { ...start, name: basename(path) } } })
@@ -96,7 +101,7 @@ async function copyInto(cluster: Cluster, environment: Environment, path: string
 async function send(packer: LocalPacker, inputs: Channel<Input<CopyInput>>): Promise<void> {
   for await (const piece of packer.archive.pieces()) {
     if (!inputs.push({ input: { case: 'archive', value: piece } })) return
-    await inputs.room(IN_FLIGHT)
+    await inputs.waitForRoom(IN_FLIGHT)
   }
   inputs.push({ input: { case: 'end', value: true } })
 }
@@ -111,7 +116,12 @@ async function lastOf(outputs: AsyncIterable<CopyOutput>, environment: Environme
   })
 }
 
-async function copyOut(cluster: Cluster, environment: Environment, path: string, start: CopyStart): Promise<void> {
+async function copyOut(
+  cluster: ClusterClient,
+  environment: Environment,
+  path: string,
+  start: CopyStart,
+): Promise<void> {
   const name = posix.basename(posix.resolve('/', start.path)) || start.pod
   const unpacker = new LocalUnpacker(path, name, !start.noPreserve)
   const inputs = new Channel<Input<CopyInput>>()
@@ -143,5 +153,5 @@ async function* archiveIn(
 }
 
 function warn({ stderr }: Environment, warnings: readonly string[]): void {
-  for (const text of warnings) stderr.write(`warning: ${visible(text)}\n`)
+  for (const text of warnings) stderr.write(`warning: ${escapeControls(text)}\n`)
 }

@@ -21,7 +21,7 @@ import {
   validateFlag,
 } from '../manifests.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
-import { mapSome } from '../plan.ts'
+import { mapConcurrently } from '../apply-plan.ts'
 import { tlsFlags, tlsSecret } from './create-tls.ts'
 import { portFlag, serviceOf, type ServiceType } from './create-service.ts'
 
@@ -406,7 +406,7 @@ export default defineCommand({
             cluster,
             objects.filter(({ kind }) => kind === 'CustomResourceDefinition').map(({ metadata }) => metadata.name),
           )
-        const answers = await mapSome(some, ({ object }) => Promise.allSettled([cluster.create(object, write)]))
+        const answers = await mapConcurrently(some, ({ object }) => Promise.allSettled([cluster.create(object, write)]))
         answers.forEach(([answer], index) => {
           const { manifest, object } = some[index]!
           if (answer.status === 'fulfilled') objects.push(answer.value)

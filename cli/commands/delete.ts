@@ -3,7 +3,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { parseTime } from '../../proto/base/time.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
-import { CASCADES, type Cluster, type DeleteFlags } from '../cluster.ts'
+import { CASCADES, type ClusterClient, type DeleteFlags } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
@@ -12,10 +12,10 @@ import { manifestFlags, readManifests } from '../manifests.ts'
 import { parseOperands } from '../operands.ts'
 import { formatAge } from '../../proto/objects/columns/age.ts'
 import { Progress } from '../output/progress.ts'
-import { mapSome } from '../plan.ts'
+import { mapConcurrently } from '../apply-plan.ts'
 import { observe, withDeadline } from '../watch.ts'
 
-interface Doomed {
+interface DeletionTarget {
   readonly kind: Kind
   readonly namespace: string
   readonly name: string
@@ -72,7 +72,7 @@ export default defineCommand({
     const cluster = await target.cluster()
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
-    const doomed: readonly Doomed[] = fromFiles
+    const doomed: readonly DeletionTarget[] = fromFiles
       ? (
           await readManifests(
             flags,
@@ -115,7 +115,7 @@ function graceOf(flags: { 'grace-period': number; now: boolean; force: boolean; 
 }
 
 async function select(
-  cluster: Cluster,
+  cluster: ClusterClient,
   args: readonly string[],
   flags: {
     selector: string | undefined
@@ -124,7 +124,7 @@ async function select(
     'all-namespaces': boolean
   },
   namespace: string,
-): Promise<Doomed[]> {
+): Promise<DeletionTarget[]> {
   const operands = parseOperands(args)
   const selected = flags.all || flags.selector !== undefined || flags['field-selector'] !== undefined
   if (operands.are === 'names') {
@@ -151,18 +151,18 @@ interface Deletion {
   /** Only looks whether they exist. */
   readonly dryRun: boolean
   readonly ignoreMissing: boolean
-  readonly line: (object: Doomed) => string
+  readonly line: (object: DeletionTarget) => string
 }
 
 async function deleteAll(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
-  doomed: readonly Doomed[],
+  doomed: readonly DeletionTarget[],
   options: DeleteFlags,
   deletion: Deletion,
 ): Promise<AnyResource[]> {
   const failures: GantryError[] = []
-  const answers = await mapSome(doomed, async ({ kind, namespace, name }) => {
+  const answers = await mapConcurrently(doomed, async ({ kind, namespace, name }) => {
     const [answer] = await Promise.allSettled([
       deletion.dryRun ? cluster.get(kind, namespace, name) : cluster.delete(kind, namespace, name, options),
     ])
@@ -183,7 +183,7 @@ async function deleteAll(
 
 /** Says on a terminal what each object still waits for; with a timeout, says it in the error. */
 export async function awaitGone(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   objects: readonly AnyResource[],
   timeout: number,

@@ -1,7 +1,7 @@
 /** `gantry describe`: everything about objects, for reading. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
-import type { Cluster, Selection } from '../cluster.ts'
+import type { ClusterClient, Selection } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { describeObject } from '../describe/describe.ts'
 import { EXIT, throwFailures } from '../failure.ts'
@@ -72,12 +72,12 @@ export default defineCommand({
   },
 })
 
-async function listOf(cluster: Cluster, kind: Kind, selection: Selection): Promise<AnyResource[]> {
+async function listOf(cluster: ClusterClient, kind: Kind, selection: Selection): Promise<AnyResource[]> {
   return (await cluster.list(kind, selection)).items
 }
 
 /** The object of that name, else all whose names begin so. */
-async function named(cluster: Cluster, kind: Kind, namespace: string, name: string): Promise<AnyResource[]> {
+async function named(cluster: ClusterClient, kind: Kind, namespace: string, name: string): Promise<AnyResource[]> {
   try {
     return [await cluster.get(kind, namespace, name)]
   } catch (thrown) {

@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts'
 import { EXIT } from '../failure.ts'
 import { manifestFlags, readManifests, selectManifests } from '../manifests.ts'
 import { diffStep } from '../object-diff.ts'
-import { planApply } from '../plan.ts'
+import { planApply } from '../apply-plan.ts'
 
 export default defineCommand({
   usage: '-f FILE [-f FILE…] [flags]',

@@ -7,13 +7,13 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { parseTime } from '../../proto/base/time.ts'
 import { delay } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, throwFailures } from '../failure.ts'
 import { findNodes, requireNodes } from '../node-choice.ts'
-import { mapSome } from '../plan.ts'
+import { mapConcurrently } from '../apply-plan.ts'
 import { withDeadline } from '../watch.ts'
 import { setUnschedulable } from './cordon.ts'
 import { awaitGone } from './delete.ts'
@@ -113,11 +113,11 @@ interface EvictionOptions {
 }
 
 class Eviction {
-  readonly #cluster: Cluster
+  readonly #cluster: ClusterClient
   readonly #environment: Environment
   readonly #options: EvictionOptions
 
-  constructor(cluster: Cluster, environment: Environment, options: EvictionOptions) {
+  constructor(cluster: ClusterClient, environment: Environment, options: EvictionOptions) {
     this.#cluster = cluster
     this.#environment = environment
     this.#options = options
@@ -138,7 +138,7 @@ class Eviction {
       () => `not evicted after ${formatAge(timeout)}: ${refused.join('; ')}`,
       async (limited) => {
         for (let left = pods; ;) {
-          const answers = await mapSome(left, async (pod) => ({ pod, answer: await this.#ask(pod) }))
+          const answers = await mapConcurrently(left, async (pod) => ({ pod, answer: await this.#ask(pod) }))
           going.push(...answers.flatMap(({ pod, answer }) => (answer === 'goes' ? [pod] : [])))
           const stay = answers.flatMap(({ pod, answer }) => (typeof answer === 'object' ? [{ pod, answer }] : []))
           if (stay.length === 0) return

@@ -6,7 +6,7 @@ import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { parseManifests } from '../../proto/codec/manifest.ts'
 import type { AnyResource, JsonObject } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { mergeEdits } from '../concurrent-edits.ts'
 import type { Environment } from '../environment.ts'
@@ -40,7 +40,7 @@ const ATTEMPTS = 5
 const HEAD =
   '# Change the object below; lines that begin with "#" are left out. An empty file, or no change, leaves it as it is.\n'
 
-async function editOne(cluster: Cluster, environment: Environment, object: AnyResource): Promise<void> {
+async function editOne(cluster: ClusterClient, environment: Environment, object: AnyResource): Promise<void> {
   const { kind, metadata } = object
   const word = `${kindWord(kind)}/${metadata.name}`
   const directory = await mkdtemp(path.join(tmpdir(), 'gantry-edit-'))
@@ -102,7 +102,7 @@ function withoutComments(text: string): string {
  * Makes the change from `base` to `wanted` in the object as it is now. Conflict names what another has changed, too.
  */
 async function save(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { kind, metadata: { namespace, name } }: AnyResource,
   base: JsonObject,
   wanted: JsonObject,

@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonValue, Kind } from '../../proto/gen/types.ts'
-import type { Cluster, Selection } from '../cluster.ts'
+import type { ClusterClient, Selection } from '../cluster.ts'
 import { defineCommand, UsageError, type FlagValues } from '../command.ts'
 import type { Environment } from '../environment.ts'
 import { EXIT, throwFailures } from '../failure.ts'
@@ -13,7 +13,7 @@ import { tableHeader, tableRow, type TableOptions } from '../output/rows.ts'
 import { findValues, parseSinglePath, showValue } from '../../proto/base/jsonpath/jsonpath.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, shownJson, type Format } from '../output/format.ts'
 import { Table } from '../output/table.ts'
-import { follow } from '../watch.ts'
+import { watchWithRetry } from '../watch.ts'
 
 const flags = {
   ...manifestFlags,
@@ -45,14 +45,14 @@ const flags = {
   'chunk-size': { type: 'integer', value: 'count', default: 500, help: 'objects read at a time' },
 } as const
 
-interface NamedPlace {
+interface GetTarget {
   readonly kind: Kind
   readonly namespace: string
   readonly name: string
 }
 
 interface Request {
-  readonly cluster: Cluster
+  readonly cluster: ClusterClient
   readonly environment: Environment
   readonly flags: FlagValues<typeof flags>
   readonly format: Format
@@ -90,7 +90,7 @@ export default defineCommand({
       fieldSelector: flags['field-selector'],
       limit: flags['chunk-size'],
     }
-    const places: readonly NamedPlace[] | undefined =
+    const places: readonly GetTarget[] | undefined =
       operands === undefined
         ? await readManifests(
             flags,
@@ -133,7 +133,7 @@ function tableOptions(
   }
 }
 
-async function getNamed(request: Request, names: readonly NamedPlace[]): Promise<number> {
+async function getNamed(request: Request, names: readonly GetTarget[]): Promise<number> {
   const { cluster, flags } = request
   const answers = await Promise.allSettled(names.map(({ kind, namespace, name }) => cluster.get(kind, namespace, name)))
   const found = answers.flatMap((answer): AnyResource[] => (answer.status === 'fulfilled' ? [answer.value] : []))
@@ -235,7 +235,7 @@ function compareKeys(a: JsonValue | undefined, b: JsonValue | undefined): number
 
 async function watchKind(
   request: Request,
-  names: readonly NamedPlace[] | undefined,
+  names: readonly GetTarget[] | undefined,
   kinds: readonly Kind[],
 ): Promise<number> {
   const { cluster, environment, flags } = request
@@ -253,7 +253,14 @@ async function watchKind(
   const { items, resourceVersion } = await cluster.list(kind, selection)
   if (items.length === 0 && names !== undefined) await cluster.get(kind, selection.namespace, names[0]!.name)
   if (!flags['watch-only']) for (const item of items) await print('ADDED', item)
-  for await (const change of follow(cluster, environment.clock, kind, selection, resourceVersion, environment.signal)) {
+  for await (const change of watchWithRetry(
+    cluster,
+    environment.clock,
+    kind,
+    selection,
+    resourceVersion,
+    environment.signal,
+  )) {
     if (change.type !== 'BOOKMARK' && change.type !== 'RESTARTED') await print(change.type, change.object)
   }
   return EXIT.ok

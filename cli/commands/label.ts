@@ -1,7 +1,7 @@
 /** `gantry label` and `gantry annotate`: single labels and annotations of objects. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError, type Command } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
@@ -93,7 +93,7 @@ function parseChanges(texts: readonly string[]): Changes {
 }
 
 async function find(
-  cluster: Cluster,
+  cluster: ClusterClient,
   operands: ReturnType<typeof parseOperands>,
   flags: {
     all: boolean
@@ -118,7 +118,7 @@ async function find(
 }
 
 async function markOne(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { kind, metadata }: AnyResource,
   field: 'labels' | 'annotations',
   changes: Changes,

@@ -68,7 +68,7 @@ export default defineCommand({
       containersOf(pod, flags, args[1], index === 0 ? (text) => environment.stderr.write(text) : undefined).map(
         (container): LogSource => ({
           label: `[pod/${pod.metadata.name}/${container}] `,
-          waits: waitsOf(pod, container),
+          waitingReason: waitingReasonOf(pod, container),
           request: {
             namespace,
             pod: pod.metadata.name,
@@ -104,7 +104,7 @@ export default defineCommand({
 })
 
 /** "ImagePullBackOff: …" of a container that has not run yet; '' of any other. */
-function waitsOf({ status }: Pod, container: string): string {
+function waitingReasonOf({ status }: Pod, container: string): string {
   const { state, lastState } =
     [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(
       ({ name }) => name === container,

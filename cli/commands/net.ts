@@ -4,7 +4,7 @@ import type { NetCheckResult } from '../../proto/gen/types.ts'
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../failure.ts'
 import { formatTable } from '../output/table.ts'
-import { visible } from '../output/visible.ts'
+import { escapeControls } from '../output/escape-controls.ts'
 
 const check = defineCommand({
   usage: '[flags]',
@@ -70,7 +70,7 @@ function everything(results: readonly NetCheckResult[]): string {
       result.target,
       verdict(result),
       result.skipped || !result.ok ? '-' : `${result.millis.toFixed(1)} ms`,
-      visible(result.message),
+      escapeControls(result.message),
     ]),
   ])
 }
@@ -93,7 +93,7 @@ function summary(results: readonly NetCheckResult[]): string {
     ...broken.map(({ message }) => message),
     ...results.filter(({ skipped }) => skipped).map((result) => `${result.check} skipped: ${result.message}`),
   ]
-  return `${formatTable([['CHECK', 'RESULT', 'SLOWEST'], ...rows])}${said.length === 0 ? '' : `\n${said.map((text) => `${visible(text)}\n`).join('')}`}`
+  return `${formatTable([['CHECK', 'RESULT', 'SLOWEST'], ...rows])}${said.length === 0 ? '' : `\n${said.map((text) => `${escapeControls(text)}\n`).join('')}`}`
 }
 
 function verdict({ ok, skipped }: NetCheckResult): string {

@@ -6,10 +6,10 @@ import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { GantryError } from '../../proto/base/errors.ts'
 import { joinPod } from '../../proto/rpc/port-forward.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import type { Environment } from '../environment.ts'
-import { podFor } from '../forward/pod-for.ts'
+import { resolveForwardTarget } from '../forward/forward-target.ts'
 import { parsePorts, portsOfPod, portsOfService, type ForwardedPort } from '../forward/ports.ts'
 import { observe } from '../watch.ts'
 
@@ -46,7 +46,7 @@ export default defineCommand({
       throw new UsageError('which ports? Say [LOCAL:]REMOTE', `such as \`gantry port-forward ${operand} 8080:80\``)
     const specs = parsePorts(texts)
     const cluster = await target.cluster()
-    const { pod, service } = await podFor(
+    const { pod, service } = await resolveForwardTarget(
       cluster,
       environment,
       operand,
@@ -70,7 +70,7 @@ export default defineCommand({
 
 /** On every address for one port: a free one, once chosen, is the same on all. Of localhost one family is enough. */
 async function listen(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   pod: Pod,
   { local, remote }: ForwardedPort,
@@ -116,7 +116,7 @@ async function listen(
 }
 
 async function serve(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   pod: Pod,
   socket: Socket,
@@ -142,7 +142,7 @@ async function serve(
 }
 
 /** Resolves when this very pod no longer runs. */
-async function untilGone(cluster: Cluster, { clock, signal }: Environment, { metadata }: Pod): Promise<void> {
+async function untilGone(cluster: ClusterClient, { clock, signal }: Environment, { metadata }: Pod): Promise<void> {
   for await (const now of observe(cluster, clock, 'Pod', metadata.namespace, metadata.name, signal)) {
     if (
       now === undefined ||

@@ -2,8 +2,8 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { formatTime } from '../../proto/base/time.ts'
 import type { Deployment, JsonValue, ReplicaSet } from '../../proto/gen/types.ts'
-import { chooseObjects, choiceFlags } from '../chosen-objects.ts'
-import type { Cluster } from '../cluster.ts'
+import { selectObjects, choiceFlags } from '../object-selection.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError, type Command, type FlagValues, type Invocation } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT, notFound, throwFailures } from '../failure.ts'
@@ -15,7 +15,7 @@ import { rolloutReadiness } from '../readiness.ts'
 import { observe, withDeadline } from '../watch.ts'
 
 interface Rollouts {
-  readonly cluster: Cluster
+  readonly cluster: ClusterClient
   readonly deployments: readonly Deployment[]
 }
 
@@ -27,7 +27,7 @@ async function rolloutsOf(
 ): Promise<Rollouts> {
   const { flags, args, environment, target } = invocation
   if (args.length === 0 && flags.filename.length === 0) throw new UsageError('which deployment? Say deployment/NAME')
-  const names = await chooseObjects({ ...invocation, kinds: ['Deployment'], typeIsAll: true })
+  const names = await selectObjects({ ...invocation, kinds: ['Deployment'], typeIsAll: true })
   if (names.length === 0) environment.stderr.write(`No resources found in ${await target.namespace()} namespace.\n`)
   const cluster = await target.cluster()
   return {

@@ -2,7 +2,7 @@
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { JsonObject, Pod } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../environment.ts'
@@ -134,7 +134,7 @@ function pairs(flag: string, texts: readonly string[]): [string, string][] {
  * person lets go of it.
  */
 async function followPod(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   { metadata }: Pod,
   timeout: number,

@@ -3,8 +3,8 @@ import { fieldAt } from '../../proto/codec/custom.ts'
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
-import { chooseObjects, choiceFlags, type ChosenObject } from '../chosen-objects.ts'
-import type { Cluster } from '../cluster.ts'
+import { selectObjects, choiceFlags, type SelectedObject } from '../object-selection.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
@@ -43,7 +43,7 @@ export default defineCommand({
     const dryRun = parseDryRun(flags['dry-run'])
     if (args.length === 0 && flags.filename.length === 0)
       throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
-    const names = await chooseObjects({ flags, args, environment, global, target, kinds: scalableKinds() })
+    const names = await selectObjects({ flags, args, environment, global, target, kinds: scalableKinds() })
     const cluster = await target.cluster()
     const answers = await Promise.allSettled(
       names.map((name) => scaleOne(cluster, name, replicas, flags['current-replicas'], dryRun)),
@@ -59,8 +59,8 @@ export default defineCommand({
 })
 
 async function scaleOne(
-  cluster: Cluster,
-  { kind, namespace, name }: ChosenObject,
+  cluster: ClusterClient,
+  { kind, namespace, name }: SelectedObject,
   replicas: number,
   current: number,
   dryRun: 'none' | 'client' | 'server',

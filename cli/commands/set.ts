@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
 import type { Container, Deployment, JsonObject, Kind, Pod, PodSpec, ReplicaSet } from '../../proto/gen/types.ts'
-import { chooseObjects, choiceFlags } from '../chosen-objects.ts'
+import { selectObjects, choiceFlags } from '../object-selection.ts'
 import { defineCommand, UsageError, type Command, type Flags, type FlagValues } from '../command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import { EXIT, kindWord, throwFailures } from '../failure.ts'
@@ -40,7 +40,7 @@ function setter<const F extends Flags>({ what, isSetting, read, ...definition }:
         throw new UsageError('of which workload or pod? Say TYPE/NAME, such as deploy/web')
       const change = read(args.filter(isSetting), flags as unknown as FlagValues<F>)
       const dryRun = parseDryRun((flags as unknown as { 'dry-run': string })['dry-run'])
-      const names = await chooseObjects({ flags: chosen, args: operands, environment, global, target, kinds: KINDS })
+      const names = await selectObjects({ flags: chosen, args: operands, environment, global, target, kinds: KINDS })
       const cluster = await target.cluster()
       const answers = await Promise.allSettled(
         names.map(async ({ kind, namespace, name }) => {

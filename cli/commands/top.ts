@@ -2,12 +2,12 @@
 import { quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Node, NodeUsage, Usage } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { EXIT, throwFailures } from '../failure.ts'
 import { kindOf } from '../operands.ts'
 import { formatTable } from '../output/table.ts'
-import { mapSome } from '../plan.ts'
+import { mapConcurrently } from '../apply-plan.ts'
 
 interface Row {
   readonly cells: readonly string[]
@@ -68,7 +68,7 @@ interface Choice {
   readonly namespace: string
 }
 
-async function nodeRows(cluster: Cluster, { name, selector }: Choice, failures: GantryError[]): Promise<Row[]> {
+async function nodeRows(cluster: ClusterClient, { name, selector }: Choice, failures: GantryError[]): Promise<Row[]> {
   const nodes: Node[] =
     name !== undefined
       ? [await cluster.get('Node', '', name)]
@@ -98,7 +98,7 @@ async function nodeRows(cluster: Cluster, { name, selector }: Choice, failures: 
 }
 
 async function podRows(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { name, selector, namespace }: Choice,
   shown: { readonly containers: boolean; readonly namespaces: boolean },
   failures: GantryError[],
@@ -134,11 +134,11 @@ async function podRows(
 
 /** By node; those that cannot be asked are told among the failures. */
 async function usageOf(
-  cluster: Cluster,
+  cluster: ClusterClient,
   names: readonly string[],
   failures: GantryError[],
 ): Promise<Map<string, NodeUsage>> {
-  const answers = await mapSome(names, async (name) => (await Promise.allSettled([cluster.nodeUsage(name)]))[0])
+  const answers = await mapConcurrently(names, async (name) => (await Promise.allSettled([cluster.nodeUsage(name)]))[0])
   const found = new Map<string, NodeUsage>()
   answers.forEach((answer, index) => {
     if (answer.status === 'fulfilled') found.set(names[index]!, answer.value)

@@ -2,12 +2,12 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { defineCommand, UsageError } from '../command.ts'
 import { EXIT, kindWord, notFound, pluralWord, throwFailures } from '../failure.ts'
 import { manifestFlags, readManifests } from '../manifests.ts'
 import { parseOperands } from '../operands.ts'
-import { awaitState, isIn, parseWanted, type Place, type Wanted } from '../wanted-state.ts'
+import { awaitState, isIn, parseWaitCondition, type WaitTarget, type WaitCondition } from '../wait-condition.ts'
 import { withDeadline } from '../watch.ts'
 
 /** What kubectl takes a negative timeout for. */
@@ -39,7 +39,7 @@ export default defineCommand({
   async run({ flags, args, environment, global, target }) {
     if (flags.for === undefined)
       throw new UsageError('for what? Say --for=condition=NAME, --for=delete or --for=jsonpath=PATH=VALUE')
-    const wanted = parseWanted(flags.for)
+    const wanted = parseWaitCondition(flags.for)
     const cluster = await target.cluster()
     const namespace = await target.namespace()
     const places =
@@ -79,7 +79,7 @@ export default defineCommand({
 })
 
 async function placesOf(
-  cluster: Cluster,
+  cluster: ClusterClient,
   args: readonly string[],
   flags: {
     selector: string | undefined
@@ -88,7 +88,7 @@ async function placesOf(
     'all-namespaces': boolean
   },
   namespace: string,
-): Promise<Place[]> {
+): Promise<WaitTarget[]> {
   const operands = parseOperands(args)
   if (operands.are === 'names')
     return operands.names.map(({ kind, name }) => ({
@@ -109,7 +109,11 @@ async function placesOf(
     .map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name, uid: metadata.uid }))
 }
 
-async function lookOnce(cluster: Cluster, { kind, namespace, name }: Place, wanted: Wanted): Promise<boolean> {
+async function lookOnce(
+  cluster: ClusterClient,
+  { kind, namespace, name }: WaitTarget,
+  wanted: WaitCondition,
+): Promise<boolean> {
   const object = await cluster.find(kind, namespace, name)
   if (object === undefined && wanted.is !== 'delete' && wanted.is !== 'create') throw notFound(kind, namespace, name)
   return isIn(object, wanted)

@@ -6,7 +6,7 @@ import { ageSince } from '../../proto/objects/columns/age.ts'
 import { finalizerHold } from '../finalizer-hold.ts'
 import { palette } from '../output/color.ts'
 import { formatTable } from '../output/table.ts'
-import { mapSome } from '../plan.ts'
+import { mapConcurrently } from '../apply-plan.ts'
 import { findPods } from '../pod-choice.ts'
 
 export default defineCommand({
@@ -22,7 +22,7 @@ export default defineCommand({
     const cluster = await target.cluster()
     const namespace = await target.namespace()
     const pods = await findPods(cluster, args[0]!, namespace)
-    const answers = await mapSome(pods, async (pod) => ({
+    const answers = await mapConcurrently(pods, async (pod) => ({
       pod,
       verdict: await cluster.why(namespace, pod.metadata.name),
     }))

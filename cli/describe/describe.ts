@@ -2,7 +2,7 @@
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { formatLabelSelector } from '../../proto/objects/selector.ts'
 import type { AnyResource, ConfigMap, Event, Kind, Lease, Namespace, Secret } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { ageSince } from '../../proto/objects/columns/age.ts'
 import { eventTime } from '../../proto/objects/columns/columns.ts'
 import {
@@ -20,7 +20,7 @@ import { block, entry, formatPage, type Entry } from './page.ts'
 const VALUE_LINES = 200
 
 export async function describeObject(
-  cluster: Cluster,
+  cluster: ClusterClient,
   object: AnyResource,
   showEvents: boolean,
   now: number,
@@ -36,7 +36,7 @@ function hasEvents(kind: Kind): boolean {
   return kind !== 'Event' && kind !== 'Lease'
 }
 
-async function eventsOf(cluster: Cluster, { kind, metadata }: AnyResource): Promise<Event[]> {
+async function eventsOf(cluster: ClusterClient, { kind, metadata }: AnyResource): Promise<Event[]> {
   const events: Event[] = []
   for await (const event of cluster.events({
     namespace: metadata.namespace,
@@ -49,7 +49,7 @@ async function eventsOf(cluster: Cluster, { kind, metadata }: AnyResource): Prom
   return events
 }
 
-async function entriesOf(cluster: Cluster, object: AnyResource, now: number): Promise<Entry[]> {
+async function entriesOf(cluster: ClusterClient, object: AnyResource, now: number): Promise<Entry[]> {
   switch (object.kind) {
     case 'Pod':
       return (await import('./pod.ts')).podEntries(object, now)

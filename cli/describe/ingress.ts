@@ -1,5 +1,10 @@
 /** The pages of Ingresses and of the Gateway API's kinds. */
-import { CLASS_ANNOTATION, entranceNodes, NO_ENTRANCE, servesIngress } from '../../proto/objects/ingress/classes.ts'
+import {
+  INGRESS_CLASS_ANNOTATION,
+  ingressNodes,
+  NO_INGRESS_NODE_MESSAGE,
+  servesIngress,
+} from '../../proto/objects/ingress/classes.ts'
 import type {
   EndpointSlice,
   Gateway,
@@ -15,7 +20,7 @@ import type {
   ReferenceGrant,
   Service,
 } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { ingressAddresses } from '../../proto/objects/columns/ingress.ts'
 import { someOf } from '../../proto/objects/columns/service.ts'
 import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
@@ -34,10 +39,10 @@ export interface IngressSurroundings {
     { readonly service: Service; readonly slices: readonly EndpointSlice[] } | undefined
   >
   /** False where it has no address since no node is an entrance. */
-  readonly hasEntrance: boolean
+  readonly hasIngressNodes: boolean
 }
 
-export async function ingressSurroundings(cluster: Cluster, ingress: Ingress): Promise<IngressSurroundings> {
+export async function ingressSurroundings(cluster: ClusterClient, ingress: Ingress): Promise<IngressSurroundings> {
   const {
     metadata: { namespace },
     spec,
@@ -63,13 +68,16 @@ export async function ingressSurroundings(cluster: Cluster, ingress: Ingress): P
   return {
     classes: classes.items,
     services: new Map(services),
-    hasEntrance: listed === undefined || entranceNodes(listed.items).length > 0,
+    hasIngressNodes: listed === undefined || ingressNodes(listed.items).length > 0,
   }
 }
 
-export function ingressEntries(ingress: Ingress, { classes, services, hasEntrance }: IngressSurroundings): Entry[] {
+export function ingressEntries(
+  ingress: Ingress,
+  { classes, services, hasIngressNodes: hasEntrance }: IngressSurroundings,
+): Entry[] {
   const { spec } = ingress
-  const nowhere = hasEntrance || !servesIngress(ingress, classes) ? '<none>' : `<none> (${NO_ENTRANCE})`
+  const nowhere = hasEntrance || !servesIngress(ingress, classes) ? '<none>' : `<none> (${NO_INGRESS_NODE_MESSAGE})`
   const backend = (of: IngressBackend): string =>
     `${backendWord(of)}${of.service === undefined ? '' : ` (${behindWord(of.service, services.get(of.service.name))})`}`
   const rules = (spec.rules ?? []).flatMap(({ host = '*', http }) =>
@@ -100,7 +108,7 @@ export function ingressEntries(ingress: Ingress, { classes, services, hasEntranc
 
 /** The class, and why nobody serves it: an Ingress of another cluster often names a class that is not here. */
 function classWord(ingress: Ingress, classes: readonly IngressClass[]): string {
-  const name = ingress.spec.ingressClassName ?? ingress.metadata.annotations?.[CLASS_ANNOTATION] ?? ''
+  const name = ingress.spec.ingressClassName ?? ingress.metadata.annotations?.[INGRESS_CLASS_ANNOTATION] ?? ''
   if (servesIngress(ingress, classes)) return name || '<default>'
   if (name === '') return "<none> (not served here: the default IngressClass is another controller's)"
   const known = classes.find(({ metadata }) => metadata.name === name)

@@ -1,5 +1,5 @@
 /** `describe networkpolicy`: what is allowed, in sentences as kubectl puts them. */
-import { isPoliced } from '../../proto/objects/network-policy.ts'
+import { hasPodNetwork } from '../../proto/objects/network-policy.ts'
 import type { LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from '../../proto/gen/types.ts'
 import { formatSelector } from '../../proto/objects/columns/columns.ts'
 import { deletionEntries, markEntries, nameEntries } from './metadata.ts'
@@ -53,7 +53,7 @@ export function networkPolicyEntries(policy: NetworkPolicy, pods: readonly Pod[]
 
 /** "2 pods (web-1, web-2)" */
 function guarded(pods: readonly Pod[]): string {
-  const names = pods.filter(isPoliced).map(({ metadata }) => metadata.name)
+  const names = pods.filter(hasPodNetwork).map(({ metadata }) => metadata.name)
   if (names.length === 0)
     return pods.length === 0
       ? 'no pod: none has these labels'

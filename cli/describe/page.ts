@@ -1,5 +1,5 @@
 /** A description as labelled values, some of them with labelled values below. */
-import { visible } from '../output/visible.ts'
+import { escapeControls } from '../output/escape-controls.ts'
 
 export type Value = string | readonly string[] | readonly Entry[] | Block
 
@@ -48,14 +48,14 @@ export function formatPage(entries: readonly Entry[], indent = 0): string {
   return entries
     .map(({ label, value }) => {
       if (isBlock(value))
-        return `${margin}${label}:${value.lines.length === 0 ? ' <none>' : ''}\n${value.lines.map((line) => `${margin}  ${visible(line)}\n`).join('')}`
+        return `${margin}${label}:${value.lines.length === 0 ? ' <none>' : ''}\n${value.lines.map((line) => `${margin}  ${escapeControls(line)}\n`).join('')}`
       if (isEntries(value)) return `${margin}${label}:\n${formatPage(value, indent + 2)}`
       const lines = typeof value === 'string' ? value.split('\n') : value
       const column = indent + width
       return lines
         .map(
           (line, index) =>
-            `${index === 0 ? `${margin}${label}:`.padEnd(column) : ' '.repeat(column)}${visible(line)}`.trimEnd() +
+            `${index === 0 ? `${margin}${label}:`.padEnd(column) : ' '.repeat(column)}${escapeControls(line)}`.trimEnd() +
             '\n',
         )
         .join('')

@@ -9,9 +9,9 @@ import type {
   Service,
   ServicePort,
 } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import { clusterAddress, serviceSelector, someOf } from '../../proto/objects/columns/service.ts'
-import { leftOut } from './left-out.ts'
+import { missingEndpointReasons } from './missing-endpoints.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { entry, optional, type Entry } from './page.ts'
 
@@ -27,7 +27,7 @@ export interface ServiceSurroundings {
 }
 
 export async function serviceSurroundings(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { metadata: { namespace, name }, spec: { selector = {} } }: Service,
 ): Promise<ServiceSurroundings> {
   const keys = Object.keys(selector)
@@ -103,7 +103,7 @@ function portEntries(port: ServicePort, service: Service, { slices, pods, simila
       ? []
       : [
           entry('Endpoints', someOf(endpointsOf(name, slices), '<none>', ENDPOINTS)),
-          ...optional('Left Out', leftOut(service, port, slices, pods, similar)),
+          ...optional('Left Out', missingEndpointReasons(service, port, slices, pods, similar)),
         ]),
   ]
 }
@@ -116,7 +116,7 @@ function withoutPorts(service: Service, { slices, pods, similar }: ServiceSurrou
   )
   return [
     entry('Endpoints', someOf(addresses, '<none>', ENDPOINTS)),
-    ...optional('Left Out', leftOut(service, undefined, slices, pods, similar)),
+    ...optional('Left Out', missingEndpointReasons(service, undefined, slices, pods, similar)),
   ]
 }
 

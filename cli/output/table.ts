@@ -1,5 +1,5 @@
 /** Columns of text, aligned left, three spaces apart. */
-import { visible } from './visible.ts'
+import { escapeControls } from './escape-controls.ts'
 
 const GAP = 3
 
@@ -14,7 +14,7 @@ export class Table {
 
   /** Lines without their newline. The last column is not padded. */
   format(content: readonly (readonly string[])[]): string[] {
-    const rows = content.map((row) => row.map(visible))
+    const rows = content.map((row) => row.map(escapeControls))
     for (const row of rows)
       row.forEach((cell, column) => (this.#widths[column] = Math.max(this.#widths[column] ?? 0, width(cell))))
     return rows.map((row) =>

@@ -1,8 +1,8 @@
 /** The first page of `gantry proxy`: every Service that it reaches. */
 import type { Service } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 
-export async function indexPage(cluster: Cluster): Promise<string> {
+export async function indexPage(cluster: ClusterClient): Promise<string> {
   const { items } = await cluster.list('Service', { namespace: '' })
   const rows = items.flatMap((service) =>
     linksOf(service).map(({ href, text }) => `<li><a href="${escape(href)}">${escape(text)}</a></li>`),

@@ -6,11 +6,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import { connectPod } from '../../proto/rpc/port-forward.ts'
-import { forwardRequest, forwardUpgrade, type Onward } from '../../proto/base/http-forward.ts'
+import { forwardRequest, forwardUpgrade, type ForwardTarget } from '../../proto/base/http-forward.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import type { Cluster } from '../cluster.ts'
+import type { ClusterClient } from '../cluster.ts'
 import type { Environment } from '../environment.ts'
-import { podFor } from '../forward/pod-for.ts'
+import { resolveForwardTarget } from '../forward/forward-target.ts'
 import { parsePorts, portsOfPod, portsOfService } from '../forward/ports.ts'
 import { indexPage } from './index-page.ts'
 import { parseRoute, type Route } from './route.ts'
@@ -33,7 +33,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
 }
 
 export function createProxyServer(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   options: ProxyOptions,
   signal: AbortSignal,
@@ -56,7 +56,7 @@ export function createProxyServer(
 }
 
 async function answer(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   options: ProxyOptions,
   signal: AbortSignal,
@@ -75,7 +75,7 @@ async function answer(
 }
 
 async function upgrade(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   options: ProxyOptions,
   signal: AbortSignal,
@@ -100,18 +100,18 @@ function check({ acceptHosts, acceptPaths, rejectPaths }: ProxyOptions, { header
 }
 
 async function onwardFor(
-  cluster: Cluster,
+  cluster: ClusterClient,
   environment: Environment,
   signal: AbortSignal,
   { url = '/' }: IncomingMessage,
-): Promise<Onward> {
+): Promise<ForwardTarget> {
   const route = parseRoute(url)
   if (route === undefined)
     throw new GantryError(
       'NotFound',
       'only /api/v1/namespaces/NAMESPACE/services|pods/[SCHEME:]NAME[:PORT]/proxy/… is served; / lists what there is',
     )
-  const { pod, port } = await placeOf(cluster, environment, route)
+  const { pod, port } = await resolveTarget(cluster, environment, route)
   const { namespace, name, uid } = pod.metadata
   return {
     ...route,
@@ -124,12 +124,12 @@ async function onwardFor(
   }
 }
 
-async function placeOf(
-  cluster: Cluster,
+async function resolveTarget(
+  cluster: ClusterClient,
   environment: Environment,
   { kind, namespace, name, port }: Route,
 ): Promise<{ pod: Pod; port: number }> {
-  const { pod, service } = await podFor(cluster, environment, `${kind}/${name}`, namespace, POD_PATIENCE)
+  const { pod, service } = await resolveForwardTarget(cluster, environment, `${kind}/${name}`, namespace, POD_PATIENCE)
   const asked =
     port !== ''
       ? port

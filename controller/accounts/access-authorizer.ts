@@ -15,7 +15,13 @@ import { accountOf } from './tokens.ts'
 
 const READ: ReadonlySet<string> = new Set(['get', 'list', 'watch'])
 /** By these the processes of a pod are reached, and so what they hold. */
-const REACHING: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy', 'ephemeralcontainers'])
+const POD_ACCESS_SUBRESOURCES: ReadonlySet<string> = new Set([
+  'exec',
+  'attach',
+  'portforward',
+  'proxy',
+  'ephemeralcontainers',
+])
 /** What everybody may ask about themselves. */
 const SELF_REVIEWS: ReadonlySet<string> = new Set([
   'authentication.k8s.io/selfsubjectreviews',
@@ -40,7 +46,7 @@ const DISCOVERY_PATHS = [
 ] as const
 
 /** What is shown as what everybody who is known may do. */
-export const EVERYBODY_PATHS: readonly string[] = DISCOVERY_PATHS.map((path) =>
+export const AUTHENTICATED_PATHS: readonly string[] = DISCOVERY_PATHS.map((path) =>
   path.endsWith('/') ? `${path}*` : path,
 )
 
@@ -130,7 +136,7 @@ export class AccessAuthorizer implements Authorizer {
     if (namespace !== account.namespace) return no(`${level}, which is about its own namespace`)
     const least = leastAccess({ verb, group, resource, subresource })
     if (!isAtLeast(access, least)) return no(`${level}, and this needs "${least}"`)
-    return group === '' && resource === 'pods' && REACHING.has(subresource)
+    return group === '' && resource === 'pods' && POD_ACCESS_SUBRESOURCES.has(subresource)
       ? this.#reach(namespace, subresource === 'proxy' ? proxiedName(name) : name, access, level)
       : YES
   }

@@ -133,7 +133,7 @@ const readByEditors = keysOf(READ_BY_EDITORS)
 const edited = keysOf(EDITED)
 const created = keysOf(CREATED)
 
-export interface Wish {
+export interface AccessRequest {
   readonly verb: string
   readonly group: string
   readonly resource: string
@@ -141,7 +141,12 @@ export interface Wish {
 }
 
 /** The least level of access that may do this in its own namespace. */
-export function leastAccess({ verb, group, resource, subresource }: Wish): Extract<Access, 'view' | 'edit' | 'admin'> {
+export function leastAccess({
+  verb,
+  group,
+  resource,
+  subresource,
+}: AccessRequest): Extract<Access, 'view' | 'edit' | 'admin'> {
   const key = `${group}/${resource}${subresource === '' ? '' : `/${subresource}`}`
   const custom = customKinds.byPlural(group, resource)?.resource.namespaced === true
   if (READ.has(verb)) {

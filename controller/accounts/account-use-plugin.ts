@@ -7,20 +7,20 @@
 import { AUTHOR_ANNOTATION, authorAccessOf, isAtLeast, type Access } from '../../proto/objects/account-access.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
 import { accountName, describeNew, podSpecOf } from './pod-specs.ts'
 
 export class AccountUsePlugin implements AdmissionPlugin {
   readonly name = 'ServiceAccountUse'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   readonly #authorizer: Pick<AccessAuthorizer, 'accessOf' | 'accountAccess'>
 
   constructor(authorizer: Pick<AccessAuthorizer, 'accessOf' | 'accountAccess'>) {
     this.#authorizer = authorizer
   }
 
-  handles({ operation, kind, context: { user } }: AdmissionOccasion): boolean {
+  handles({ operation, kind, context: { user } }: AdmissionRequestInfo): boolean {
     return operation === 'CREATE' ? user !== undefined || kind === 'Pod' : operation === 'UPDATE' && user !== undefined
   }
 

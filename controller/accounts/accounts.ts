@@ -7,7 +7,7 @@ import type { Random } from '../../proto/base/random.ts'
 import { AccessAuthorizer } from './access-authorizer.ts'
 import { AuthorAccessPlugin } from './author-access-plugin.ts'
 import { AccountUsePlugin } from './account-use-plugin.ts'
-import { NamespaceContents } from './namespace-contents.ts'
+import { NamespaceDefaults } from './namespace-defaults.ts'
 import { ServiceAccountPlugin } from './service-account-plugin.ts'
 import type { SigningKey } from './signing-key.ts'
 import { TokenAuthenticator } from './token-authenticator.ts'
@@ -40,7 +40,7 @@ export class Accounts {
   plugins(api: ObjectApi): readonly AdmissionPlugin[] {
     const { informer } = this.#parts
     return [
-      new ServiceAccountPlugin({ ...this.#parts, contents: new NamespaceContents({ ...this.#parts, api }) }),
+      new ServiceAccountPlugin({ ...this.#parts, contents: new NamespaceDefaults({ ...this.#parts, api }) }),
       new AuthorAccessPlugin(this.authorizer, informer),
       new AccountUsePlugin(this.authorizer),
     ]

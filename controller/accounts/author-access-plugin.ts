@@ -10,14 +10,14 @@
 import { AUTHOR_ANNOTATION, authorAccessOf, lesserAccess, type Access } from '../../proto/objects/account-access.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import type { AnyResource, PodSpec } from '../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin, User } from '../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin, User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
 import { accountName, mayHavePodSpec, podSpecOf } from './pod-specs.ts'
 
 export class AuthorAccessPlugin implements AdmissionPlugin {
   readonly name = 'AuthorAccess'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   readonly #authorizer: Pick<AccessAuthorizer, 'accessOf'>
   readonly #informer: Pick<Informer, 'byUid'>
 
@@ -27,7 +27,7 @@ export class AuthorAccessPlugin implements AdmissionPlugin {
   }
 
   /** What the control plane's own parts change of an object is never its PodSpec. */
-  handles({ operation, kind, subresource, context }: AdmissionOccasion): boolean {
+  handles({ operation, kind, subresource, context }: AdmissionRequestInfo): boolean {
     return (
       (operation === 'CREATE' || (operation === 'UPDATE' && context.user !== undefined)) &&
       subresource !== 'status' &&

@@ -2,7 +2,7 @@
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { describeObject, messageSchema, resources } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind, PodSpec } from '../../proto/gen/types.ts'
-import { DEFAULT_ACCOUNT } from './namespace-contents.ts'
+import { DEFAULT_ACCOUNT } from './namespace-defaults.ts'
 
 /** Where a PodSpec stands in what pods are made of. */
 const TEMPLATES = [

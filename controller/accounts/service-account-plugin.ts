@@ -9,7 +9,7 @@ import type { Container, Pod, ServiceAccount, Volume } from '../../proto/gen/typ
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { AdmissionAttributes, AdmissionPlugin, WriteContext } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
-import { DEFAULT_ACCOUNT, ROOT_CA, type NamespaceContents } from './namespace-contents.ts'
+import { DEFAULT_ACCOUNT, ROOT_CA, type NamespaceDefaults } from './namespace-defaults.ts'
 import { describeNew } from './pod-specs.ts'
 
 /** Where clients in a pod look for their token. */
@@ -21,13 +21,13 @@ const TOKEN_SECONDS = 3607
 export interface ServiceAccountPluginParts {
   readonly informer: Informer
   readonly reads: Pick<ConsistentReads, 'current'>
-  readonly contents: NamespaceContents
+  readonly contents: NamespaceDefaults
   readonly random: Random
 }
 
 export class ServiceAccountPlugin implements AdmissionPlugin {
   readonly name = 'ServiceAccount'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   readonly #parts: ServiceAccountPluginParts
 
   constructor(parts: ServiceAccountPluginParts) {
@@ -46,7 +46,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
     // An older name, which old clients read.
     spec.serviceAccount ??= spec.serviceAccountName
     const account = this.#shown(namespace, spec.serviceAccountName)
-    if (account === undefined || !this.#parts.contents.isThere(namespace)) return this.#search(pod, context)
+    if (account === undefined || !this.#parts.contents.exists(namespace)) return this.#search(pod, context)
     this.#equip(pod, account)
     return undefined
   }
@@ -57,7 +57,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
     const { namespace } = pod.metadata
     const name = pod.spec.serviceAccountName!
     await reads.current()
-    if (!contents.isThere(namespace) && context.dryRun !== true) {
+    if (!contents.exists(namespace) && context.dryRun !== true) {
       await contents.make(namespace, { fieldManager: 'serviceaccount-controller' })
       await reads.current()
     }

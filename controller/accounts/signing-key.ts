@@ -10,7 +10,7 @@ import {
 } from 'node:crypto'
 import type { Store } from '../store/contract.ts'
 import type { SuperviseOptions } from '../supervise/child.ts'
-import { keptSecret } from '../supervise/kept-secret.ts'
+import { loadOrCreateSecret } from '../supervise/stored-secret.ts'
 
 export const SIGNING_KEY = '/gantry-supervise/service-account-key'
 
@@ -71,5 +71,5 @@ export async function clusterSigningKey(
   options: SuperviseOptions,
   signal: AbortSignal,
 ): Promise<SigningKey> {
-  return new SigningKey(await keptSecret(store, SIGNING_KEY, () => SigningKey.make(), options, signal))
+  return new SigningKey(await loadOrCreateSecret(store, SIGNING_KEY, () => SigningKey.make(), options, signal))
 }

@@ -9,13 +9,13 @@ import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
-import { accountUser, type AccountTokens, type Named, type TokenSubject, type VerifiedToken } from './tokens.ts'
+import { accountUser, type AccountTokens, type BoundObject, type TokenSubject, type VerifiedToken } from './tokens.ts'
 
 /**
  * Milliseconds for which something that is being deleted may still use its token, as in Kubernetes: it may have to take
  * its leave.
  */
-const FAREWELL = 60_000
+const DELETION_LEEWAY_MS = 60_000
 
 export const ACCOUNTS_GROUP = 'system:serviceaccounts'
 export const AUTHENTICATED_GROUP = 'system:authenticated'
@@ -28,7 +28,7 @@ export const UNAUTHENTICATED_GROUP = 'system:unauthenticated'
 export const ANONYMOUS: User = { name: 'system:anonymous', groups: [UNAUTHENTICATED_GROUP] }
 
 /** A user who has shown who they are. */
-export function asKnown(user: User): User {
+export function withAuthenticatedGroup(user: User): User {
   return user.groups.includes(AUTHENTICATED_GROUP) ? user : { ...user, groups: [...user.groups, AUTHENTICATED_GROUP] }
 }
 
@@ -45,7 +45,7 @@ export interface TokenAuthenticatorParts {
 }
 
 /** A bearer, and those of the audiences asked for that the token is for. */
-export interface Bearer {
+export interface AuthenticationResult {
   readonly user: User
   readonly audiences: readonly string[]
 }
@@ -66,7 +66,7 @@ export class TokenAuthenticator {
   }
 
   /** The same for whoever asks: the token must be for one of these. */
-  async review(token: string, audiences: readonly string[]): Promise<Bearer | undefined> {
+  async review(token: string, audiences: readonly string[]): Promise<AuthenticationResult | undefined> {
     const verdict = this.#parts.tokens.verify(token)
     if (verdict.is === 'foreign') return undefined
     if (verdict.is === 'bad') throw refused(verdict.reason)
@@ -106,11 +106,13 @@ export class TokenAuthenticator {
     return undefined
   }
 
-  #isThere(kind: Kind, namespace: string, { name, uid }: Named): boolean {
+  #isThere(kind: Kind, namespace: string, { name, uid }: BoundObject): boolean {
     const object: AnyResource | undefined = this.#parts.informer.lister(kind).get(namespace, name)
     if (object?.metadata.uid !== uid) return false
     const { deletionTimestamp } = object.metadata
-    return deletionTimestamp === undefined || this.#parts.clock.now() < parseTime(deletionTimestamp) + FAREWELL
+    return (
+      deletionTimestamp === undefined || this.#parts.clock.now() < parseTime(deletionTimestamp) + DELETION_LEEWAY_MS
+    )
   }
 }
 

@@ -7,7 +7,7 @@ import { randomUuid, type Random } from '../../proto/base/random.ts'
 import type { SigningKey } from './signing-key.ts'
 
 /** An object that a token names. */
-export interface Named {
+export interface BoundObject {
   readonly name: string
   readonly uid: string
 }
@@ -15,11 +15,11 @@ export interface Named {
 /** Whose a token is, and with what it ends. */
 export interface TokenSubject {
   readonly namespace: string
-  readonly account: Named
-  readonly pod?: Named | undefined
-  readonly secret?: Named | undefined
+  readonly account: BoundObject
+  readonly pod?: BoundObject | undefined
+  readonly secret?: BoundObject | undefined
   /** Of a pod: where it runs. Without a pod: the token ends with the node. */
-  readonly node?: Named | undefined
+  readonly node?: BoundObject | undefined
 }
 
 export interface IssuedToken {
@@ -39,7 +39,7 @@ export interface VerifiedToken {
   readonly id: string
 }
 
-export type Verdict =
+export type VerificationResult =
   | { readonly is: 'good'; readonly token: VerifiedToken }
   | { readonly is: 'foreign' }
   | { readonly is: 'bad'; readonly reason: string }
@@ -55,15 +55,15 @@ interface Claims {
   readonly sub: string
   readonly 'kubernetes.io': {
     readonly namespace: string
-    readonly serviceaccount: Named
-    readonly pod?: Named
-    readonly secret?: Named
-    readonly node?: Named
+    readonly serviceaccount: BoundObject
+    readonly pod?: BoundObject
+    readonly secret?: BoundObject
+    readonly node?: BoundObject
   }
 }
 
 /** Tokens whose signature need not be looked at again. */
-const REMEMBERED = 1_000
+const VERIFIED_CACHE_SIZE = 1_000
 
 export const SUBJECT_PREFIX = 'system:serviceaccount:'
 
@@ -138,7 +138,7 @@ export class AccountTokens {
    * What a token says. `foreign`: it is not of this issuer, so that others may know it. Whether account and pod are
    * still there is not looked at.
    */
-  verify(token: string): Verdict {
+  verify(token: string): VerificationResult {
     const claims = this.#verified.get(token) ?? this.#read(token)
     if (claims === undefined) return { is: 'foreign' }
     if (typeof claims === 'string') return { is: 'bad', reason: claims }
@@ -175,14 +175,14 @@ export class AccountTokens {
   #remember(token: string, claims: Claims): void {
     this.#verified.delete(token)
     this.#verified.set(token, claims)
-    if (this.#verified.size > REMEMBERED) this.#verified.delete(this.#verified.keys().next().value!)
+    if (this.#verified.size > VERIFIED_CACHE_SIZE) this.#verified.delete(this.#verified.keys().next().value!)
   }
 }
 
 /** Seconds by which the clocks of two controllers may differ. */
 const SKEW = 60
 
-function only({ name, uid }: Named): Named {
+function only({ name, uid }: BoundObject): BoundObject {
   return { name, uid }
 }
 

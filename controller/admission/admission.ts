@@ -8,11 +8,11 @@ import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { AdmissionPlugin } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import { ExpressionsPlugin } from './expressions-plugin.ts'
-import { Followed, MadeOnce } from './followed.ts'
-import { Namespaces } from './matching.ts'
+import { DerivedValue, PerObjectCache } from './derived-value.ts'
+import { NamespaceLookup } from './matcher.ts'
 import { PoliciesPlugin } from './policies/plugin.ts'
-import { WebhookCaller } from './webhooks/caller.ts'
-import { Connections } from './webhooks/connections.ts'
+import { WebhookDispatcher } from './webhooks/dispatcher.ts'
+import { WebhookConnectionPool } from './webhooks/connection-pool.ts'
 import { MutatingWebhooksPlugin } from './webhooks/mutating-plugin.ts'
 import { ValidatingWebhooksPlugin } from './webhooks/validating-plugin.ts'
 import { webhooksOf, type Webhook } from './webhooks/webhook.ts'
@@ -31,15 +31,15 @@ export interface AdmissionParts {
 /** In the order in which they are asked; what the server adds to objects itself comes before. */
 export function admissionPlugins(parts: AdmissionParts): readonly AdmissionPlugin[] {
   const { informer, reads, logger } = parts
-  const namespaces = new Namespaces(informer, reads)
-  const connections = new Connections(parts)
-  const caller = new WebhookCaller({ ...parts, connections, namespaces })
+  const namespaces = new NamespaceLookup(informer, reads)
+  const connections = new WebhookConnectionPool(parts)
+  const caller = new WebhookDispatcher({ ...parts, connections, namespaces })
   const registered = (
     kind: 'MutatingWebhookConfiguration' | 'ValidatingWebhookConfiguration',
-  ): Followed<readonly Webhook[]> => {
-    const made = new MadeOnce<typeof kind, Webhook[]>(webhooksOf)
-    return new Followed(informer, [kind], () => {
-      connections.keep(
+  ): DerivedValue<readonly Webhook[]> => {
+    const made = new PerObjectCache<typeof kind, Webhook[]>(webhooksOf)
+    return new DerivedValue(informer, [kind], () => {
+      connections.retainOnly(
         [
           ...informer.lister('MutatingWebhookConfiguration').list(),
           ...informer.lister('ValidatingWebhookConfiguration').list(),

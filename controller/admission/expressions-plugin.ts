@@ -9,7 +9,7 @@ import { Report } from '../../proto/validation/report.ts'
 import type { AnyResource, Kind, MatchCondition, ValidatingAdmissionPolicy } from '../../proto/gen/types.ts'
 import { CelError } from '../api/cel/error.ts'
 import type { CelEnvironment } from '../api/cel/program.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import { conditionEnvironment, policyEnvironment } from './cel/environment.ts'
 import { compiled } from './cel/expression.ts'
 
@@ -21,9 +21,9 @@ const KINDS: ReadonlySet<Kind> = new Set<Kind>([
 
 export class ExpressionsPlugin implements AdmissionPlugin {
   readonly name = 'AdmissionExpressions'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
 
-  handles({ operation, kind, subresource }: AdmissionOccasion): boolean {
+  handles({ operation, kind, subresource }: AdmissionRequestInfo): boolean {
     return KINDS.has(kind) && subresource === '' && (operation === 'CREATE' || operation === 'UPDATE')
   }
 

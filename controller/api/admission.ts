@@ -5,8 +5,8 @@
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { applyDefaults } from '../../proto/codec/defaults.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { describeProblem, TOLD } from '../../proto/base/problem.ts'
-import { qualityOf } from '../../proto/objects/qos.ts'
+import { describeProblem, MAX_REPORTED_PROBLEMS } from '../../proto/base/problem.ts'
+import { qosClassOf } from '../../proto/objects/qos.ts'
 import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/schema/schema.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
@@ -16,17 +16,17 @@ import { clone } from '../../proto/base/clone.ts'
 import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
 import { VALUE_LIMIT } from '../store/contract.ts'
 import type { Draft, WriteSubresource } from './contract.ts'
-import { brokenRules, ruleProblems } from './custom/rules.ts'
-import { halfOf, hasGeneration, hasStatus, sameSpec, type Half } from './halves.ts'
-import { carryOver } from './services/carry-over.ts'
+import { ruleViolations, ruleProblems } from './custom/rules.ts'
+import { sectionMessage, hasGeneration, hasStatus, sameSpec, type ObjectSection } from './object-section.ts'
+import { patchAllocatedValues } from './services/patch-allocated-values.ts'
 
-type Halves = { [H in Half]?: unknown }
+type SectionFields = { [H in ObjectSection]?: unknown }
 
 /** The finalizer that every namespace has in spec.finalizers: it goes once the namespace is empty. */
 export const NAMESPACE_FINALIZER = 'kubernetes'
 
 /** A copy in which everything that is never undefined is there. */
-export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resources[K] {
+export function fillZeroValues<K extends Kind>(draft: Draft<K> | Resources[K]): Resources[K] {
   if (draft.kind in schema.messages) return decodeResource(draft.kind as K, encode(draft.kind, draft as never))
   // Its bytes would not say in which version it is meant.
   const { apiVersion = apiVersionOf(resourceOf(draft.kind)), kind, metadata, ...content } = draft as Resources[K]
@@ -42,7 +42,7 @@ export function complete<K extends Kind>(draft: Draft<K> | Resources[K]): Resour
  * A new object as plugins see it: with what the control plane sets, and with defaults; not validated yet. Its name must
  * be set.
  */
-export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
+export function prepareForCreate<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
   const object = clone(draft) as AnyResource
   const {
     name,
@@ -65,7 +65,7 @@ export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: 
       },
     ])
   checkScope(object)
-  if (customKinds.get(object.kind)?.leaving === true)
+  if (customKinds.get(object.kind)?.terminating === true)
     throw new GantryError(
       'Forbidden',
       `${describeObject(object)} cannot be created: the definition of its kind is being deleted`,
@@ -92,12 +92,12 @@ export function draftNew<K extends Kind>(draft: Resources[K], uid: string, now: 
 }
 
 /** A draft, in place, as it is to be stored. InvalidArgument with every problem. */
-export function settleNew<K extends Kind>(draft: Resources[K]): Resources[K] {
+export function finalizeCreate<K extends Kind>(draft: Resources[K]): Resources[K] {
   const object = draft as AnyResource
-  if (object.kind === 'Pod') object.status.qosClass = qualityOf(object.spec)
+  if (object.kind === 'Pod') object.status.qosClass = qosClassOf(object.spec)
   // Here, since whoever makes a namespace does not own this.
   if (object.kind === 'Namespace') object.spec = { finalizers: [NAMESPACE_FINALIZER] }
-  const problems = orBrokenRules([...validateNew(object), ...validateStatus(object)], object, undefined)
+  const problems = withRuleViolations([...validateNew(object), ...validateStatus(object)], object, undefined)
   if (problems.length > 0) throw invalid(object, problems)
   return object as Resources[K]
 }
@@ -106,12 +106,16 @@ export function settleNew<K extends Kind>(draft: Resources[K]): Resources[K] {
  * Rules in CEL are looked at of what is valid otherwise: of objects those of their definition, of definitions whether
  * they are rules at all.
  */
-function orBrokenRules(problems: ErrorDetail[], object: AnyResource, previous: AnyResource | undefined): ErrorDetail[] {
+function withRuleViolations(
+  problems: ErrorDetail[],
+  object: AnyResource,
+  previous: AnyResource | undefined,
+): ErrorDetail[] {
   if (problems.length > 0) return problems
   if (object.kind === 'CustomResourceDefinition')
     return previous !== undefined && sameSpec(object, previous) ? [] : ruleProblems(object)
   const custom = customKinds.get(object.kind)
-  return custom === undefined ? [] : brokenRules(custom, object, previous)
+  return custom === undefined ? [] : ruleViolations(custom, object, previous)
 }
 
 function checkScope(object: AnyResource): void {
@@ -137,7 +141,7 @@ function checkScope(object: AnyResource): void {
 
 /** Nothing is observed of what is new, except by a node of itself: it creates its object. */
 function resetStatus(object: AnyResource, now: number): void {
-  if (customKinds.get(object.kind) !== undefined && hasStatus(object)) delete (object as Halves).status
+  if (customKinds.get(object.kind) !== undefined && hasStatus(object)) delete (object as SectionFields).status
   switch (object.kind) {
     case 'Pod':
       object.status = { phase: 'Pending', timeline: [{ step: 'accepted', time: formatMicroTime(now) }] }
@@ -156,7 +160,7 @@ function resetStatus(object: AnyResource, now: number): void {
     case 'GatewayClass':
     case 'Gateway':
     case 'HTTPRoute':
-      object.status = decode(halfOf(object.kind, 'status')!, new Uint8Array()) as never
+      object.status = decode(sectionMessage(object.kind, 'status')!, new Uint8Array()) as never
       return
     case 'Node':
     case 'ConfigMap':
@@ -195,7 +199,7 @@ export type Author = 'user' | 'controller'
  * The stored object with another's metadata and spec, as plugins see it: not validated yet. Conflict for another uid;
  * Forbidden for a new finalizer on what is being deleted.
  */
-export function draftUpdate<K extends Kind>(
+export function prepareForUpdate<K extends Kind>(
   wanted: Resources[K],
   stored: Resources[K],
   author: Author,
@@ -219,12 +223,12 @@ export function draftUpdate<K extends Kind>(
     deletionGracePeriodSeconds: kept.deletionGracePeriodSeconds,
   }
   if (hasStatus(next)) {
-    if ('status' in current) (next as Halves).status = (current as Halves).status
-    else delete (next as Halves).status
+    if ('status' in current) (next as SectionFields).status = (current as SectionFields).status
+    else delete (next as SectionFields).status
   }
   if (next.kind === 'Namespace' && author === 'user') next.spec = (current as Resources['Namespace']).spec
   refuseNewFinalizers(next.metadata, current)
-  if (next.kind === 'Service') carryOver(next.spec, (current as Resources['Service']).spec)
+  if (next.kind === 'Service') patchAllocatedValues(next.spec, (current as Resources['Service']).spec)
   applyDefaults(next)
   if (next.kind === 'Node') stampTaints(next, current as Resources['Node'], now)
   return next as Resources[K]
@@ -242,14 +246,14 @@ function refuseNewFinalizers({ finalizers = [] }: ObjectMeta, stored: AnyResourc
 }
 
 /** A draft of an update, in place, as it is to be stored. InvalidArgument with every problem. */
-export function settleUpdate<K extends Kind>(
+export function finalizeUpdate<K extends Kind>(
   draft: Resources[K],
   stored: Resources[K],
   subresource: WriteSubresource = '',
 ): Resources[K] {
   const next = draft as AnyResource
   const current = stored as AnyResource
-  const problems = orBrokenRules(validateUpdate(next, current, subresource), next, current)
+  const problems = withRuleViolations(validateUpdate(next, current, subresource), next, current)
   if (problems.length > 0) throw invalid(next, problems)
   if (hasGeneration(next.kind) && !sameSpec(next, current))
     next.metadata.generation = (current.metadata.generation ?? 0) + 1
@@ -266,7 +270,7 @@ export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resour
   if (!hasStatus(wanted))
     throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
   const metadata = statusMetadata(wanted, stored)
-  const next = { ...stored, apiVersion: wanted.apiVersion, metadata, status: clone((wanted as Halves).status) }
+  const next = { ...stored, apiVersion: wanted.apiVersion, metadata, status: clone((wanted as SectionFields).status) }
   if (customKinds.get(stored.kind) === undefined) {
     const flaws = [
       ...(metadata === stored.metadata ? [] : validateUpdate(next, stored)),
@@ -276,7 +280,7 @@ export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resour
     return next
   }
   applyDefaults(next)
-  const problems = orBrokenRules(validateUpdate(next, stored), next, stored)
+  const problems = withRuleViolations(validateUpdate(next, stored), next, stored)
   if (problems.length > 0) throw invalid(next, problems)
   return next
 }
@@ -298,9 +302,9 @@ function statusMetadata({ metadata: wanted }: AnyResource, stored: AnyResource):
 
 function checkSame(metadata: ObjectMeta, stored: AnyResource): void {
   const { uid, resourceVersion } = stored.metadata
-  if (metadata.uid !== '' && metadata.uid !== uid) throw replaced(stored, metadata.uid)
+  if (metadata.uid !== '' && metadata.uid !== uid) throw uidConflict(stored, metadata.uid)
   if (!isUnconditional(metadata.resourceVersion) && metadata.resourceVersion !== resourceVersion)
-    throw stale(stored, metadata.resourceVersion)
+    throw resourceVersionConflict(stored, metadata.resourceVersion)
 }
 
 /** A write that names no version is of whichever there is; so is one that names 0, which none has. */
@@ -309,7 +313,7 @@ export function isUnconditional(resourceVersion: string): boolean {
 }
 
 /** Conflict: the object has been deleted and made again since the caller read it. */
-export function replaced(stored: AnyResource, uid: string): GantryError {
+export function uidConflict(stored: AnyResource, uid: string): GantryError {
   return new GantryError('Conflict', `${describeObject(stored)} is another object of that name now`, {
     details: [
       {
@@ -323,7 +327,7 @@ export function replaced(stored: AnyResource, uid: string): GantryError {
 }
 
 /** Conflict: somebody wrote the object since the caller read it. */
-export function stale(stored: AnyResource, resourceVersion: string): GantryError {
+export function resourceVersionConflict(stored: AnyResource, resourceVersion: string): GantryError {
   return new GantryError('Conflict', `${describeObject(stored)} has changed since it was read`, {
     details: [
       {
@@ -337,8 +341,8 @@ export function stale(stored: AnyResource, resourceVersion: string): GantryError
 }
 
 function invalid(object: AnyResource, problems: readonly ErrorDetail[]): GantryError {
-  const told = problems.slice(0, TOLD)
-  const more = problems.length > TOLD ? `; and ${problems.length - TOLD} more` : ''
+  const told = problems.slice(0, MAX_REPORTED_PROBLEMS)
+  const more = problems.length > MAX_REPORTED_PROBLEMS ? `; and ${problems.length - MAX_REPORTED_PROBLEMS} more` : ''
   return new GantryError(
     'InvalidArgument',
     `${describeObject(object)} is invalid: ${told.map(describeProblem).join('; ')}${more}`,

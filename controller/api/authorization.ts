@@ -22,7 +22,7 @@ const SERVICES: Readonly<Partial<Record<keyof Services, 'people' | 'agents'>>> =
   Nodes: 'agents',
 }
 /** What controllers pass on to each other for callers whom they have let in themselves. */
-const PASSED_ON: readonly (keyof Services)[] = ['Pods', 'Cluster']
+const FORWARDED_SERVICES: readonly (keyof Services)[] = ['Pods', 'Cluster']
 
 /** What the authorizer is asked of a service: the path of its calls, with the verb `call`. */
 export function servicePath(service: keyof Services): string {
@@ -40,9 +40,9 @@ export function authorize(service: keyof Services, user: User, authorizer: Autho
     callers === 'agents'
       ? user.groups.includes(NODES)
       : authorizer.decide({ user, verb: 'call', path: servicePath(service) }).allowed
-  if (allowed || (isController(user) && PASSED_ON.includes(service))) return
+  if (allowed || (isController(user) && FORWARDED_SERVICES.includes(service))) return
   const group = callers === 'agents' ? NODES : MASTERS
-  throw new GantryError('Forbidden', `${called(user)} may not use the service ${service}`, {
+  throw new GantryError('Forbidden', `${describeCaller(user)} may not use the service ${service}`, {
     details: [
       {
         field: 'groups',
@@ -60,7 +60,7 @@ export function authorize(service: keyof Services, user: User, authorizer: Autho
 /** Forbidden for a caller who may not see or write objects of the kind. */
 export function authorizeKind(kind: Kind, user: User): void {
   if (kind !== 'Secret' || user.groups.includes(MASTERS)) return
-  throw new GantryError('Forbidden', `${called(user)} may not use secrets`, {
+  throw new GantryError('Forbidden', `${describeCaller(user)} may not use secrets`, {
     details: [
       { field: 'groups', value: user.groups.join(', '), message: `secrets are for the organisation ${MASTERS}` },
     ],
@@ -72,7 +72,7 @@ export function isController(user: User): boolean {
   return user.groups.includes(CONTROLLERS)
 }
 
-function called({ name }: User): string {
+function describeCaller({ name }: User): string {
   return name === '' ? 'a caller without a certificate' : `user ${name}`
 }
 

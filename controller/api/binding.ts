@@ -3,14 +3,14 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import { replaced } from './admission.ts'
+import { uidConflict } from './admission.ts'
 
 /**
  * The pod bound to the node; the same object if it is already. Conflict if it is bound elsewhere, being deleted, or
  * another than `uid`.
  */
 export function bindPod(pod: Pod, uid: string, node: string, now: number): Pod {
-  if (pod.metadata.uid !== uid) throw replaced(pod, uid)
+  if (pod.metadata.uid !== uid) throw uidConflict(pod, uid)
   if (pod.metadata.deletionTimestamp !== undefined)
     throw refused(pod, 'metadata.deletionTimestamp', pod.metadata.deletionTimestamp, 'is being deleted')
   const bound = pod.spec.nodeName ?? ''

@@ -51,7 +51,7 @@ export interface ClusterParts {
   readonly usage: { of(node: string, user: CallContext['user']): Promise<NodeUsage> }
   readonly nodePages: { read(node: string, path: string, call: CallContext): Promise<Page> }
   /** Resolves once the nodes that name this controller follow a revision of the network. */
-  readonly confirmed: (revision: number, signal: AbortSignal) => Promise<void>
+  readonly waitForNetwork: (revision: number, signal: AbortSignal) => Promise<void>
   /** Tries the network, and has one node do so; see controller/dispatch/netcheck. */
   readonly netCheck: {
     run(request: NetCheckRequest, call: CallContext): AsyncIterable<Input<NetCheckResult>>
@@ -72,7 +72,7 @@ export class ClusterHandlers implements Handlers<ClusterService> {
   }
 
   async networkConfirmed({ revision }: NetworkConfirmedRequest, call: CallContext): Promise<Record<string, never>> {
-    await this.#parts.confirmed(revision, call.signal)
+    await this.#parts.waitForNetwork(revision, call.signal)
     return {}
   }
 

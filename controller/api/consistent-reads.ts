@@ -4,7 +4,7 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Kind } from '../../proto/gen/types.ts'
-import type { Cached, Informer } from '../informer/contract.ts'
+import type { CachedObject, Informer } from '../informer/contract.ts'
 import type { Store } from '../store/contract.ts'
 import { named } from './identity.ts'
 
@@ -22,17 +22,17 @@ export class ConsistentReads {
    * in time.
    */
   async current(): Promise<void> {
-    await this.#informer.reached(await this.#store.revision())
+    await this.#informer.waitForRevision(await this.#store.revision())
   }
 
   /** The object now, or undefined. */
-  async find<K extends Kind>(kind: K, namespace: string, name: string): Promise<Cached<K> | undefined> {
+  async find<K extends Kind>(kind: K, namespace: string, name: string): Promise<CachedObject<K> | undefined> {
     await this.current()
     return this.#informer.lister(kind).cached(namespace, name)
   }
 
   /** The object now; NotFound. */
-  async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Cached<K>> {
+  async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<CachedObject<K>> {
     const cached = await this.find(kind, namespace, name)
     if (cached === undefined) throw notFound(kind, namespace, name)
     return cached

@@ -33,7 +33,7 @@ export interface WriteContext {
    * Of a reconciler, which writes on nobody's behalf: the ServiceAccount of kube-system as which Kubernetes' controller
    * of that kind writes. Admission webhooks and policies are asked about what it makes, changes and deletes, as there.
    */
-  readonly account?: string | undefined
+  readonly controllerAccount?: string | undefined
   /** Default Strict. */
   readonly fieldValidation?: FieldValidation | undefined
   /** Told of what is accepted and yet not as it should be. */
@@ -56,12 +56,12 @@ export interface DeleteOptions {
  * Which part of an object is written: all but status, status, all but status by way of the subresource scale, or what
  * pod-parts.ts says of a pod or a namespace.
  */
-export type WriteSubresource = '' | 'status' | 'scale' | ObjectPart
+export type WriteSubresource = '' | 'status' | 'scale' | ObjectSubresource
 
 /** The parts of a pod that are written by subresources of their own. */
-export type PodPart = 'ephemeralcontainers' | 'resize'
+export type PodSubresource = 'ephemeralcontainers' | 'resize'
 /** Those of all kinds: of a namespace, what still holds it. */
-export type ObjectPart = PodPart | 'finalize'
+export type ObjectSubresource = PodSubresource | 'finalize'
 
 export interface PatchOptions {
   readonly type: 'MERGE' | 'STRATEGIC' | 'JSON'
@@ -87,7 +87,7 @@ export interface ObjectApi {
    * metadata.managedFields, if it has entries, says whose the fields are; one empty entry: nobody's. `part`: everything
    * else of the object stays as stored.
    */
-  update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectPart): Promise<Resources[K]>
+  update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectSubresource): Promise<Resources[K]>
   /** Replaces status; everything else stays as stored. */
   updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]>
   patch<K extends Kind>(
@@ -212,7 +212,7 @@ export interface AdmissionAttributes {
 }
 
 /** All that is known of a request before its object is read. */
-export type AdmissionOccasion = Pick<
+export type AdmissionRequestInfo = Pick<
   AdmissionAttributes,
   'operation' | 'kind' | 'namespace' | 'subresource' | 'context'
 >
@@ -228,11 +228,11 @@ export type AdmissionOccasion = Pick<
 export interface AdmissionPlugin {
   readonly name: string
   /** Also asked about the control plane's own writes, whoever makes them. */
-  readonly intrinsic?: boolean
+  readonly admitsControlPlane?: boolean
   /** Asks others: within one write it is asked again only about what differs from what it has answered already. */
   readonly remote?: boolean
   /** Whether it has anything to say of such a request: those that no plugin looks at cost nothing. */
-  handles(occasion: AdmissionOccasion): boolean
+  handles(occasion: AdmissionRequestInfo): boolean
   mutate?(attributes: AdmissionAttributes): void | Promise<void>
   validate?(attributes: AdmissionAttributes): void | Promise<void>
 }

@@ -7,7 +7,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { formatTime, parseTime } from '../../proto/base/time.ts'
 import type { AnyResource, Kind, ObjectMeta, Pod, Resources } from '../../proto/gen/types.ts'
-import { replaced, stale } from './admission.ts'
+import { uidConflict, resourceVersionConflict } from './admission.ts'
 import type { DeleteOptions } from './contract.ts'
 import { PROTECTED_NAMESPACES } from './identity.ts'
 
@@ -19,17 +19,21 @@ export const ORPHAN_FINALIZER = 'orphan'
 export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
 
 /** `removed` when nothing holds the object; otherwise the object to be stored, the same one if nothing changes. */
-export type Step<K extends Kind> = 'removed' | Resources[K]
+export type DeletionOutcome<K extends Kind> = 'removed' | Resources[K]
 
 /**
  * The first or a further request to delete. Conflict if a precondition does not hold; Forbidden for the namespace that
  * is always there.
  */
-export function requestDeletion<K extends Kind>(stored: Resources[K], options: DeleteOptions, now: number): Step<K> {
+export function requestDeletion<K extends Kind>(
+  stored: Resources[K],
+  options: DeleteOptions,
+  now: number,
+): DeletionOutcome<K> {
   const { uid, resourceVersion } = options
-  if (uid !== undefined && uid !== stored.metadata.uid) throw replaced(stored, uid)
+  if (uid !== undefined && uid !== stored.metadata.uid) throw uidConflict(stored, uid)
   if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
-    throw stale(stored, resourceVersion)
+    throw resourceVersionConflict(stored, resourceVersion)
   if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name))
     throw new GantryError(
       'Forbidden',
@@ -37,26 +41,26 @@ export function requestDeletion<K extends Kind>(stored: Resources[K], options: D
     )
   const metadata = withCleanup(stored, withPropagation(stored.metadata, options.propagation))
   const grace = graceOf(stored, options.gracePeriodSeconds)
-  const marked = { ...stored, metadata: marks(metadata, grace, now) }
+  const marked = { ...stored, metadata: withDeletionTimestamp(metadata, grace, now) }
   if (marked.kind === 'Namespace')
     (marked as Resources['Namespace']).status = { ...(marked as Resources['Namespace']).status, phase: 'Terminating' }
-  if (mayGo(marked)) return 'removed'
+  if (canBeRemoved(marked)) return 'removed'
   return marked as Resources[K]
 }
 
 /** What a write makes of an object that is being deleted: the last finalizer gone, it goes. */
-export function settleDeletion<K extends Kind>(next: Resources[K]): Step<K> {
-  return next.metadata.deletionTimestamp !== undefined && mayGo(next) ? 'removed' : next
+export function settleDeletion<K extends Kind>(next: Resources[K]): DeletionOutcome<K> {
+  return next.metadata.deletionTimestamp !== undefined && canBeRemoved(next) ? 'removed' : next
 }
 
 /** The pod's processes have ended: its grace is over. */
-export function releasePod(stored: Pod): Step<'Pod'> {
+export function releasePod(stored: Pod): DeletionOutcome<'Pod'> {
   if (stored.metadata.deletionTimestamp === undefined) return stored
   return settleDeletion<'Pod'>({ ...stored, metadata: { ...stored.metadata, deletionGracePeriodSeconds: 0 } })
 }
 
 /** Nothing holds it: no finalizer, no contents, no process. */
-function mayGo(object: AnyResource): boolean {
+function canBeRemoved(object: AnyResource): boolean {
   if ((object.metadata.finalizers ?? []).length > 0) return false
   switch (object.kind) {
     case 'Namespace':
@@ -81,7 +85,7 @@ function graceOf(object: AnyResource, wanted: number | undefined): number {
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59)
 
 /** deletionTimestamp is when the grace ends; a deletion under way is only ever hastened. */
-function marks(metadata: ObjectMeta, grace: number, now: number): ObjectMeta {
+function withDeletionTimestamp(metadata: ObjectMeta, grace: number, now: number): ObjectMeta {
   const { deletionTimestamp, deletionGracePeriodSeconds, generation } = metadata
   const ends = Math.min(now + grace * 1000, LAST_TIME)
   if (deletionTimestamp === undefined)

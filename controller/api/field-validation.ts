@@ -4,7 +4,13 @@
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
  */
 import { inspectJson, type DecodeOptions } from '../../proto/codec/codec.ts'
-import { describeLenient, isLenient, problemError, TOLD, type Problem } from '../../proto/base/problem.ts'
+import {
+  describeWarning,
+  isStrictOnly,
+  problemError,
+  MAX_REPORTED_PROBLEMS,
+  type Problem,
+} from '../../proto/base/problem.ts'
 import type { JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
 import type { WriteContext } from './contract.ts'
 
@@ -21,22 +27,25 @@ export function decodeObject<K extends Kind>(
   options: DecodeOptions = {},
   earlier: readonly Problem[] = [],
 ): Resources[K] {
-  const { object, problems } = inspectJson(kind, value, { repeats: true, ...options })
-  settle(inOrder(problems, earlier), validation)
+  const { object, problems } = inspectJson(kind, value, { allowDuplicateKeys: true, ...options })
+  reportProblems(inOrder(problems, earlier), validation)
   return object as Resources[K]
 }
 
 /** Unknown fields before keys that come twice, as Kubernetes tells them; of a key that is both, that it is unknown. */
 export function inOrder(problems: readonly Problem[], earlier: readonly Problem[]): readonly Problem[] {
   if (earlier.length === 0) return problems
-  const unknown = new Set(problems.filter(({ surplus }) => surplus === true).map(({ field }) => field))
+  const unknown = new Set(
+    problems.filter(({ unknownOrDuplicate: surplus }) => surplus === true).map(({ field }) => field),
+  )
   return [...problems, ...earlier.filter(({ field }) => !unknown.has(field))]
 }
 
 /** Refuses, warns or passes over. DecodingError. */
-export function settle(problems: readonly Problem[], { fieldValidation = 'Strict', warn }: Validation): void {
+export function reportProblems(problems: readonly Problem[], { fieldValidation = 'Strict', warn }: Validation): void {
   if (problems.length === 0) return
-  const wrong = fieldValidation === 'Strict' ? problems : problems.filter((problem) => !isLenient(problem))
+  const wrong = fieldValidation === 'Strict' ? problems : problems.filter((problem) => !isStrictOnly(problem))
   if (wrong.length > 0) throw problemError(wrong)
-  if (fieldValidation === 'Warn') for (const problem of problems.slice(0, TOLD)) warn?.(describeLenient(problem))
+  if (fieldValidation === 'Warn')
+    for (const problem of problems.slice(0, MAX_REPORTED_PROBLEMS)) warn?.(describeWarning(problem))
 }

@@ -4,7 +4,7 @@
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
  */
 import { encodeJson, inspectJson } from '../../proto/codec/codec.ts'
-import { isLenient } from '../../proto/base/problem.ts'
+import { isStrictOnly } from '../../proto/base/problem.ts'
 import { isObject } from '../../proto/base/json.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 
@@ -28,15 +28,15 @@ export function lastApplied({ kind, metadata }: AnyResource, manager: string): J
     return undefined
   }
   if (!isObject(value)) return undefined
-  const { object, problems } = inspectJson(kind, value, { dropReadOnly: true, repeats: true })
-  return object !== undefined && problems.every(isLenient) ? encodeJson(object) : undefined
+  const { object, problems } = inspectJson(kind, value, { dropReadOnly: true, allowDuplicateKeys: true })
+  return object !== undefined && problems.every(isStrictOnly) ? encodeJson(object) : undefined
 }
 
 /**
  * Lets the object's annotation, if it has one, say what is applied now; the annotation stays its owner's. True if that
  * changes something.
  */
-export function tellLastApplied({ metadata }: JsonObject, configuration: JsonObject, manager: string): boolean {
+export function recordLastApplied({ metadata }: JsonObject, configuration: JsonObject, manager: string): boolean {
   const annotations = isObject(metadata) ? metadata.annotations : undefined
   if (manager !== KUBECTL || !isObject(annotations) || annotations[ANNOTATION] === undefined) return false
   const applied = structuredClone(configuration)

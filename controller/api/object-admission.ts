@@ -16,21 +16,21 @@ import type {
   Pod,
   Resources,
 } from '../../proto/gen/types.ts'
-import { admitStatus, draftUpdate, settleNew, settleUpdate, type Author } from './admission.ts'
+import { admitStatus, prepareForUpdate, finalizeCreate, finalizeUpdate, type Author } from './admission.ts'
 import type {
   AdmissionAttributes,
-  AdmissionOccasion,
+  AdmissionRequestInfo,
   DeleteOptions,
   WriteContext,
   WriteSubresource,
 } from './contract.ts'
-import { partOf } from './pod-parts.ts'
-import { admitBy, replaceContent, type AdmissionMemory, type AdmissionPlugins } from './plugins.ts'
+import { mergeSubresource } from './pod-subresources.ts'
+import { runAdmission, replaceContent, type AdmissionResultCache, type AdmissionPlugins } from './plugins.ts'
 
 const PROPAGATION = { BACKGROUND: 'Background', FOREGROUND: 'Foreground', ORPHAN: 'Orphan' } as const
 
 /** How an object is changed: replaced, or by a patch. */
-export interface Manner {
+export interface UpdateMode {
   readonly author: Author
   readonly subresource: WriteSubresource
   readonly patch?: boolean
@@ -54,10 +54,10 @@ export class ObjectAdmission {
       kind,
       metadata: { namespace, name },
     } = object
-    const occasion: AdmissionOccasion = { operation: 'CREATE', kind, namespace, subresource: '', context }
+    const occasion: AdmissionRequestInfo = { operation: 'CREATE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
     if (plugins.length > 0)
-      return admitBy(
+      return runAdmission(
         plugins,
         {
           ...occasion,
@@ -66,9 +66,9 @@ export class ObjectAdmission {
           oldObject: undefined,
           options: optionsOf('CreateOptions', context),
         },
-        () => settleNew(object),
+        () => finalizeCreate(object),
       ).then(() => warn(object, context))
-    settleNew(object)
+    finalizeCreate(object)
     warn(object, context)
     return undefined
   }
@@ -80,13 +80,13 @@ export class ObjectAdmission {
   update<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: Manner,
+    manner: UpdateMode,
     context: WriteContext,
-    memory: AdmissionMemory,
+    memory: AdmissionResultCache,
     owners: Owners<K>,
   ): Resources[K] | Promise<Resources[K]> {
     const { author, subresource } = manner
-    const object = draftUpdate(partOf(wanted, stored, subresource), stored, author, this.#clock.now())
+    const object = prepareForUpdate(mergeSubresource(wanted, stored, subresource), stored, author, this.#clock.now())
     // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in
     // Kubernetes.
     const occasion = updateOf(
@@ -96,7 +96,7 @@ export class ObjectAdmission {
     )
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) {
-      const settled = settleUpdate(object, stored, subresource)
+      const settled = finalizeUpdate(object, stored, subresource)
       warn(settled, context, stored)
       return withOwners(settled, owners(object))
     }
@@ -104,10 +104,10 @@ export class ObjectAdmission {
     object.metadata.managedFields = managedFields
     const settle = (): void => {
       if (subresource !== '' && subresource !== 'scale')
-        replaceContent(object, partOf(object, stored, subresource) as AnyResource)
-      settleUpdate(object, stored, subresource)
+        replaceContent(object, mergeSubresource(object, stored, subresource) as AnyResource)
+      finalizeUpdate(object, stored, subresource)
     }
-    return admitBy(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => {
+    return runAdmission(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => {
       warn(object, context, stored)
       return withOwners(object, managedFields)
     })
@@ -117,9 +117,9 @@ export class ObjectAdmission {
   status<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: Pick<Manner, 'patch' | 'force'>,
+    manner: Pick<UpdateMode, 'patch' | 'force'>,
     context: WriteContext,
-    memory: AdmissionMemory,
+    memory: AdmissionResultCache,
     owners: Owners<K>,
   ): Resources[K] | Promise<Resources[K]> {
     const admitted = admitStatus(wanted, stored)
@@ -130,7 +130,7 @@ export class ObjectAdmission {
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return next
     const object = clone(next)
-    return admitBy(
+    return runAdmission(
       plugins,
       attributesOf(occasion, object, stored, manner),
       () => admitStatus(object, stored),
@@ -142,13 +142,13 @@ export class ObjectAdmission {
     stored: AnyResource,
     options: DeleteOptions,
     context: WriteContext,
-    memory: AdmissionMemory,
+    memory: AdmissionResultCache,
   ): Promise<void> | undefined {
     const {
       kind,
       metadata: { namespace, name },
     } = stored
-    const occasion: AdmissionOccasion =
+    const occasion: AdmissionRequestInfo =
       options.eviction === true
         ? { operation: 'CREATE', kind, namespace, subresource: 'eviction', context }
         : { operation: 'DELETE', kind, namespace, subresource: '', context }
@@ -171,18 +171,24 @@ export class ObjectAdmission {
             options: optionsOf('CreateOptions', context),
           }
         : { ...occasion, name, object: undefined, oldObject: stored, options: how }
-    return admitBy(plugins, attributes, () => undefined, memory)
+    return runAdmission(plugins, attributes, () => undefined, memory)
   }
 
   binding(
     { metadata: { namespace, name, uid } }: Pod,
     node: string,
     context: WriteContext,
-    memory: AdmissionMemory,
+    memory: AdmissionResultCache,
   ): Promise<void> | undefined {
     // The scheduler's own are not asked about.
     if (context.user === undefined) return undefined
-    const occasion: AdmissionOccasion = { operation: 'CREATE', kind: 'Pod', namespace, subresource: 'binding', context }
+    const occasion: AdmissionRequestInfo = {
+      operation: 'CREATE',
+      kind: 'Pod',
+      namespace,
+      subresource: 'binding',
+      context,
+    }
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return undefined
     const message = {
@@ -191,7 +197,7 @@ export class ObjectAdmission {
       metadata: { name, namespace, uid, creationTimestamp: null },
       target: { kind: 'Node', name: node },
     }
-    return admitBy(
+    return runAdmission(
       plugins,
       {
         ...occasion,
@@ -215,10 +221,14 @@ export class ObjectAdmission {
     message: JsonObject,
     context: WriteContext,
   ): Promise<void> {
-    const occasion: AdmissionOccasion = { operation: 'CONNECT', kind, namespace, subresource, context }
+    const occasion: AdmissionRequestInfo = { operation: 'CONNECT', kind, namespace, subresource, context }
     const plugins = this.#plugins.of(occasion)
     if (plugins.length > 0)
-      await admitBy(plugins, { ...occasion, name, object: undefined, oldObject: undefined, message }, () => undefined)
+      await runAdmission(
+        plugins,
+        { ...occasion, name, object: undefined, oldObject: undefined, message },
+        () => undefined,
+      )
   }
 }
 
@@ -239,15 +249,15 @@ function updateOf(
   { kind, metadata: { namespace } }: AnyResource,
   subresource: string,
   context: WriteContext,
-): AdmissionOccasion {
+): AdmissionRequestInfo {
   return { operation: 'UPDATE', kind, namespace, subresource, context }
 }
 
 function attributesOf(
-  occasion: AdmissionOccasion,
+  occasion: AdmissionRequestInfo,
   object: AnyResource,
   oldObject: AnyResource,
-  { patch, force }: Pick<Manner, 'patch' | 'force'>,
+  { patch, force }: Pick<UpdateMode, 'patch' | 'force'>,
 ): AdmissionAttributes {
   return {
     ...occasion,
@@ -290,7 +300,7 @@ function deleteOptionsOf(
  * True if an application changed nothing but the times of owners: a configuration that leaves out what is defaulted
  * within an atomic list differs from the stored object until the defaults are set.
  */
-export function hasNewTimesOnly<K extends Kind>(object: Resources[K], stored: Resources[K]): boolean {
+export function differsOnlyInManagedFieldTimes<K extends Kind>(object: Resources[K], stored: Resources[K]): boolean {
   const [owners, before] = [object.metadata.managedFields ?? [], stored.metadata.managedFields ?? []]
   const timeless = ({ time: _, ...entry }: ManagedFieldsEntry): JsonValue => entry as unknown as JsonValue
   if (!sameJson(owners.map(timeless), before.map(timeless))) return false

@@ -1,7 +1,7 @@
 /** The API core: see contract.ts. */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { claimedOwners, updateOwnership } from '../../proto/merge/ownership.ts'
+import { claimedOwners, updateManagedFields } from '../../proto/merge/ownership.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
@@ -20,7 +20,7 @@ import type { Informer } from '../informer/contract.ts'
 import type { CommitResult, Entry, Operation } from '../store/contract.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
 import { objectKey } from '../store/keys.ts'
-import { checkSize, complete, draftNew } from './admission.ts'
+import { checkSize, fillZeroValues, prepareForCreate } from './admission.ts'
 import { bindPod } from './binding.ts'
 import { notFound, type ConsistentReads } from './consistent-reads.ts'
 import type {
@@ -28,16 +28,16 @@ import type {
   DeleteOptions,
   Draft,
   ObjectApi,
-  ObjectPart,
+  ObjectSubresource,
   PatchOptions,
   WriteContext,
   WriteSubresource,
 } from './contract.ts'
-import { releasePod, requestDeletion, settleDeletion, type Step } from './deletion.ts'
+import { releasePod, requestDeletion, settleDeletion, type DeletionOutcome } from './deletion.ts'
 import { named } from './identity.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
-import { hasNewTimesOnly, ObjectAdmission, withOwners, type Manner } from './object-admission.ts'
-import { AdmissionMemory, AdmissionPlugins } from './plugins.ts'
+import { differsOnlyInManagedFieldTimes, ObjectAdmission, withOwners, type UpdateMode } from './object-admission.ts'
+import { AdmissionResultCache, AdmissionPlugins } from './plugins.ts'
 import { ServiceAllocator, type Allocation } from './services/service-allocator.ts'
 
 /** Tries of one write that meets others: after so many in a row somebody is in a loop. */
@@ -45,10 +45,10 @@ const ATTEMPTS = 10
 /** Kubernetes' limit for generateName, so that the suffix fits. */
 const GENERATED_BASE = 58
 /** Tries of one write whose choice of addresses and ports others were faster to take. */
-const ALLOCATIONS = 50
+const MAX_ALLOCATION_ATTEMPTS = 50
 const NONE: ReadonlySet<string> = new Set()
 /** What other writes are admitted by: who has written it expects to be heeded. */
-const HEEDED: ReadonlySet<Kind> = new Set<Kind>([
+const ADMISSION_CONFIG_KINDS: ReadonlySet<Kind> = new Set<Kind>([
   'MutatingWebhookConfiguration',
   'ValidatingWebhookConfiguration',
   'ValidatingAdmissionPolicy',
@@ -66,7 +66,7 @@ interface Base<K extends Kind> {
   readonly fresh: boolean
 }
 
-export interface ObjectCoreOptions {
+export interface ObjectRegistryOptions {
   readonly reads: ConsistentReads
   readonly informer: Informer
   readonly commits: Pick<GroupCommit, 'writeAll'>
@@ -78,7 +78,7 @@ export interface ObjectCoreOptions {
   readonly plugins?: (api: ObjectApi) => readonly AdmissionPlugin[]
 }
 
-export class ObjectCore implements ObjectApi {
+export class ObjectRegistry implements ObjectApi {
   readonly #reads: ConsistentReads
   readonly #informer: Informer
   readonly #commits: Pick<GroupCommit, 'writeAll'>
@@ -88,7 +88,7 @@ export class ObjectCore implements ObjectApi {
   readonly #admission: ObjectAdmission
 
   /** InvalidArgument for a serviceCidr that is none. */
-  constructor(options: ObjectCoreOptions) {
+  constructor(options: ObjectRegistryOptions) {
     this.#reads = options.reads
     this.#informer = options.informer
     this.#commits = options.commits
@@ -103,14 +103,18 @@ export class ObjectCore implements ObjectApi {
   }
 
   async create<K extends Kind>(draft: Draft<K>, context: WriteContext): Promise<Resources[K]> {
-    const wanted = complete(draft)
+    const wanted = fillZeroValues(draft)
     wanted.metadata.managedFields = undefined
     return this.#create(wanted, context, (object) => this.#owned(undefined, object, context))
   }
 
-  async update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectPart): Promise<Resources[K]> {
+  async update<K extends Kind>(
+    object: Resources[K],
+    context: WriteContext,
+    part?: ObjectSubresource,
+  ): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
-    const wanted = complete(object)
+    const wanted = fillZeroValues(object)
     return (
       await this.#change(object.kind as K, namespace, name, context, (stored, memory) =>
         this.#updated(
@@ -126,7 +130,7 @@ export class ObjectCore implements ObjectApi {
 
   async updateStatus<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
-    const wanted = complete(object)
+    const wanted = fillZeroValues(object)
     return (
       await this.#change(object.kind as K, namespace, name, context, (stored, memory) =>
         this.#statusUpdated(wanted, stored, {}, context, memory),
@@ -176,7 +180,7 @@ export class ObjectCore implements ObjectApi {
             subresource === 'status'
               ? this.#admission.status(merged, stored, manner, context, memory, owners)
               : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
-          return then(written, (next) => settleDeletion(hasNewTimesOnly(next, stored) ? stored : next))
+          return then(written, (next) => settleDeletion(differsOnlyInManagedFieldTimes(next, stored) ? stored : next))
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
       } catch (thrown) {
@@ -184,7 +188,7 @@ export class ObjectCore implements ObjectApi {
       }
       try {
         return {
-          object: await this.#create(application.alone(), context, (object) => object.metadata.managedFields ?? []),
+          object: await this.#create(application.create(), context, (object) => object.metadata.managedFields ?? []),
           outcome: 'CREATED',
         }
       } catch (thrown) {
@@ -220,7 +224,7 @@ export class ObjectCore implements ObjectApi {
     // Creations look at the cache for whether a namespace is going: whoever has been told that it is must not get one
     // through any more.
     if (kind === 'Namespace' && context.dryRun !== true)
-      await this.#informer.reached(Number(object.metadata.resourceVersion))
+      await this.#informer.waitForRevision(Number(object.metadata.resourceVersion))
     return { object, removed }
   }
 
@@ -291,7 +295,7 @@ export class ObjectCore implements ObjectApi {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       wanted.metadata.name =
         name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
-      const object = draftNew(wanted, randomUuid(this.#random), this.#clock.now())
+      const object = prepareForCreate(wanted, randomUuid(this.#random), this.#clock.now())
       await this.#requireNamespace(object)
       // What admission adds, such as a pod's token, is nobody's: whoever leaves it out of what he applies later does
       // not take it away.
@@ -340,7 +344,7 @@ export class ObjectCore implements ObjectApi {
     } = object as AnyResource
     const key = objectKey(kind, namespace, name)
     const avoid = new Set<string>()
-    for (let attempt = 0; attempt < ALLOCATIONS; attempt++) {
+    for (let attempt = 0; attempt < MAX_ALLOCATION_ATTEMPTS; attempt++) {
       const allocation = this.#services.allocate(object, undefined, avoid)
       const value = encodeResource(allocation.object as AnyResource)
       const { result, met } = await this.#commit(
@@ -350,7 +354,7 @@ export class ObjectCore implements ObjectApi {
       )
       for (const claim of met) avoid.add(claim)
       if (result.outcome === 'committed')
-        return this.#informer.written(kind as K, { key, value, revision: result.revision }).object
+        return this.#informer.recordWrite(kind as K, { key, value, revision: result.revision }).object
       if (met.length === 0) return undefined
     }
     throw contended(kind, namespace, name)
@@ -374,8 +378,8 @@ export class ObjectCore implements ObjectApi {
       met = this.#services.settled(allocation, result)
     }
     if (result.outcome === 'deposed') throw deposed()
-    if (result.outcome === 'committed' && HEEDED.has((allocation.object as AnyResource).kind))
-      await this.#informer.reached(result.revision)
+    if (result.outcome === 'committed' && ADMISSION_CONFIG_KINDS.has((allocation.object as AnyResource).kind))
+      await this.#informer.waitForRevision(result.revision)
     return { result, met }
   }
 
@@ -416,10 +420,10 @@ export class ObjectCore implements ObjectApi {
   #updated<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: Manner & { readonly subresource: Exclude<WriteSubresource, 'status'> },
+    manner: UpdateMode & { readonly subresource: Exclude<WriteSubresource, 'status'> },
     context: WriteContext,
-    memory: AdmissionMemory,
-  ): Step<K> | Promise<Step<K>> {
+    memory: AdmissionResultCache,
+  ): DeletionOutcome<K> | Promise<DeletionOutcome<K>> {
     const owners = (next: Resources[K]): ManagedFieldsEntry[] => {
       const claimed = claimedOwners(next.metadata.managedFields, stored.metadata.managedFields)
       return this.#owned(
@@ -439,10 +443,10 @@ export class ObjectCore implements ObjectApi {
   #statusUpdated<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: Pick<Manner, 'patch'>,
+    manner: Pick<UpdateMode, 'patch'>,
     context: WriteContext,
-    memory: AdmissionMemory,
-  ): Step<K> | Promise<Step<K>> {
+    memory: AdmissionResultCache,
+  ): DeletionOutcome<K> | Promise<DeletionOutcome<K>> {
     const isKept =
       context.user !== undefined ||
       stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
@@ -457,7 +461,7 @@ export class ObjectCore implements ObjectApi {
     context: WriteContext,
     subresource: WriteSubresource = '',
   ): ManagedFieldsEntry[] {
-    return updateOwnership({
+    return updateManagedFields({
       kind: next.kind,
       previous: previous && encodeJson(previous),
       next: encodeJson(next),
@@ -477,16 +481,16 @@ export class ObjectCore implements ObjectApi {
     namespace: string,
     name: string,
     context: WriteContext,
-    step: (stored: Resources[K], memory: AdmissionMemory) => Step<K> | Promise<Step<K>>,
+    step: (stored: Resources[K], memory: AdmissionResultCache) => DeletionOutcome<K> | Promise<DeletionOutcome<K>>,
   ): Promise<{ object: Resources[K]; changed: boolean; removed: boolean }> {
     let base =
       context.dryRun === true
         ? await this.#fresh(kind, namespace, name)
         : (this.#shown(kind, namespace, name) ?? (await this.#fresh(kind, namespace, name)))
     const avoid = new Set<string>()
-    const memory = new AdmissionMemory()
+    const memory = new AdmissionResultCache()
     for (let attempt = 0; attempt < ATTEMPTS + avoid.size; attempt++) {
-      let next: Step<K>
+      let next: DeletionOutcome<K>
       let allocation: Allocation<K> | undefined
       let bytes: Uint8Array | undefined
       try {
@@ -528,7 +532,7 @@ export class ObjectCore implements ObjectApi {
         const object =
           next === 'removed'
             ? decodeResource(kind, after, String(result.revision))
-            : this.#informer.written(kind, { key, value: after, revision: result.revision }).object
+            : this.#informer.recordWrite(kind, { key, value: after, revision: result.revision }).object
         return { object, changed: true, removed: next === 'removed' }
       }
       for (const claim of met) avoid.add(claim)

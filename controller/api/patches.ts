@@ -8,11 +8,11 @@ import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../prot
 import { DecodingError, problemError } from '../../proto/base/problem.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
-import { isUnconditional, stale } from './admission.ts'
+import { isUnconditional, resourceVersionConflict } from './admission.ts'
 import type { PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
 import { decodeObject } from './field-validation.ts'
 import { named } from './identity.ts'
-import { lastApplied, tellLastApplied } from './last-applied.ts'
+import { lastApplied, recordLastApplied } from './last-applied.ts'
 
 /**
  * The stored object with a patch. InvalidArgument for a patch that does not fit, that renames the object, or that makes
@@ -80,7 +80,9 @@ function decodeApplied<K extends Kind>(
   } catch (thrown) {
     if (!(thrown instanceof DecodingError)) throw thrown
     throw problemError(
-      thrown.problems.map((problem) => (problem.surplus === true ? { ...problem, undeclared: true } : problem)),
+      thrown.problems.map((problem) =>
+        problem.unknownOrDuplicate === true ? { ...problem, undeclared: true } : problem,
+      ),
     )
   }
 }
@@ -122,15 +124,15 @@ export class AppliedConfiguration<K extends Kind> {
   /** The stored object as the configuration wants it, with its owners; the same one if nothing changes. Conflict. */
   mergedInto(stored: Resources[K]): Resources[K] {
     if (!isUnconditional(this.#resourceVersion) && this.#resourceVersion !== stored.metadata.resourceVersion)
-      throw stale(stored, this.#resourceVersion)
+      throw resourceVersionConflict(stored, this.#resourceVersion)
     const { fieldManager } = this.#options.context
     const { object, changed } = this.#merge(encodeJson(stored), lastApplied(stored as AnyResource, fieldManager))
-    const told = tellLastApplied(object, this.#configuration, fieldManager)
+    const told = recordLastApplied(object, this.#configuration, fieldManager)
     return changed || told ? decodeObject(this.#kind, object, {}) : stored
   }
 
   /** What it makes where there is nothing. Conflict if it is meant for what was there. */
-  alone(): Resources[K] {
+  create(): Resources[K] {
     const object = decodeObject(this.#kind, this.#merge(undefined).object, {})
     if (!isUnconditional(this.#resourceVersion))
       throw new GantryError(

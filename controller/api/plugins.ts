@@ -4,7 +4,7 @@
  */
 import { applyDefaults } from '../../proto/codec/defaults.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from './contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from './contract.ts'
 
 const NONE: readonly AdmissionPlugin[] = []
 
@@ -15,13 +15,13 @@ export class AdmissionPlugins {
   /** They are asked in this order. */
   constructor(plugins: readonly AdmissionPlugin[]) {
     this.#all = plugins
-    this.#intrinsic = plugins.filter(({ intrinsic }) => intrinsic === true)
+    this.#intrinsic = plugins.filter(({ admitsControlPlane: intrinsic }) => intrinsic === true)
   }
 
   /**
    * Those that have anything to say of such a request. Of the control plane's own writes only intrinsic ones are asked.
    */
-  of(occasion: AdmissionOccasion): readonly AdmissionPlugin[] {
+  of(occasion: AdmissionRequestInfo): readonly AdmissionPlugin[] {
     const asked = occasion.context.user === undefined ? this.#intrinsic : this.#all
     const found = asked.filter((plugin) => plugin.handles(occasion))
     return found.length === 0 ? NONE : found
@@ -33,11 +33,11 @@ export class AdmissionPlugins {
  * `settle`, and asks each once more.
  * Rejects with the first refusal. `memory`: of the write, if it is tried more than once.
  */
-export async function admitBy(
+export async function runAdmission(
   plugins: readonly AdmissionPlugin[],
   attributes: AdmissionAttributes,
   settle: () => void,
-  memory?: AdmissionMemory,
+  memory?: AdmissionResultCache,
 ): Promise<void> {
   for (const plugin of plugins) {
     if (plugin.mutate !== undefined)
@@ -56,7 +56,7 @@ export async function admitBy(
   }
 }
 
-interface Answer {
+interface AdmissionResult {
   /** What was asked about. */
   readonly about: string
   /** What became of the object. */
@@ -65,9 +65,9 @@ interface Answer {
 }
 
 /** What remote plugins have answered within one write, which may be tried several times as it meets others. */
-export class AdmissionMemory {
-  readonly #changed = new Map<AdmissionPlugin, Answer>()
-  readonly #judged = new Map<AdmissionPlugin, Answer>()
+export class AdmissionResultCache {
+  readonly #changed = new Map<AdmissionPlugin, AdmissionResult>()
+  readonly #judged = new Map<AdmissionPlugin, AdmissionResult>()
 
   async mutate(plugin: AdmissionPlugin, attributes: AdmissionAttributes): Promise<void> {
     const { object } = attributes
@@ -80,11 +80,11 @@ export class AdmissionMemory {
   }
 
   async #ask(
-    answers: Map<AdmissionPlugin, Answer>,
+    answers: Map<AdmissionPlugin, AdmissionResult>,
     plugin: AdmissionPlugin,
     attributes: AdmissionAttributes,
     ask: () => void | Promise<void>,
-  ): Promise<Answer> {
+  ): Promise<AdmissionResult> {
     const about = `${comparable(attributes.object)}\n${comparable(attributes.oldObject)}`
     let answer = answers.get(plugin)
     if (answer?.about !== about) {

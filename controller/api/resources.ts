@@ -36,7 +36,7 @@ import { authorizeKind } from './authorization.ts'
 import type { ConsistentReads } from './consistent-reads.ts'
 import type { Draft, ObjectApi, WriteContext } from './contract.ts'
 import { namespaceOf, resolve, storedKind } from './identity.ts'
-import type { Pages } from './pages.ts'
+import type { ListPaginator } from './list-paginator.ts'
 import { toBytes } from './selection.ts'
 import type { Watches } from './watches.ts'
 
@@ -46,10 +46,10 @@ const MANAGER_LENGTH = 128
 export class ResourcesHandlers implements Handlers<ResourcesService> {
   readonly #api: ObjectApi
   readonly #reads: ConsistentReads
-  readonly #pages: Pages
+  readonly #pages: ListPaginator
   readonly #watches: Watches
 
-  constructor(parts: { api: ObjectApi; reads: ConsistentReads; pages: Pages; watches: Watches }) {
+  constructor(parts: { api: ObjectApi; reads: ConsistentReads; pages: ListPaginator; watches: Watches }) {
     this.#api = parts.api
     this.#reads = parts.reads
     this.#pages = parts.pages
@@ -161,7 +161,7 @@ function received(bytes: ObjectBytes | undefined, call: CallContext): Resources[
     throw new GantryError('InvalidArgument', 'the request holds no object', { details: [{ field: 'object' }] })
   const kind = storedKind(bytes.apiVersion, bytes.kind)
   authorizeKind(kind, call.user)
-  const object = decodeJson(kind, readBytes(kind, bytes), { repeats: true })
+  const object = decodeJson(kind, readBytes(kind, bytes), { allowDuplicateKeys: true })
   object.metadata.namespace = namespaceOf(kind, object.metadata.namespace)
   return object
 }

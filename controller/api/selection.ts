@@ -10,7 +10,7 @@ import {
 } from '../../proto/objects/selector.ts'
 import { withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, ObjectBytes } from '../../proto/gen/types.ts'
-import type { Cached, Lister } from '../informer/contract.ts'
+import type { CachedObject, Lister } from '../informer/contract.ts'
 import { authorizeKind } from './authorization.ts'
 import { namespaceOf, storedKind } from './identity.ts'
 
@@ -76,12 +76,12 @@ export class Selection {
    * What it selects of a cache, in key order. One object by its name, and the pods of one node, are found without
    * looking at all others.
    */
-  of(lister: Lister<Kind>): readonly Cached[] {
+  of(lister: Lister<Kind>): readonly CachedObject[] {
     const candidates = this.#candidates(lister)
     return this.isEverything ? candidates : candidates.filter(({ object }) => this.matches(object))
   }
 
-  #candidates(lister: Lister<Kind>): readonly Cached[] {
+  #candidates(lister: Lister<Kind>): readonly CachedObject[] {
     if (this.#name !== undefined && this.namespace !== undefined)
       return [lister.cached(this.namespace, this.#name) ?? []].flat()
     if (this.#node !== undefined)
@@ -97,7 +97,7 @@ export function toBytes({
   object,
   bytes,
   revision,
-}: Pick<Cached, 'object' | 'bytes'> & { revision: number }): ObjectBytes {
+}: Pick<CachedObject, 'object' | 'bytes'> & { revision: number }): ObjectBytes {
   return {
     apiVersion: object.apiVersion,
     kind: resourceOf(object.kind).kind,
@@ -106,7 +106,7 @@ export function toBytes({
 }
 
 /** An object that is nothing but a revision: what a bookmark carries. */
-export function revisionOnly(kind: Kind, revision: number): ObjectBytes {
+export function bookmarkObject(kind: Kind, revision: number): ObjectBytes {
   const resource = resourceOf(kind)
   return {
     apiVersion: apiVersionOf(resource),

@@ -10,12 +10,12 @@ import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { WatchEvent, WatchRequest } from '../../proto/gen/types.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import type { ConsistentReads } from './consistent-reads.ts'
-import { parseRevision, revisionOnly, Selection, toBytes } from './selection.ts'
+import { parseRevision, bookmarkObject, Selection, toBytes } from './selection.ts'
 
 /** Milliseconds between bookmarks, for those who ask for them. */
 const BOOKMARK_INTERVAL = 60_000
 
-interface Told {
+interface WatchItem {
   readonly revision: number
   readonly change?: Change
 }
@@ -49,10 +49,10 @@ export class Watches {
           : await this.#before(parseRevision(request.resourceVersion))
       const present = request.resourceVersion === '' ? selection.of(this.#informer.lister(selection.kind)) : []
       // The changes are followed from this instant, however long the caller takes for what is there now.
-      const changes = new Following<Told>(this.#informer.watch(selection.kind, after, signal))
+      const changes = new PeekableIterator<WatchItem>(this.#informer.watch(selection.kind, after, signal))
       if (request.resourceVersion === '') {
         for (const cached of present) yield { type: 'ADDED', object: toBytes(cached) }
-        yield { type: 'BOOKMARK', object: revisionOnly(selection.kind, after) }
+        yield { type: 'BOOKMARK', object: bookmarkObject(selection.kind, after) }
       }
       yield* this.#tell(selection, changes, after, request.bookmarks, signal)
     } finally {
@@ -86,7 +86,7 @@ export class Watches {
 
   async *#tell(
     selection: Selection,
-    changes: Following<Told>,
+    changes: PeekableIterator<WatchItem>,
     after: number,
     bookmarks: boolean,
     signal: AbortSignal,
@@ -97,11 +97,11 @@ export class Watches {
       const next = await (due === undefined ? changes.next() : Promise.race([changes.next(), due]))
       if (next === 'due') {
         if (signal.aborted) return
-        yield { type: 'BOOKMARK', object: revisionOnly(selection.kind, known) }
+        yield { type: 'BOOKMARK', object: bookmarkObject(selection.kind, known) }
         due = this.#due(signal)
         continue
       }
-      changes.taken()
+      changes.advance()
       if (next.done === true) return
       known = next.value.revision
       const event = next.value.change === undefined ? undefined : eventOf(next.value.change, selection)
@@ -133,7 +133,7 @@ export function eventOf(change: Change, selection: Selection): Input<WatchEvent>
 }
 
 /** An iteration that is begun at once and whose next step may be waited for again and again until it is taken. */
-class Following<T> {
+class PeekableIterator<T> {
   readonly #iterator: AsyncIterator<T>
   #step: Promise<{ result: IteratorResult<T> } | { thrown: unknown }> | undefined
 
@@ -148,7 +148,7 @@ class Following<T> {
     return step.result
   }
 
-  taken(): void {
+  advance(): void {
     this.#step = undefined
   }
 

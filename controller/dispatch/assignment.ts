@@ -2,7 +2,7 @@
 import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import { withResourceVersion, type Input } from '../../proto/codec/wire.ts'
 import type { Assignments, ObjectBytes, ObjectRef, Pod } from '../../proto/gen/types.ts'
-import type { Cached, Informer } from '../informer/contract.ts'
+import type { CachedObject, Informer } from '../informer/contract.ts'
 import { PodTokens, type TokenIssuer } from './pod-tokens.ts'
 import { referencesOf } from './references.ts'
 
@@ -10,7 +10,7 @@ type AssignedKind = 'Pod' | 'ConfigMap' | 'Secret'
 
 interface Assigned {
   readonly kind: AssignedKind
-  readonly cached: Cached<AssignedKind>
+  readonly cached: CachedObject<AssignedKind>
   /** Changes when the node must be told. */
   readonly version: string
 }
@@ -37,7 +37,7 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
     kind: AssignedKind,
     namespace: string,
     name: string,
-    cached: Cached<AssignedKind> | undefined,
+    cached: CachedObject<AssignedKind> | undefined,
     version?: string,
   ): void => {
     if (cached !== undefined)

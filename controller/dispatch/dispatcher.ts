@@ -21,23 +21,23 @@ import type { EventSink, ObjectApi } from '../api/contract.ts'
 import type { Peers } from '../election/peers.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import { isMissed } from './health.ts'
-import { HealthRecord } from './health-record.ts'
-import { LifeWatch } from './life-watch.ts'
-import { LOST_AFTER, type Liveness } from './liveness.ts'
-import { Confirmations } from './network/confirmations.ts'
+import { NodeHealthWriter } from './node-health-writer.ts'
+import { HeartbeatMonitor } from './heartbeat-monitor.ts'
+import { LOST_TIMEOUT_MS, type Liveness } from './liveness.ts'
+import { NetworkAckTracker } from './network/network-ack-tracker.ts'
 import { NetworkFeed } from './network/feed.ts'
 import type { ExternalAddresses } from '../traffic/external-addresses.ts'
 import { networkSources } from './network/sources.ts'
-import { Withdrawals } from './network/withdrawals.ts'
-import { Complaints } from './complaints.ts'
-import type { NodeAddressParts } from './node-address-book.ts'
-import { peerAddress } from './node-addresses.ts'
-import { NodeEvents } from './node-events.ts'
-import { NodeReports } from './node-reports.ts'
+import { EndpointDrain } from './network/endpoint-drain.ts'
+import { NodeWarningRecorder } from './node-warning-recorder.ts'
+import type { NodeAddressParts } from './node-address-table.ts'
+import { peerAddress } from './node-address-validation.ts'
+import { NodeEventFilter } from './node-event-filter.ts'
+import { NodeStatusWriter } from './node-status-writer.ts'
 import type { TokenIssuer } from './pod-tokens.ts'
 import { controllerOf, DISPATCH_CONTEXT, NodeRegistry, sessionOf } from './registration.ts'
-import { NodeSession } from './session.ts'
-import { StatusWriter } from './statuses.ts'
+import { NodeSession } from './node-session.ts'
+import { PodStatusWriter } from './pod-status-writer.ts'
 import { Streams } from './streams.ts'
 
 /**
@@ -86,17 +86,17 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly #random: Random
   readonly #logger: Logger
   readonly #registry: NodeRegistry
-  readonly #reports: NodeReports
-  readonly #statuses: StatusWriter
-  readonly #health: HealthRecord
-  readonly #lives: LifeWatch
-  readonly #complaints: Complaints
-  readonly #nodeEvents: NodeEvents
+  readonly #reports: NodeStatusWriter
+  readonly #statuses: PodStatusWriter
+  readonly #health: NodeHealthWriter
+  readonly #lives: HeartbeatMonitor
+  readonly #complaints: NodeWarningRecorder
+  readonly #nodeEvents: NodeEventFilter
   readonly #cluster: ClusterNetwork
   readonly #issuer: TokenIssuer | undefined
   readonly #feed: NetworkFeed
-  readonly #withdrawals: Withdrawals
-  readonly confirmations: Confirmations
+  readonly #withdrawals: EndpointDrain
+  readonly confirmations: NetworkAckTracker
   readonly #sessions = new Map<string, NodeSession>()
   readonly #dirty = new Set<string>()
   #group = new RunGroup()
@@ -112,9 +112,9 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#clock = parts.clock
     this.#random = parts.random
     this.#logger = parts.logger
-    this.#health = new HealthRecord({ ...parts, context: DISPATCH_CONTEXT })
-    this.#complaints = new Complaints(parts)
-    this.#nodeEvents = new NodeEvents(parts)
+    this.#health = new NodeHealthWriter({ ...parts, context: DISPATCH_CONTEXT })
+    this.#complaints = new NodeWarningRecorder(parts)
+    this.#nodeEvents = new NodeEventFilter(parts)
     const addresses: NodeAddressParts = {
       ...(parts.controllers !== undefined && { controllers: parts.controllers }),
       listed: parts.nodeAddresses ?? [],
@@ -123,26 +123,26 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#registry = new NodeRegistry({
       ...parts,
       addresses,
-      refused: (node, reason, message) => this.#complaints.tell(node, reason, message),
+      refused: (node, reason, message) => this.#complaints.record(node, reason, message),
     })
-    this.#lives = new LifeWatch({
+    this.#lives = new HeartbeatMonitor({
       ...parts,
       write: (node, session, liveness) => this.#health.write(node, session, liveness),
       changed: (node, session, liveness) => this.#judged(node, session, liveness),
     })
-    this.#reports = new NodeReports(this.#registry, this.#complaints, parts)
-    this.#statuses = new StatusWriter({ ...parts, complaints: this.#complaints })
+    this.#reports = new NodeStatusWriter(this.#registry, this.#complaints, parts)
+    this.#statuses = new PodStatusWriter({ ...parts, complaints: this.#complaints })
     this.#following = new Promise((resolve) => (this.#follow = resolve))
     this.streams = new Streams(parts.clock, parts.random)
     this.#cluster = parts.cluster
     this.#feed = new NetworkFeed(networkSources(parts.external))
     this.#issuer = parts.tokens === undefined ? undefined : { tokens: parts.tokens, clock: parts.clock }
-    this.confirmations = new Confirmations({ ...parts, feed: this.#feed })
-    this.#withdrawals = new Withdrawals({
+    this.confirmations = new NetworkAckTracker({ ...parts, feed: this.#feed })
+    this.#withdrawals = new EndpointDrain({
       ...parts,
       confirmations: this.confirmations,
-      holds: (node) => this.#sessions.has(node),
-      tell: (node, podUids) =>
+      hasSession: (node) => this.#sessions.has(node),
+      notifyDrained: (node, podUids) =>
         void this.tell(node, { message: { case: 'withdrawn', value: { podUids: [...podUids] } } }),
     })
   }
@@ -244,7 +244,7 @@ export class Dispatcher implements Handlers<NodesService> {
     const before = this.#informer.lister('Node').get('', reported.metadata.name)
     const node = await this.#registry.register(reported, id, peer)
     if (before !== undefined && isMissed(before)) this.#health.tell(node)
-    await this.#informer.reached(Number(node.metadata.resourceVersion))
+    await this.#informer.waitForRevision(Number(node.metadata.resourceVersion))
     return new NodeSession({
       id,
       agentId,
@@ -255,7 +255,7 @@ export class Dispatcher implements Handlers<NodesService> {
       clock: this.#clock,
       issuer: this.#issuer,
       listener: {
-        spoke: (from) => this.#lives.spoke(from, id),
+        messageReceived: (from) => this.#lives.messageReceived(from, id),
         observed: (from, pods) => this.#statuses.observe(from, pods),
         assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
         events: (from, events) => this.#publish(from, events),
@@ -267,9 +267,9 @@ export class Dispatcher implements Handlers<NodesService> {
 
   #publish(node: string, events: readonly Event[]): void {
     for (const event of events) {
-      const verdict = this.#nodeEvents.judge(event, node)
+      const verdict = this.#nodeEvents.admit(event, node)
       if (verdict.is === 'accepted') this.#events.publish(verdict.event)
-      else this.#complaints.tell(node, 'EventRefused', `node ${node} ${verdict.why}`)
+      else this.#complaints.record(node, 'EventRefused', `node ${node} ${verdict.why}`)
     }
   }
 
@@ -297,7 +297,7 @@ export class Dispatcher implements Handlers<NodesService> {
   #judged(node: string, session: string | undefined, { is }: Liveness): void {
     const open = this.#sessions.get(node)
     if (is === 'lost' && open !== undefined && open.id === session)
-      open.end(new GantryError('Unavailable', `node ${node} was silent for ${LOST_AFTER / 1000} s`))
+      open.end(new GantryError('Unavailable', `node ${node} was silent for ${LOST_TIMEOUT_MS / 1000} s`))
   }
 
   /**
@@ -335,7 +335,7 @@ export class Dispatcher implements Handlers<NodesService> {
   #podChanged({ type, cached, previous }: Change<'Pod'>): void {
     if (type === 'deleted') {
       this.#statuses.forget(cached.object)
-      this.#nodeEvents.gone(cached.object)
+      this.#nodeEvents.podDeleted(cached.object)
     }
     for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName])
       if (node !== undefined) this.#dirty.add(node)

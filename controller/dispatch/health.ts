@@ -58,7 +58,7 @@ export function withConditions(
 }
 
 /** The status of a node that is heard from, `now` in RFC 3339. */
-export function heard(status: NodeStatus, now: string): NodeStatus {
+export function reachableStatus(status: NodeStatus, now: string): NodeStatus {
   return {
     ...status,
     conditions: withConditions(status.conditions, [
@@ -75,7 +75,7 @@ export function heard(status: NodeStatus, now: string): NodeStatus {
 }
 
 /** What was seen of a silent node: `since` and `now` in RFC 3339, `by` the name of the controller that saw it. */
-export interface Silence {
+export interface MissedHeartbeat {
   readonly is: 'suspect' | 'lost'
   readonly since: string
   readonly by: string
@@ -86,7 +86,7 @@ export interface Silence {
  * The status of a node that is silent; undefined if it says so already. A lost node is not made suspect again, and
  * `since` stays where it was.
  */
-export function silent(status: NodeStatus, { is, since, by, now }: Silence): NodeStatus | undefined {
+export function unreachableStatus(status: NodeStatus, { is, since, by, now }: MissedHeartbeat): NodeStatus | undefined {
   const ready = readyOf(status)
   if (ready?.reason === NODE_LOST || (is === 'suspect' && ready?.reason === NODE_SUSPECT)) return undefined
   const last = (ready?.reason === NODE_SUSPECT ? ready.lastHeartbeatTime : undefined) ?? since

@@ -8,9 +8,9 @@
  */
 
 /** Milliseconds without a sign of life after which a node is suspect: nothing new is sent there. */
-export const SUSPECT_AFTER = 3_000
+export const SUSPECT_TIMEOUT_MS = 3_000
 /** Milliseconds without a sign of life after which a node is lost: its session is over and its work goes elsewhere. */
-export const LOST_AFTER = 5_000
+export const LOST_TIMEOUT_MS = 5_000
 
 /** `lastSign`: when it was last heard from. */
 export type Liveness =
@@ -19,7 +19,7 @@ export type Liveness =
   /** Only a new registration brings it back: what its session said after this counts for nothing. */
   | { readonly is: 'lost'; readonly lastSign: number }
 
-export type Sign =
+export type LivenessEvent =
   /** It began a session. */
   | { readonly kind: 'registered'; readonly at: number }
   /** It said something in its session, if only a heartbeat. */
@@ -28,7 +28,7 @@ export type Sign =
   | { readonly kind: 'time'; readonly at: number }
 
 /** The state after a sign. Signs that come late, with an earlier time than one before, change nothing. */
-export function observe(liveness: Liveness, { kind, at }: Sign): Liveness {
+export function observe(liveness: Liveness, { kind, at }: LivenessEvent): Liveness {
   switch (kind) {
     case 'registered':
       return at < liveness.lastSign ? liveness : { is: 'ready', lastSign: at }
@@ -44,13 +44,13 @@ function passed(liveness: Liveness, now: number): Liveness {
   const silent = now - lastSign
   switch (is) {
     case 'ready':
-      return silent >= LOST_AFTER
+      return silent >= LOST_TIMEOUT_MS
         ? { is: 'lost', lastSign }
-        : silent >= SUSPECT_AFTER
+        : silent >= SUSPECT_TIMEOUT_MS
           ? { is: 'suspect', lastSign }
           : liveness
     case 'suspect':
-      return silent >= LOST_AFTER ? { is: 'lost', lastSign } : liveness
+      return silent >= LOST_TIMEOUT_MS ? { is: 'lost', lastSign } : liveness
     case 'lost':
       return liveness
   }
@@ -60,9 +60,9 @@ function passed(liveness: Liveness, now: number): Liveness {
 export function changesAt({ is, lastSign }: Liveness): number | undefined {
   switch (is) {
     case 'ready':
-      return lastSign + SUSPECT_AFTER
+      return lastSign + SUSPECT_TIMEOUT_MS
     case 'suspect':
-      return lastSign + LOST_AFTER
+      return lastSign + LOST_TIMEOUT_MS
     case 'lost':
       return undefined
   }

@@ -7,7 +7,7 @@ type Labels = Readonly<Record<string, string>>
  * What the machine is: the agent's word holds, whoever wrote another.
  * https://kubernetes.io/docs/reference/labels-annotations-taints/
  */
-const OF_THE_MACHINE: ReadonlySet<string> = new Set([
+const AGENT_MANAGED_LABELS: ReadonlySet<string> = new Set([
   'kubernetes.io/arch',
   'kubernetes.io/hostname',
   'kubernetes.io/os',
@@ -35,7 +35,7 @@ export function mergeLabels(stored: ObjectMeta, stated: Labels, manager: string)
   const kept = Object.entries(stored.labels ?? {}).filter(([key]) => !owned.has(key) || Object.hasOwn(stated, key))
   const labels = Object.fromEntries(kept)
   for (const [key, value] of Object.entries(stated)) {
-    if (!Object.hasOwn(labels, key) || owned.has(key) || OF_THE_MACHINE.has(key)) labels[key] = value
+    if (!Object.hasOwn(labels, key) || owned.has(key) || AGENT_MANAGED_LABELS.has(key)) labels[key] = value
   }
   return labels
 }

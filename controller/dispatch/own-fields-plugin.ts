@@ -7,7 +7,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import type { AnyResource, ErrorDetail, Network, NetworkStatus } from '../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import { RANGE_ANNOTATION } from './range-owners.ts'
 import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION } from './registration.ts'
 
@@ -18,7 +18,7 @@ export class OwnFieldsPlugin implements AdmissionPlugin {
   readonly name = 'ControlPlaneFields'
 
   /** The control plane's own writes have no user, and pass. */
-  handles({ operation, kind, subresource }: AdmissionOccasion): boolean {
+  handles({ operation, kind, subresource }: AdmissionRequestInfo): boolean {
     if (kind === 'Node') return operation === 'CREATE' || operation === 'UPDATE'
     return kind === 'Network' && operation === 'UPDATE' && subresource === 'status'
   }

@@ -7,7 +7,7 @@ import type { Informer } from '../informer/contract.ts'
 import { referencesOf } from './references.ts'
 
 /** A token is replaced when this much of its time has passed, and at the latest after a day: as Kubernetes does it. */
-const REPLACED_AFTER = 0.8
+const TOKEN_REFRESH_FRACTION = 0.8
 const DAY = 24 * 60 * 60 * 1000
 
 export interface TokenIssuer {
@@ -64,7 +64,7 @@ export class PodTokens {
           const { token, issued, expires } = this.#issue(pod, account.metadata, audience, expirationSeconds)
           kept.set(key, {
             account: account.metadata.uid,
-            due: issued + Math.min((expires - issued) * REPLACED_AFTER, DAY),
+            due: issued + Math.min((expires - issued) * TOKEN_REFRESH_FRACTION, DAY),
           })
           tokens.push({ podUid: uid, audience, expirationSeconds, token })
         }

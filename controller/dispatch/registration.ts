@@ -9,10 +9,10 @@ import type { Clock } from '../../proto/base/clock.ts'
 import type { Node, NodeStatus } from '../../proto/gen/types.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import type { Change, Informer } from '../informer/contract.ts'
-import { heard, mergeNodeStatus } from './health.ts'
-import { NodeAddressBook, withoutAddresses, type NodeAddressParts } from './node-address-book.ts'
+import { reachableStatus, mergeNodeStatus } from './health.ts'
+import { NodeAddressTable, withoutAddresses, type NodeAddressParts } from './node-address-table.ts'
 import { mergeLabels } from './node-labels.ts'
-import { PodRanges } from './pod-ranges.ts'
+import { PodCidrAllocator } from './pod-cidr-allocator.ts'
 import { podCidrsOf, RANGE_ANNOTATION, RangeOwners, rangesOf } from './range-owners.ts'
 
 export const DISPATCH_CONTEXT = { fieldManager: 'gantry-dispatch' }
@@ -62,9 +62,9 @@ export class NodeRegistry {
   readonly #informer: Informer
   readonly #clock: Clock
   readonly #controller: string
-  readonly #ranges: PodRanges
+  readonly #ranges: PodCidrAllocator
   readonly #owners = new RangeOwners()
-  readonly #addresses: NodeAddressBook
+  readonly #addresses: NodeAddressTable
   readonly #refused: NodeRegistryParts['refused']
   #choosing: Promise<unknown> = Promise.resolve()
 
@@ -73,8 +73,8 @@ export class NodeRegistry {
     this.#informer = parts.informer
     this.#clock = parts.clock
     this.#controller = parts.controller
-    this.#ranges = new PodRanges(parts.podCidr)
-    this.#addresses = new NodeAddressBook(parts.informer, parts.addresses ?? { given: [] })
+    this.#ranges = new PodCidrAllocator(parts.podCidr)
+    this.#addresses = new NodeAddressTable(parts.informer, parts.addresses ?? { given: [] })
     this.#refused = parts.refused
   }
 
@@ -99,7 +99,7 @@ export class NodeRegistry {
       try {
         await this.#create(reported)
         const known = await this.#identify(reported, session)
-        await this.#informer.reached(Number(known.metadata.resourceVersion))
+        await this.#informer.waitForRevision(Number(known.metadata.resourceVersion))
         await this.#requireRanges(known, podCidrsOf(reported))
         await this.#takeOver(name, reported.status)
         const registered = await this.#api.mutate(
@@ -108,7 +108,7 @@ export class NodeRegistry {
           name,
           'status',
           (node) => {
-            node.status = heard(mergeNodeStatus(node.status, reported.status), formatTime(this.#clock.now()))
+            node.status = reachableStatus(mergeNodeStatus(node.status, reported.status), formatTime(this.#clock.now()))
           },
           DISPATCH_CONTEXT,
         )
@@ -125,7 +125,7 @@ export class NodeRegistry {
    * have stay what they were.
    */
   async report(name: string, session: string, status: NodeStatus, peer?: string): Promise<void> {
-    const flaw = this.#addresses.flaw(name, status.addresses ?? [], peer)
+    const flaw = this.#addresses.validate(name, status.addresses ?? [], peer)
     try {
       const node = await this.#api.mutate(
         'Node',
@@ -159,7 +159,7 @@ export class NodeRegistry {
 
   /** Forbidden for an address that the node cannot have: other nodes would send to it what is meant for another. */
   #requireAddresses({ metadata: { name }, status: { addresses = [] } }: Node, peer: string | undefined): void {
-    const flaw = this.#addresses.flaw(name, addresses, peer)
+    const flaw = this.#addresses.validate(name, addresses, peer)
     if (flaw === undefined) return
     const message = addressMessage(name, flaw)
     this.#refused?.(name, ADDRESS_REFUSED, message)
@@ -186,7 +186,7 @@ export class NodeRegistry {
         ({ status }) => void (status.addresses = withoutAddresses(status.addresses ?? [], addresses)),
         DISPATCH_CONTEXT,
       )
-      await this.#informer.reached(Number(left.metadata.resourceVersion))
+      await this.#informer.waitForRevision(Number(left.metadata.resourceVersion))
       this.#refused?.(
         metadata.name,
         'NodeAddressTaken',
@@ -204,7 +204,7 @@ export class NodeRegistry {
       metadata: { name, resourceVersion },
       status: { addresses = [] },
     } = node
-    await this.#informer.reached(Number(resourceVersion))
+    await this.#informer.waitForRevision(Number(resourceVersion))
     const [other] = this.#addresses.holders(name, addresses)
     if (other === undefined) return node
     await this.#api.mutate(
@@ -307,7 +307,7 @@ export class NodeRegistry {
         ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, [RANGE_ANNOTATION]: chosen.join() }),
         DISPATCH_CONTEXT,
       )
-      await this.#informer.reached(Number(node.metadata.resourceVersion))
+      await this.#informer.waitForRevision(Number(node.metadata.resourceVersion))
     }
     const ranges = rangesOf(node)
     await this.#api.mutate(

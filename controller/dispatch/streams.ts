@@ -115,7 +115,7 @@ export class Streams {
 async function feed(input: AsyncIterable<Input<StreamDown>>, down: Channel<Input<StreamDown>>): Promise<void> {
   for await (const message of input) {
     if (!down.push(message)) return
-    await down.room(IN_FLIGHT)
+    await down.waitForRoom(IN_FLIGHT)
   }
 }
 
@@ -131,7 +131,7 @@ async function relay(
         await messages.return?.()
         return
       }
-      await up.room(IN_FLIGHT)
+      await up.waitForRoom(IN_FLIGHT)
     }
     up.close(broken())
   } catch (thrown) {

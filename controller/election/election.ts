@@ -18,7 +18,7 @@ const LEASE_SECONDS = 5
  * A leader stops this many milliseconds after it asked for the last renewal that succeeded: 1.5 s before the lease can
  * end.
  */
-const LEAD_MILLIS = 3500
+const RENEW_DEADLINE_MS = 3500
 const RENEW_MILLIS = 1000
 const RETRY = { first: 100, max: 1000 }
 
@@ -156,8 +156,8 @@ export class Election {
     let deadline: Timer | undefined
     const extend = (from: number): void => {
       deadline?.cancel()
-      deadline = clock.after(from + LEAD_MILLIS - clock.monotonic(), () =>
-        resign(new GantryError('DeadlineExceeded', `the lease was not renewed for ${LEAD_MILLIS} ms`)),
+      deadline = clock.after(from + RENEW_DEADLINE_MS - clock.monotonic(), () =>
+        resign(new GantryError('DeadlineExceeded', `the lease was not renewed for ${RENEW_DEADLINE_MS} ms`)),
       )
     }
     extend(asked)

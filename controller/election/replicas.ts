@@ -21,7 +21,7 @@ const RENEW_MILLIS = 1000
  * Milliseconds since the last renewal was asked for after which a controller counts as cut off from the store: before
  * the others take it for gone.
  */
-const CUT_OFF_MILLIS = 3000
+const PARTITION_TIMEOUT_MS = 3000
 const RETRY = { first: 100, max: 1000 }
 
 /** Who is there, as this controller last heard from the store: while the store is away nothing changes. */
@@ -44,9 +44,9 @@ export interface Replicas {
    * True while this controller does not reach the store, or the store has no majority, for 3 s or more: it can neither
    * write nor know what is true, and others will take its place.
    */
-  readonly cutOff: boolean
+  readonly isPartitioned: boolean
   /** Calls each time that this controller is cut off; answers with the call that ends it. */
-  onCutOff(call: () => void): () => void
+  onPartitioned(call: () => void): () => void
   /** Announces this controller and follows the others until the signal is aborted; then it is no longer present. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -103,11 +103,11 @@ export class StoreReplicas implements Replicas {
     return () => void this.#listeners.delete(change)
   }
 
-  get cutOff(): boolean {
+  get isPartitioned(): boolean {
     return this.#cutOff
   }
 
-  onCutOff(call: () => void): () => void {
+  onPartitioned(call: () => void): () => void {
     this.#cutOffListeners.add(call)
     return () => void this.#cutOffListeners.delete(call)
   }
@@ -130,7 +130,7 @@ export class StoreReplicas implements Replicas {
     if (this.#cutOff) logger.info('the store is reached again')
     this.#cutOff = false
     this.#deadline?.cancel()
-    this.#deadline = clock.after(asked + CUT_OFF_MILLIS - clock.monotonic(), () => {
+    this.#deadline = clock.after(asked + PARTITION_TIMEOUT_MS - clock.monotonic(), () => {
       this.#cutOff = true
       logger.error('cut off from the store: nothing is served until it is reached again')
       for (const call of [...this.#cutOffListeners]) call()

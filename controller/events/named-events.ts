@@ -10,14 +10,14 @@ import { formatTime } from '../../proto/base/time.ts'
 import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Event } from '../../proto/gen/types.ts'
-import type { NewsConnection, NewsSession } from './connection.ts'
+import type { NatsClient, NatsSession } from './nats-client.ts'
 import { isDeletion, type EventReader } from './reader.ts'
 import { ensureEventStream, ensureStream } from './stream.ts'
 import { EVENT_STREAM, eventFilter, eventSubject, subjectToken } from './subjects.ts'
 
 const DAY = 24 * 3_600_000
 /** Milliseconds to wait for NATS before a request fails with Unavailable. */
-const PATIENCE = 3_000
+const CONNECT_TIMEOUT_MS = 3_000
 /**
  * JetStream's answers: somebody else wrote since (JSStreamWrongLastSequenceErrF), there is no such message
  * (JSNoMessageFoundErr).
@@ -25,7 +25,7 @@ const PATIENCE = 3_000
 const WRONG_LAST_SEQUENCE = 10071
 const NO_MESSAGE = 10037
 /** Looks for what is left in a namespace: a writer that never ends must not hold the namespace's end. */
-const ROUNDS = 20
+const MAX_PURGE_ROUNDS = 20
 
 const NAMES_STREAM = 'GANTRY_EVENT_NAMES'
 const CONFIG: Partial<StreamConfig> & { name: string } = {
@@ -47,7 +47,7 @@ export interface NamedEvent {
 }
 
 export interface NamedEventsOptions {
-  readonly connection: NewsConnection
+  readonly connection: NatsClient
   readonly reader: Pick<EventReader, 'list'>
   /** NATS servers that keep copies together; 1 if not given. */
   readonly servers?: number
@@ -71,7 +71,7 @@ export class NamedEvents {
   /** Unavailable. */
   async find(namespace: string, name: string, signal: AbortSignal): Promise<NamedEvent> {
     const { nats } = await this.#session(signal)
-    const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
+    const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: CONNECT_TIMEOUT_MS })
     try {
       const { data, seq } = await streams.getMessage(NAMES_STREAM, { last_by_subj: nameSubject(namespace, name) })
       const event = decodeResource('Event', data, '')
@@ -89,7 +89,7 @@ export class NamedEvents {
    */
   async put(event: Event, revision: number, signal: AbortSignal): Promise<number | undefined> {
     const { nats } = await this.#session(signal)
-    const jetstream = nats.jetstream({ timeout: PATIENCE })
+    const jetstream = nats.jetstream({ timeout: CONNECT_TIMEOUT_MS })
     const {
       metadata: { namespace, name },
       involvedObject,
@@ -111,11 +111,11 @@ export class NamedEvents {
   /** Ends all events in a namespace that goes: who watches is told of each. Unavailable. */
   async endNamespace(namespace: string, signal: AbortSignal): Promise<void> {
     const { nats } = await this.#session(signal)
-    const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
-    const jetstream = nats.jetstream({ timeout: PATIENCE })
+    const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: CONNECT_TIMEOUT_MS })
+    const jetstream = nats.jetstream({ timeout: CONNECT_TIMEOUT_MS })
     const deletionTimestamp = formatTime(this.#options.clock.now())
     try {
-      for (let round = 0; round < ROUNDS; round++) {
+      for (let round = 0; round < MAX_PURGE_ROUNDS; round++) {
         const { events, after } = await this.#options.reader.list({ namespace }, signal)
         if (events.length === 0) break
         await Promise.all(
@@ -136,8 +136,8 @@ export class NamedEvents {
     }
   }
 
-  async #session(signal: AbortSignal): Promise<NewsSession> {
-    const session = await this.#options.connection.session(signal, PATIENCE)
+  async #session(signal: AbortSignal): Promise<NatsSession> {
+    const session = await this.#options.connection.session(signal, CONNECT_TIMEOUT_MS)
     if (this.#ready !== session.lost) {
       const servers = this.#options.servers ?? 1
       const all = (await ensureEventStream(session, servers)) && (await ensureStream(session, CONFIG, servers))

@@ -8,14 +8,14 @@ import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
-import type { NewsConnection, NewsSession } from './connection.ts'
+import type { NatsClient, NatsSession } from './nats-client.ts'
 import { ensureEventStream } from './stream.ts'
 import { EVENT_STREAM, eventFilter } from './subjects.ts'
 
 /** Milliseconds to wait for NATS before a look back fails with Unavailable. */
-const PATIENCE = 3_000
+const CONNECT_TIMEOUT_MS = 3_000
 /** Distinct events that one look back shows at most: the newest of them. */
-const LOOK_BACK = 10_000
+const MAX_LISTED_EVENTS = 10_000
 /** Bytes of them together, at most: many may look back at the same time. */
 const LOOK_BACK_BYTES = 16 * 1024 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 2_000 }
@@ -32,7 +32,7 @@ export interface EventQuery {
 }
 
 export interface EventReaderOptions {
-  readonly connection: NewsConnection
+  readonly connection: NatsClient
   /** As for EventRecorder. */
   readonly servers?: number
   readonly clock: Clock
@@ -58,7 +58,7 @@ export class EventReader {
 
   /** As `find`, with the place in the stream that the look back shows: `follow` goes on from there. */
   async list(query: EventQuery, signal: AbortSignal): Promise<{ events: Event[]; after: number }> {
-    const session = await this.#options.connection.session(signal, PATIENCE)
+    const session = await this.#options.connection.session(signal, CONNECT_TIMEOUT_MS)
     const position = { after: 0 }
     try {
       const events = await this.#lookBack(session, query, position)
@@ -82,14 +82,14 @@ export class EventReader {
    * place that the stream has not reached, or does not hold any more: list again.
    */
   async *follow(query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
-    const session = await this.#options.connection.session(signal, PATIENCE)
+    const session = await this.#options.connection.session(signal, CONNECT_TIMEOUT_MS)
     await this.#requireHeld(session, after)
     yield* this.#read(query, true, signal, { after }, true)
   }
 
-  async #requireHeld(session: NewsSession, after: number): Promise<void> {
+  async #requireHeld(session: NatsSession, after: number): Promise<void> {
     await ensureEventStream(session, this.#options.servers ?? 1)
-    const { streams } = await session.nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
+    const { streams } = await session.nats.jetstreamManager({ checkAPI: false, timeout: CONNECT_TIMEOUT_MS })
     const {
       state: { first_seq: first, last_seq: last },
     } = await streams.info(EVENT_STREAM)
@@ -113,7 +113,7 @@ export class EventReader {
     begunAlready: boolean,
   ): AsyncGenerator<Event, void, undefined> {
     const { connection, clock, random, logger } = this.#options
-    let session = await connection.session(signal, PATIENCE)
+    let session = await connection.session(signal, CONNECT_TIMEOUT_MS)
     let failures = 0
     for (let begun = begunAlready; ;) {
       try {
@@ -131,15 +131,15 @@ export class EventReader {
       }
       if (signal.aborted) return
       if (failures > 0) await delay(clock, backoffDelay(RETRY, failures, random), signal)
-      session = await connection.session(signal, begun ? undefined : PATIENCE)
+      session = await connection.session(signal, begun ? undefined : CONNECT_TIMEOUT_MS)
     }
   }
 
   /** What the stream holds now; `position` is set to its end. */
-  async #lookBack(session: NewsSession, query: EventQuery, position: { after: number }): Promise<Event[]> {
+  async #lookBack(session: NatsSession, query: EventQuery, position: { after: number }): Promise<Event[]> {
     await ensureEventStream(session, this.#options.servers ?? 1)
     const { consumer, pending, last } = await this.#consumer(session, query, 0)
-    const latest = new Latest()
+    const latest = new LatestEvents()
     if (pending > 0) {
       const messages = await consumer.consume({
         max_messages: 500,
@@ -164,7 +164,7 @@ export class EventReader {
 
   /** What comes after the position, until the session is lost or the signal aborted. */
   async *#follow(
-    session: NewsSession,
+    session: NatsSession,
     query: EventQuery,
     position: { after: number },
     signal: AbortSignal,
@@ -193,11 +193,11 @@ export class EventReader {
   }
 
   async #consumer(
-    { nats }: NewsSession,
+    { nats }: NatsSession,
     query: EventQuery,
     from: number,
   ): Promise<{ consumer: Consumer; pending: number; last: number }> {
-    const jetstream = await nats.jetstreamManager({ checkAPI: false, timeout: PATIENCE })
+    const jetstream = await nats.jetstreamManager({ checkAPI: false, timeout: CONNECT_TIMEOUT_MS })
     const start =
       from > 0
         ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }
@@ -223,7 +223,7 @@ export class EventReader {
 }
 
 /** Events by uid in their latest state, the newest of them. */
-class Latest {
+class LatestEvents {
   readonly #events = new Map<string, { readonly event: Event; readonly bytes: number }>()
   #bytes = 0
 
@@ -232,7 +232,8 @@ class Latest {
     if (isDeletion(event)) return
     this.#events.set(event.metadata.uid, { event, bytes })
     this.#bytes += bytes
-    while (this.#events.size > LOOK_BACK || this.#bytes > LOOK_BACK_BYTES) this.#drop(this.#events.keys().next().value!)
+    while (this.#events.size > MAX_LISTED_EVENTS || this.#bytes > LOOK_BACK_BYTES)
+      this.#drop(this.#events.keys().next().value!)
   }
 
   events(): Event[] {

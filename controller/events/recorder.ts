@@ -14,30 +14,30 @@ import type { Logger } from '../../proto/base/logger.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { EventSink } from '../api/contract.ts'
-import type { NewsConnection, NewsSession } from './connection.ts'
+import type { NatsClient, NatsSession } from './nats-client.ts'
 import { ensureEventStream } from './stream.ts'
 import { eventSubject } from './subjects.ts'
 
 /** Events that wait for NATS at most. */
 const BUFFER = 10_000
 /** Kinds of event that are remembered to be counted. */
-const REMEMBERED = 4_096
+const CORRELATOR_CACHE_SIZE = 4_096
 /** An event like one seen within this many milliseconds is that one again. */
 const REPEAT_WINDOW = 600_000
 /**
  * Milliseconds that the first event that waits is joined by others: what tells many together costs little more than
  * what tells one.
  */
-const GATHER = 10
+const BATCH_WINDOW_MS = 10
 /** Events published together, and milliseconds until JetStream must have stored them. */
 const BATCH = 256
 const PUBLISH_TIMEOUT = 2_000
 /** Bytes of an event at most: NATS takes messages of 1 MiB (max_payload). */
-const LARGEST = 512 * 1024
+const MAX_EVENT_BYTES = 512 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 5_000 }
 
 export interface EventRecorderOptions {
-  readonly connection: NewsConnection
+  readonly connection: NatsClient
   /** NATS servers that keep copies of the events together; 1 if not given. */
   readonly servers?: number
   readonly clock: Clock
@@ -88,7 +88,7 @@ export class EventRecorder implements EventSink {
         ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
         : this.#create(regarding, { type, reason, message, component }, now)
     this.#recent.set(key, { event, seen: now })
-    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
+    if (this.#recent.size > CORRELATOR_CACHE_SIZE) this.#recent.delete(this.#recent.keys().next().value!)
     this.publish(event)
   }
 
@@ -106,13 +106,13 @@ export class EventRecorder implements EventSink {
   async run(signal: AbortSignal): Promise<void> {
     const { connection, clock, random, logger } = this.#options
     let failures = 0
-    let ready: NewsSession | undefined
+    let ready: NatsSession | undefined
     const abort = (): void => this.#wake?.()
     signal.addEventListener('abort', abort, { once: true })
     while (!signal.aborted) {
       try {
         await this.#recorded(signal)
-        if (!(await elapsed(clock, GATHER, signal))) break
+        if (!(await elapsed(clock, BATCH_WINDOW_MS, signal))) break
         const session = await connection.session(signal)
         if (ready?.lost !== session.lost)
           ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
@@ -214,7 +214,7 @@ export class EventRecorder implements EventSink {
   }
 
   /** Publishes the oldest that wait; what JetStream confirms waits no more. */
-  async #send({ nats }: NewsSession): Promise<void> {
+  async #send({ nats }: NatsSession): Promise<void> {
     const jetstream = nats.jetstream({ timeout: PUBLISH_TIMEOUT })
     const batch = [...this.#queue.values()].slice(0, BATCH)
     const results = await Promise.allSettled(
@@ -222,7 +222,7 @@ export class EventRecorder implements EventSink {
         const { involvedObject, metadata } = event
         const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
         const bytes = encodeResource(event)
-        if (bytes.length > LARGEST) this.#refuse(event, bytes.length)
+        if (bytes.length > MAX_EVENT_BYTES) this.#refuse(event, bytes.length)
         // The id makes JetStream drop what a lost confirmation makes us send twice, and nothing else: an event may
         // change, or go, within the same count.
         else await jetstream.publish(subject, bytes, { msgID: createHash('sha256').update(bytes).digest('base64url') })

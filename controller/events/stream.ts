@@ -1,6 +1,6 @@
 /** The JetStream stream that keeps events. https://docs.nats.io/nats-concepts/jetstream/streams */
 import { DiscardPolicy, NatsError, nanos, RetentionPolicy, StorageType, type StreamConfig } from 'nats'
-import type { NewsSession } from './connection.ts'
+import type { NatsSession } from './nats-client.ts'
 import { EVENT_STREAM, EVENT_SUBJECTS } from './subjects.ts'
 
 const DAY = 24 * 3_600_000
@@ -32,24 +32,24 @@ const CONFIG: Partial<StreamConfig> & { name: string } = {
  * each of `servers` servers, on three at most. False if there are not so many servers yet: it has the copies that it
  * had, or one, until it is ensured again.
  */
-export function ensureEventStream(session: NewsSession, servers: number): Promise<boolean> {
+export function ensureEventStream(session: NatsSession, servers: number): Promise<boolean> {
   return ensureStream(session, CONFIG, servers)
 }
 
 /** As ensureEventStream, for a stream of these limits. */
 export async function ensureStream(
-  { nats }: NewsSession,
+  { nats }: NatsSession,
   limits: Partial<StreamConfig> & { name: string },
   servers: number,
 ): Promise<boolean> {
   const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: 2_000 })
   const config = { ...limits, num_replicas: Math.min(MOST_COPIES, Math.max(1, servers)) }
   try {
-    await unless(NAME_EXISTS, streams.add(config), () => streams.update(limits.name, config))
+    await fallbackOnCode(NAME_EXISTS, streams.add(config), () => streams.update(limits.name, config))
     return true
   } catch (thrown) {
     if (config.num_replicas === 1 || !isApiError(thrown, ...TOO_FEW_SERVERS)) throw thrown
-    await unless(NAME_EXISTS, streams.add({ ...config, num_replicas: 1 }), () => streams.info(limits.name))
+    await fallbackOnCode(NAME_EXISTS, streams.add({ ...config, num_replicas: 1 }), () => streams.info(limits.name))
     return false
   }
 }
@@ -59,7 +59,7 @@ function isApiError(thrown: unknown, ...codes: number[]): boolean {
 }
 
 /** What was asked for, or something else where it is answered with this error. */
-async function unless<T>(code: number, asked: Promise<T>, otherwise: () => Promise<T>): Promise<T> {
+async function fallbackOnCode<T>(code: number, asked: Promise<T>, otherwise: () => Promise<T>): Promise<T> {
   try {
     return await asked
   } catch (thrown) {

@@ -1,22 +1,22 @@
 /** Changes, made up and undone. */
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { Cached, Change } from './contract.ts'
-import { joined } from './kind-cache.ts'
+import type { CachedObject, Change } from './contract.ts'
+import { namespacedKey } from './kind-cache.ts'
 
 /** An object's end at a revision. */
-export function deletion(cached: Cached, revision: number): Change {
+export function deletion(cached: CachedObject, revision: number): Change {
   const { object } = cached
   const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } } as AnyResource
   return { type: 'deleted', cached: { object: last, bytes: cached.bytes, revision }, previous: cached, revision }
 }
 
 /** What there was before the changes, in key order. */
-export function undone(now: readonly Cached[], changes: readonly Change[]): readonly Cached[] {
+export function revertChanges(now: readonly CachedObject[], changes: readonly Change[]): readonly CachedObject[] {
   const keyOf = ({
     object: {
       metadata: { namespace, name },
     },
-  }: Cached): string => joined(namespace, name)
+  }: CachedObject): string => namespacedKey(namespace, name)
   const then = new Map(now.map((cached) => [keyOf(cached), cached]))
   for (const { cached, previous } of changes.toReversed()) {
     if (previous === undefined) then.delete(keyOf(cached))

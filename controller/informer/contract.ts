@@ -7,7 +7,7 @@ import type { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 import type { Entry } from '../store/contract.ts'
 
-export interface Cached<K extends Kind = Kind> {
+export interface CachedObject<K extends Kind = Kind> {
   /** With resourceVersion. Frozen by convention. */
   readonly object: Resources[K]
   /** As stored, to be sent on without encoding again (withResourceVersion in proto/codec/wire.ts). */
@@ -18,9 +18,9 @@ export interface Cached<K extends Kind = Kind> {
 export interface Change<K extends Kind = Kind> {
   readonly type: 'added' | 'modified' | 'deleted'
   /** The state after; for a deletion the last state, with the revision of the deletion. */
-  readonly cached: Cached<K>
+  readonly cached: CachedObject<K>
   /** The state before, if there was one. */
-  readonly previous: Cached<K> | undefined
+  readonly previous: CachedObject<K> | undefined
   readonly revision: number
 }
 
@@ -31,8 +31,8 @@ export interface Lister<K extends Kind> {
   list(namespace?: string): Resources[K][]
   /** Objects by a key of a named index. */
   byIndex(index: IndexName, key: string): Resources[K][]
-  cached(namespace: string, name: string): Cached<K> | undefined
-  cachedList(namespace?: string): Cached<K>[]
+  cached(namespace: string, name: string): CachedObject<K> | undefined
+  cachedList(namespace?: string): CachedObject<K>[]
 }
 
 /**
@@ -62,12 +62,12 @@ export interface Informer {
    * Resolves when the cache has reached a revision; Unavailable after `timeout` milliseconds (default 5000), or when
    * `run` has ended.
    */
-  reached(revision: number, timeout?: number): Promise<void>
+  waitForRevision(revision: number, timeout?: number): Promise<void>
   /**
    * What a write of this controller has left in the store: decoded once, for the writer and the cache, whichever of the
    * two hears of it first.
    */
-  written<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): Cached<K>
+  recordWrite<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): CachedObject<K>
   lister<K extends Kind>(kind: K): Lister<K>
   /** The object with this uid, of whatever kind. */
   byUid(uid: string): AnyResource | undefined
@@ -106,5 +106,5 @@ export interface Informer {
    * history, or, where that reaches back less far, read from the store. Expired for a revision that the store does not
    * keep any more either.
    */
-  at<K extends Kind>(kind: K, revision: number): Promise<readonly Cached<K>[]>
+  listAt<K extends Kind>(kind: K, revision: number): Promise<readonly CachedObject<K>[]>
 }

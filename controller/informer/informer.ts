@@ -14,14 +14,14 @@ import type { Random } from '../../proto/base/random.ts'
 import type { AnyResource, CustomResourceDefinition, Kind } from '../../proto/gen/types.ts'
 import type { Entry, Store, StoreEvent } from '../store/contract.ts'
 import { kindPrefix, objectKey, OBJECTS_PREFIX, parseKey, type ObjectKey } from '../store/keys.ts'
-import { Aside } from './aside.ts'
-import { deletion, undone } from './changes.ts'
-import type { Cached, Change, Follower, Informer, Lister } from './contract.ts'
-import { History } from './history.ts'
+import { UnknownKindEntries } from './unknown-kind-entries.ts'
+import { deletion, revertChanges } from './changes.ts'
+import type { CachedObject, Change, Follower, Informer, Lister } from './contract.ts'
+import { WatchCache } from './watch-cache.ts'
 import { KindCache } from './kind-cache.ts'
 import { newestCommit, readAll } from './listing.ts'
-import { Waiters } from './waiters.ts'
-import { Written } from './written.ts'
+import { RevisionWaiters } from './revision-waiters.ts'
+import { WriteThroughCache } from './write-through-cache.ts'
 
 const LIST_RETRY = { first: 100, max: 5000 }
 const REACHED_TIMEOUT = 5000
@@ -35,7 +35,7 @@ export interface InformerOptions {
 
 interface OneKind {
   readonly cache: KindCache<Kind>
-  readonly history: History<Kind>
+  readonly history: WatchCache<Kind>
   readonly handlers: Set<(change: Change) => void>
 }
 
@@ -47,12 +47,12 @@ export class StoreInformer implements Informer {
   readonly #kinds = new Map<Kind, OneKind>(resources.map(({ kind }) => [kind as Kind, this.#newKind(kind as Kind)]))
   /** What definitions define, by their names: the definitions that this cache has. */
   readonly #defined = new Map<string, CustomKind>()
-  readonly #aside = new Aside()
-  readonly #written = new Written()
+  readonly #aside = new UnknownKindEntries()
+  readonly #written = new WriteThroughCache()
   readonly #anyHandlers = new Set<(change: Change) => void>()
   readonly #uids = new Map<string, AnyResource>()
   readonly #batchHandlers = new Set<(revision: number) => void>()
-  readonly #waiters: Waiters
+  readonly #waiters: RevisionWaiters
   readonly #synced: Promise<void>
   #nowSynced!: () => void
   #isSynced = false
@@ -66,7 +66,7 @@ export class StoreInformer implements Informer {
     this.#clock = clock
     this.#random = random
     this.#logger = logger
-    this.#waiters = new Waiters(clock)
+    this.#waiters = new RevisionWaiters(clock)
     this.#synced = new Promise((resolve) => (this.#nowSynced = resolve))
   }
 
@@ -112,18 +112,18 @@ export class StoreInformer implements Informer {
     return this.#revision
   }
 
-  reached(revision: number, timeout = REACHED_TIMEOUT): Promise<void> {
-    return this.#waiters.until(revision, timeout)
+  waitForRevision(revision: number, timeout = REACHED_TIMEOUT): Promise<void> {
+    return this.#waiters.waitFor(revision, timeout)
   }
 
-  written<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): Cached<K> {
+  recordWrite<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): CachedObject<K> {
     const { key, value: bytes, revision } = entry
     // Of a custom kind another definition, or none, may hold by the time that the watch tells it.
     const place = kind.includes('.') ? undefined : parseKey(key)
     const cached = place && this.#kind(kind).cache.cached(place.namespace, place.name)
-    if (cached?.revision === revision) return cached as unknown as Cached<K>
-    const decoded: Cached<K> = { object: decodeResource(kind, bytes, String(revision)), bytes, revision }
-    if (place !== undefined && revision > this.#revision) this.#written.keep(key, decoded as unknown as Cached)
+    if (cached?.revision === revision) return cached as unknown as CachedObject<K>
+    const decoded: CachedObject<K> = { object: decodeResource(kind, bytes, String(revision)), bytes, revision }
+    if (place !== undefined && revision > this.#revision) this.#written.keep(key, decoded as unknown as CachedObject)
     return decoded
   }
 
@@ -184,16 +184,20 @@ export class StoreInformer implements Informer {
     return this.#kind(kind).history.follow(after, follower as unknown as Follower)
   }
 
-  async at<K extends Kind>(kind: K, revision: number): Promise<readonly Cached<K>[]> {
+  async listAt<K extends Kind>(kind: K, revision: number): Promise<readonly CachedObject<K>[]> {
     const { cache, history } = this.#kind(kind)
     const changes = history.complete(revision)
-    const now = cache.cachedList() as readonly Cached[]
+    const now = cache.cachedList() as readonly CachedObject[]
     const then =
-      changes === undefined ? await this.#storedAt(kind, revision) : changes.length === 0 ? now : undone(now, changes)
-    return then as unknown as readonly Cached<K>[]
+      changes === undefined
+        ? await this.#storedAt(kind, revision)
+        : changes.length === 0
+          ? now
+          : revertChanges(now, changes)
+    return then as unknown as readonly CachedObject<K>[]
   }
 
-  async #storedAt(kind: Kind, revision: number): Promise<readonly Cached[]> {
+  async #storedAt(kind: Kind, revision: number): Promise<readonly CachedObject[]> {
     const { entries } = await readAll(this.#store, revision, kindPrefix(kind))
     return [...entries.values()].flatMap((entry) => this.#cachedOf(entry) ?? [])
   }
@@ -215,7 +219,7 @@ export class StoreInformer implements Informer {
         this.#written.forget(revision)
         this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
-        else for (const { history } of this.#kinds.values()) history.skipped(revision)
+        else for (const { history } of this.#kinds.values()) history.markGap(revision)
         return
       } catch (error) {
         if (signal.aborted || !GantryError.is(error, 'Unavailable', 'Expired')) throw error
@@ -310,7 +314,7 @@ export class StoreInformer implements Informer {
       for (const handler of this.#anyHandlers) handler(change)
     }
     for (const { history } of this.#kinds.values()) history.progress(revision, monotonic)
-    this.#waiters.reached(revision)
+    this.#waiters.advanceTo(revision)
     for (const handler of this.#batchHandlers) handler(revision)
   }
 
@@ -384,7 +388,7 @@ export class StoreInformer implements Informer {
    * list again, as in Kubernetes.
    */
   #redefine(before: CustomKind, after: CustomKind, revision: number): void {
-    if (isDeepStrictEqual({ ...before, leaving: after.leaving }, after)) return
+    if (isDeepStrictEqual({ ...before, leaving: after.terminating }, after)) return
     this.#readAgain(after.id)
     // What the commit itself changes stays known, for who lists just then and goes on from there.
     this.#kind(after.id).history.restart(
@@ -438,10 +442,10 @@ export class StoreInformer implements Informer {
   }
 
   #newKind(kind: Kind): OneKind {
-    return { cache: new KindCache(), history: new History(() => this.#fellBehind(kind)), handlers: new Set() }
+    return { cache: new KindCache(), history: new WatchCache(() => this.#fellBehind(kind)), handlers: new Set() }
   }
 
-  #cachedOf(entry: Entry): Cached | undefined {
+  #cachedOf(entry: Entry): CachedObject | undefined {
     const key = this.#parse(entry)
     return key === undefined ? undefined : this.#decode(key, entry)
   }
@@ -457,7 +461,7 @@ export class StoreInformer implements Informer {
    * Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache
    * has of it stays.
    */
-  #decode(key: ObjectKey, entry: Entry): Cached | undefined {
+  #decode(key: ObjectKey, entry: Entry): CachedObject | undefined {
     try {
       const written = this.#written.take(entry)
       if (written !== undefined) return written

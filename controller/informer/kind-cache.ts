@@ -1,12 +1,12 @@
 /** The objects of one kind, in key order, with their indexes. */
 import type { AnyResource, Kind, Pod, Resources } from '../../proto/gen/types.ts'
-import type { Cached, IndexName, Lister } from './contract.ts'
+import type { CachedObject, IndexName, Lister } from './contract.ts'
 
 /** Orders as store keys do: by namespace, then name. */
-export const joined = (namespace: string, name: string): string => `${namespace}/${name}`
+export const namespacedKey = (namespace: string, name: string): string => `${namespace}/${name}`
 
 export class KindCache<K extends Kind> implements Lister<K> {
-  readonly #byKey = new Map<string, Cached<K>>()
+  readonly #byKey = new Map<string, CachedObject<K>>()
   readonly #byNamespace = new Map<string, Set<string>>()
   readonly #indexes: Record<IndexName, Map<string, Set<string>>> = { owner: new Map(), node: new Map() }
   /** Keys in order, made when they are asked for. */
@@ -28,11 +28,11 @@ export class KindCache<K extends Kind> implements Lister<K> {
     return [...(this.#indexes[index].get(key) ?? [])].sort().map((found) => this.#byKey.get(found)!.object)
   }
 
-  cached(namespace: string, name: string): Cached<K> | undefined {
-    return this.#byKey.get(joined(namespace, name))
+  cached(namespace: string, name: string): CachedObject<K> | undefined {
+    return this.#byKey.get(namespacedKey(namespace, name))
   }
 
-  cachedList(namespace?: string): Cached<K>[] {
+  cachedList(namespace?: string): CachedObject<K>[] {
     if (namespace !== undefined)
       return [...(this.#byNamespace.get(namespace) ?? [])].sort().map((key) => this.#byKey.get(key)!)
     this.#sorted ??= [...this.#byKey.keys()].sort()
@@ -40,9 +40,9 @@ export class KindCache<K extends Kind> implements Lister<K> {
   }
 
   /** Puts an object in; gives what stood there. */
-  set(cached: Cached<K>): Cached<K> | undefined {
+  set(cached: CachedObject<K>): CachedObject<K> | undefined {
     const { namespace, name } = cached.object.metadata
-    const key = joined(namespace, name)
+    const key = namespacedKey(namespace, name)
     const previous = this.#byKey.get(key)
     this.#byKey.set(key, cached)
     if (previous === undefined) {
@@ -53,8 +53,8 @@ export class KindCache<K extends Kind> implements Lister<K> {
     return previous
   }
 
-  delete(namespace: string, name: string): Cached<K> | undefined {
-    const key = joined(namespace, name)
+  delete(namespace: string, name: string): CachedObject<K> | undefined {
+    const key = namespacedKey(namespace, name)
     const previous = this.#byKey.get(key)
     if (previous === undefined) return undefined
     this.#byKey.delete(key)
@@ -64,7 +64,7 @@ export class KindCache<K extends Kind> implements Lister<K> {
     return previous
   }
 
-  #reindex(key: string, before: Cached<K> | undefined, after: Cached<K> | undefined): void {
+  #reindex(key: string, before: CachedObject<K> | undefined, after: CachedObject<K> | undefined): void {
     for (const index of ['owner', 'node'] as const) {
       const old = before === undefined ? [] : indexKeys(index, before.object)
       const now = after === undefined ? [] : indexKeys(index, after.object)

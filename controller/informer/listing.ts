@@ -3,7 +3,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Entry, Store } from '../store/contract.ts'
 import { OBJECTS_PREFIX } from '../store/keys.ts'
 import { deletion } from './changes.ts'
-import type { Cached, Change } from './contract.ts'
+import type { CachedObject, Change } from './contract.ts'
 
 /**
  * By key; the newest unless a revision is given. Unavailable; Expired for a revision that is compacted, also between
@@ -33,7 +33,7 @@ export async function newestCommit(
   store: Store,
   entries: ReadonlyMap<string, Entry>,
   revision: number,
-  cachedOf: (entry: Entry) => Cached | undefined,
+  cachedOf: (entry: Entry) => CachedObject | undefined,
 ): Promise<Change[]> {
   const written = [...entries.values()].filter((entry) => entry.revision === revision)
   if (revision <= 1) return []

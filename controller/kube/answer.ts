@@ -1,12 +1,12 @@
 /** Writes answers in the form that the client asked for. */
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../proto/base/clock.ts'
-import type { Call } from './call.ts'
+import type { InFlightRequest } from './in-flight-request.ts'
 import { compressed } from './compression.ts'
 import type { Answer, RawExchange, Target, WatchFrame } from './contract.ts'
 import { encodeFrame, encodeList, encodeObject, pretty } from './encoding.ts'
-import { MEDIA_TYPES, negotiate, wantsPretty, type Form, type Media } from './negotiation.ts'
-import { sendMessage } from './sendable.ts'
+import { MEDIA_TYPES, negotiate, wantsPretty, type ResponseFormat, type Media } from './negotiation.ts'
+import { encodableMessage } from './encodable-object.ts'
 import { statusOf } from './status.ts'
 import { includeObject } from './table.ts'
 import { viewed } from './views.ts'
@@ -17,7 +17,7 @@ export interface AnswerOptions {
   readonly target: Target | undefined
   /** Sent as Warning headers. */
   readonly warnings: readonly string[]
-  readonly call: Pick<Call, 'isOver'>
+  readonly call: Pick<InFlightRequest, 'isOver'>
   readonly clock: Clock
   /** Resolves when it is the caller's turn to cost the thread that all share something; undefined: it is at once. */
   readonly turn?: () => Promise<void> | undefined
@@ -77,7 +77,7 @@ export async function writeStatus(
     ...(retryAfter !== undefined && { 'Retry-After': String(retryAfter) }),
     ...(!response.req.complete && { Connection: 'close' }),
   }
-  const object = sendMessage('Status', body)
+  const object = encodableMessage('Status', body)
   const media = statusMedia(response.req.headers.accept)
   await send(response, code, MEDIA_TYPES[media], Buffer.concat(encodeObject(object, media)), options, headers)
 }
@@ -96,7 +96,7 @@ export function negotiated(
   accept: string | undefined,
   answer: Negotiated,
   { query, target, clock }: Pick<AnswerOptions, 'query' | 'target' | 'clock'>,
-): { readonly form: Form; readonly shown: Negotiated } {
+): { readonly form: ResponseFormat; readonly shown: Negotiated } {
   const form = negotiate(accept, {
     yaml: answer.is !== 'watch',
     protobuf: () => hasProtobuf(answer, target),
@@ -133,7 +133,7 @@ function hasViews(answer: Negotiated): boolean {
 async function writeWatch(
   response: ServerResponse,
   frames: AsyncIterable<WatchFrame>,
-  form: Form,
+  form: ResponseFormat,
   options: AnswerOptions,
 ): Promise<void> {
   const media = form.media === 'protobuf' ? 'protobuf' : 'json'
@@ -147,7 +147,7 @@ async function writeWatch(
     }
   } catch (thrown) {
     // The client learns why in the words of a watch; after that it is over.
-    const object = sendMessage('Status', statusOf(thrown, options.target).body)
+    const object = encodableMessage('Status', statusOf(thrown, options.target).body)
     await write(response, encodeFrame({ type: 'ERROR', object }, media), options)
   }
   response.end()

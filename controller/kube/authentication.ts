@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { GantryError } from '../../proto/base/errors.ts'
-import { asKnown } from '../accounts/token-authenticator.ts'
+import { withAuthenticatedGroup } from '../accounts/token-authenticator.ts'
 import type { Authorizer } from '../api/authorization.ts'
 import type { User } from '../api/contract.ts'
 import type { Authenticator } from './contract.ts'
@@ -48,7 +48,7 @@ export class Authentication {
     if (token !== undefined) {
       for (const authenticator of this.#tokens) {
         const user = await authenticator.authenticate(token)
-        if (user !== undefined) return asKnown(user)
+        if (user !== undefined) return withAuthenticatedGroup(user)
       }
     }
     throw new GantryError('Unauthenticated', 'Unauthorized')
@@ -71,7 +71,7 @@ function ofCertificate(socket: TLSSocket): User | undefined {
   // Of several names it is not clear which is meant.
   return name === undefined || name === '' || others.length > 0
     ? undefined
-    : asKnown({ name, groups: valuesOf(subject, 'O') })
+    : withAuthenticatedGroup({ name, groups: valuesOf(subject, 'O') })
 }
 
 /**

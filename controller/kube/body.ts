@@ -21,7 +21,7 @@ export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
 /** Characters of JSON in which the place of a fault is looked for. */
 const SEARCH_LIMIT = 512 * 1024
 /** A value that was read, and what was passed over in reading it. */
-export interface Received<T extends JsonValue = JsonValue> {
+export interface DecodedBody<T extends JsonValue = JsonValue> {
   readonly value: T
   /** A key that comes twice: for strict validation. Paths as in proto/base/path.ts. */
   readonly problems: readonly Problem[]
@@ -32,7 +32,7 @@ export interface Received<T extends JsonValue = JsonValue> {
  * (custom kinds). HttpError: 415 for a type that is not taken, 400 for a body that is absent, malformed, nested too
  * deep, or no object; 413 for one that is too large or holds too many values.
  */
-export async function readObject(request: KubeRequest, message: string | undefined): Promise<Received<JsonObject>> {
+export async function readObject(request: KubeRequest, message: string | undefined): Promise<DecodedBody<JsonObject>> {
   const received = await readOptions(request, message)
   if (received === undefined) throw malformed('the request has no body: send the object')
   return received
@@ -42,7 +42,7 @@ export async function readObject(request: KubeRequest, message: string | undefin
 export async function readOptions(
   request: KubeRequest,
   message: string | undefined,
-): Promise<Received<JsonObject> | undefined> {
+): Promise<DecodedBody<JsonObject> | undefined> {
   const types = message === undefined ? [JSON_TYPE, YAML_TYPE] : [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE]
   const { type, bytes } = await readTyped(request, types)
   if (bytes.length === 0) return undefined
@@ -81,7 +81,7 @@ export async function readTyped(
 }
 
 /** BadRequest with the place of what is no JSON. */
-export function parseJson(bytes: Uint8Array): Received {
+export function parseJson(bytes: Uint8Array): DecodedBody {
   const text = textOf(bytes)
   const problems = scanJson(text)
   try {
@@ -99,13 +99,13 @@ export function parseJson(bytes: Uint8Array): Received {
 }
 
 /** Text that is JSON, which many send as YAML, is read as that. HttpError as YamlReader. */
-export async function readYamlBody(request: Pick<KubeRequest, 'parseYaml'>, bytes: Uint8Array): Promise<Received> {
+export async function readYamlBody(request: Pick<KubeRequest, 'parseYaml'>, bytes: Uint8Array): Promise<DecodedBody> {
   const text = textOf(bytes)
   return (/^\s*[{["]/.test(text) ? jsonOf(text) : undefined) ?? request.parseYaml(text)
 }
 
 /** Undefined for text that is no JSON; BadRequest for what is nested too deep. */
-function jsonOf(text: string): Received | undefined {
+function jsonOf(text: string): DecodedBody | undefined {
   const problems = scanJson(text)
   try {
     return { value: JSON.parse(text) as JsonValue, problems }
@@ -114,7 +114,7 @@ function jsonOf(text: string): Received | undefined {
   }
 }
 
-function readProtobuf(bytes: Uint8Array, message: string): Received<JsonObject> {
+function readProtobuf(bytes: Uint8Array, message: string): DecodedBody<JsonObject> {
   let envelope: Envelope
   try {
     envelope = openEnvelope(bytes)

@@ -95,7 +95,7 @@ export interface ResourceRequest extends KubeRequest {
 /** One change in a watch; an ERROR carries a Status and is the last. */
 export interface WatchFrame {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
-  readonly object: Sendable
+  readonly object: EncodableObject
 }
 
 export interface ListMeta {
@@ -107,13 +107,13 @@ export interface ListMeta {
 /** What is sent back. */
 export type Answer =
   /** An object; `code` is 200 unless it says something else. */
-  | { readonly is: 'object'; readonly object: Sendable; readonly code?: number }
+  | { readonly is: 'object'; readonly object: EncodableObject; readonly code?: number }
   | {
       readonly is: 'list'
       readonly apiVersion: string
       readonly kind: string
       readonly metadata: ListMeta
-      readonly items: readonly Sendable[]
+      readonly items: readonly EncodableObject[]
     }
   | { readonly is: 'watch'; readonly frames: AsyncIterable<WatchFrame> }
   /** A document that has no form but this. */
@@ -185,7 +185,7 @@ export interface Endpoint {
 export interface Authenticator {
   authenticate(token: string): Promise<User | undefined>
 }
-export interface Sendable {
+export interface EncodableObject {
   /** As clients know them. */
   readonly apiVersion: string
   readonly kind: string

@@ -5,7 +5,7 @@
 import { encode } from '../../proto/codec/wire.ts'
 import { formatYaml } from '../../proto/base/yaml-text.ts'
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
-import type { Answer, ListMeta, WatchFrame, Sendable } from './contract.ts'
+import type { Answer, ListMeta, WatchFrame, EncodableObject } from './contract.ts'
 import { envelopeHead, varint } from './envelope.ts'
 import { MEDIA_TYPES, type Media } from './negotiation.ts'
 import { HttpError } from './status.ts'
@@ -34,7 +34,7 @@ export function encodeList({ apiVersion, kind, metadata, items }: List, media: M
   }
 }
 
-export function encodeObject(object: Sendable, media: Media): Pieces {
+export function encodeObject(object: EncodableObject, media: Media): Pieces {
   switch (media) {
     case 'json':
       return [object.json()]
@@ -74,7 +74,7 @@ export function pretty(pieces: Pieces): Pieces {
   return [Buffer.from(`${JSON.stringify(JSON.parse(Buffer.concat(pieces).toString()), null, 2)}\n`)]
 }
 
-export function jsonOf(object: Sendable): JsonObject {
+export function jsonOf(object: EncodableObject): JsonObject {
   return JSON.parse(Buffer.from(object.json()).toString()) as JsonObject
 }
 
@@ -82,14 +82,14 @@ function yamlOf(value: JsonValue): Buffer {
   return Buffer.from(formatYaml(value))
 }
 
-function protobufOf(object: Sendable): Uint8Array {
+function protobufOf(object: EncodableObject): Uint8Array {
   const bytes = object.protobuf()
   if (bytes === undefined)
     throw new HttpError(406, 'NotAcceptable', `${object.kind} has no form in ${MEDIA_TYPES.protobuf}`)
   return bytes
 }
 
-function listJson(apiVersion: string, kind: string, metadata: ListMeta, items: readonly Sendable[]): Pieces {
+function listJson(apiVersion: string, kind: string, metadata: ListMeta, items: readonly EncodableObject[]): Pieces {
   const pieces: Uint8Array[] = [Buffer.from(`${JSON.stringify({ kind, apiVersion, metadata }).slice(0, -1)},"items":[`)]
   for (const [index, item] of items.entries()) {
     if (index > 0) pieces.push(COMMA)
@@ -99,7 +99,7 @@ function listJson(apiVersion: string, kind: string, metadata: ListMeta, items: r
   return pieces
 }
 
-function listProtobuf(apiVersion: string, kind: string, metadata: ListMeta, items: readonly Sendable[]): Pieces {
+function listProtobuf(apiVersion: string, kind: string, metadata: ListMeta, items: readonly EncodableObject[]): Pieces {
   const meta = encode('ListMeta', metadata)
   const pieces: Uint8Array[] = [Buffer.of(METADATA), varint(meta.length), meta]
   for (const item of items) {

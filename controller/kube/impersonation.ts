@@ -2,7 +2,12 @@
  * Being taken for somebody else: Impersonate-User, -Group, -Uid and -Extra-KEY.
  * https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation
  */
-import { accountGroups, ANONYMOUS, asKnown, UNAUTHENTICATED_GROUP } from '../accounts/token-authenticator.ts'
+import {
+  accountGroups,
+  ANONYMOUS,
+  withAuthenticatedGroup,
+  UNAUTHENTICATED_GROUP,
+} from '../accounts/token-authenticator.ts'
 import { accountOf } from '../accounts/tokens.ts'
 import { forbidden, type Attributes, type Authorizer } from '../api/authorization.ts'
 import type { User } from '../api/contract.ts'
@@ -33,7 +38,7 @@ export function impersonated(headers: Headers, caller: User, authorizer: Authori
   const groups = headers[GROUP] ?? []
   const [uid] = headers[UID] ?? []
   const extra = extraOf(headers, asked)
-  for (const wish of wishes(name, groups, uid, extra)) {
+  for (const wish of impersonationChecks(name, groups, uid, extra)) {
     const attributes: Attributes = { user: caller, verb: 'impersonate', ...wish }
     const decision = authorizer.decide(attributes)
     if (!decision.allowed) throw forbidden(attributes, decision.reason)
@@ -46,7 +51,7 @@ export function impersonated(headers: Headers, caller: User, authorizer: Authori
 }
 
 /** Everything that the caller must be allowed. */
-function* wishes(
+function* impersonationChecks(
   name: string,
   groups: readonly string[],
   uid: string | undefined,
@@ -78,7 +83,7 @@ function extraOf(headers: Headers, asked: readonly string[]): Record<string, rea
 function withGroups(name: string, groups: readonly string[]): User {
   if (name === ANONYMOUS.name) return { name, groups: [...new Set([...groups, UNAUTHENTICATED_GROUP])] }
   const account = accountOf(name)
-  return asKnown({
+  return withAuthenticatedGroup({
     name,
     groups: groups.length === 0 && account !== undefined ? accountGroups(account.namespace) : groups,
   })

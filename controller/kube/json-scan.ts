@@ -55,7 +55,9 @@ export function scanJson(text: string): Problem[] {
         if (level?.keys !== undefined && isKey(text, end)) {
           level.key = keyOf(text, at, end)
           if (level.keys.has(level.key) && problems.length < PROBLEM_LIMIT)
-            problems.push(problem(pathOf(levels), 'duplicate field', { key: true, surplus: true, remedy: 'keep one' }))
+            problems.push(
+              problem(pathOf(levels), 'duplicate field', { key: true, unknownOrDuplicate: true, remedy: 'keep one' }),
+            )
           level.keys.add(level.key)
         }
         at = end

@@ -10,7 +10,7 @@ export type Media = 'json' | 'yaml' | 'protobuf'
 /** What of an object is sent: all of it, what a table shows of it, or its metadata. */
 export type View = 'whole' | 'table' | 'metadata'
 
-export interface Form {
+export interface ResponseFormat {
   readonly media: Media
   readonly view: View
   /** Of meta.k8s.io, for a view. */
@@ -18,7 +18,7 @@ export interface Form {
 }
 
 /** What there is. */
-export interface Forms {
+export interface SupportedFormats {
   readonly yaml: boolean
   /** Asked only when somebody wants it: to know it may be to encode the object. */
   protobuf(): boolean
@@ -32,7 +32,7 @@ export const MEDIA_TYPES: Readonly<Record<Media, string>> = {
   protobuf: 'application/vnd.kubernetes.protobuf',
 }
 
-const PLAIN_JSON: Form = { media: 'json', view: 'whole', version: 'v1' }
+const PLAIN_JSON: ResponseFormat = { media: 'json', view: 'whole', version: 'v1' }
 const VIEWS: Readonly<Record<string, View>> = {
   Table: 'table',
   PartialObjectMetadata: 'metadata',
@@ -42,12 +42,12 @@ const VIEWS: Readonly<Record<string, View>> = {
  * Clients send one of a few headers, of some characters: whoever sends others, known or not, must not fill the memory
  * with them.
  */
-const REMEMBERED = 200
+const ACCEPT_CACHE_SIZE = 200
 const REMEMBERED_LENGTH = 512
-const known = new Map<string, readonly Form[]>()
+const known = new Map<string, readonly ResponseFormat[]>()
 
 /** NotAcceptable (406) if the client takes nothing of what there is. */
-export function negotiate(accept: string | undefined, forms: Forms): Form {
+export function negotiate(accept: string | undefined, forms: SupportedFormats): ResponseFormat {
   if (accept === undefined || accept === '' || accept === '*/*' || accept === MEDIA_TYPES.json) return PLAIN_JSON
   const found = wanted(accept).find(({ media, view }) => {
     if (view !== 'whole' && !forms.views) return false
@@ -70,24 +70,24 @@ export function negotiate(accept: string | undefined, forms: Forms): Form {
 }
 
 /** The forms that a header asks for, the most wanted first. */
-function wanted(accept: string): readonly Form[] {
+function wanted(accept: string): readonly ResponseFormat[] {
   if (accept.length > REMEMBERED_LENGTH) return parseAccept(accept)
   let forms = known.get(accept)
   if (forms === undefined) {
-    if (known.size >= REMEMBERED) known.clear()
+    if (known.size >= ACCEPT_CACHE_SIZE) known.clear()
     known.set(accept, (forms = parseAccept(accept)))
   }
   return forms
 }
 
-function parseAccept(accept: string): Form[] {
+function parseAccept(accept: string): ResponseFormat[] {
   const clauses = accept.split(',').flatMap((text) => clauseOf(text))
   // The sort is stable: of equal weight, the first comes first, and what names a type before what takes any.
   return clauses.sort((a, b) => b.weight - a.weight || Number(a.any) - Number(b.any)).map(({ form }) => form)
 }
 
 /** One clause, or none if nothing of ours is meant. */
-function clauseOf(text: string): { form: Form; weight: number; any: boolean }[] {
+function clauseOf(text: string): { form: ResponseFormat; weight: number; any: boolean }[] {
   const [range = '', ...parameters] = text.split(';').map((part) => part.trim())
   const type = range.toLowerCase()
   const any = type === '*/*' || type === 'application/*'

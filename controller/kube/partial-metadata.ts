@@ -1,13 +1,13 @@
 /** The metadata of an object alone, PartialObjectMetadata of meta.k8s.io: made once of each object that is sent. */
 import protobuf from 'protobufjs/minimal.js'
 import { encodeFields } from '../../proto/codec/codec.ts'
-import { sendJson } from './sendable.ts'
-import type { Sendable } from './contract.ts'
+import { encodableJson } from './encodable-object.ts'
+import type { EncodableObject } from './contract.ts'
 
-const known = new WeakMap<Sendable, Map<string, Sendable>>()
+const known = new WeakMap<EncodableObject, Map<string, EncodableObject>>()
 
 /** `apiVersion`: meta.k8s.io in a version. A Status has no metadata of an object, and stays as it is. */
-export function metadataOf(whole: Sendable, apiVersion: string): Sendable {
+export function metadataOf(whole: EncodableObject, apiVersion: string): EncodableObject {
   if (isStatus(whole)) return whole
   let made = known.get(whole)
   if (made === undefined) known.set(whole, (made = new Map()))
@@ -16,16 +16,16 @@ export function metadataOf(whole: Sendable, apiVersion: string): Sendable {
   return partial
 }
 
-function partialOf(whole: Sendable, apiVersion: string): Sendable {
+function partialOf(whole: EncodableObject, apiVersion: string): EncodableObject {
   const { metadata = {} } = whole.object as { metadata?: object }
-  let json: Sendable | undefined
+  let json: EncodableObject | undefined
   let bytes: Uint8Array | undefined
   return {
     apiVersion,
     kind: 'PartialObjectMetadata',
     object: whole.object,
     json: () =>
-      (json ??= sendJson({
+      (json ??= encodableJson({
         kind: 'PartialObjectMetadata',
         apiVersion,
         metadata: encodeFields('ObjectMeta', metadata),
@@ -52,6 +52,6 @@ function firstFields(message: Uint8Array): Uint8Array {
   return Buffer.concat(parts)
 }
 
-export function isStatus({ apiVersion, kind }: Sendable): boolean {
+export function isStatus({ apiVersion, kind }: EncodableObject): boolean {
   return apiVersion === 'v1' && kind === 'Status'
 }

@@ -12,8 +12,8 @@ import { statusOf, HttpError, type HttpStatus } from './status.ts'
  * comes is read and passed over, this many pieces of it, until the client has heard that it is over, or for so many
  * milliseconds.
  */
-const PASSED_OVER = 100
-const LINGER = 1_000
+const MAX_DISCARDED_CHUNKS = 100
+const LINGER_MS = 1_000
 
 /** Pieces passed over. */
 const refused = new WeakMap<Duplex, number>()
@@ -25,12 +25,12 @@ export function refuse(
 ): void {
   const pieces = refused.get(socket)
   const refusal = refusalOf(error.code ?? '')
-  if (refusal === undefined || pieces === PASSED_OVER || (pieces === undefined && !socket.writable))
+  if (refusal === undefined || pieces === MAX_DISCARDED_CHUNKS || (pieces === undefined && !socket.writable))
     return void socket.destroy()
   refused.set(socket, (pieces ?? 0) + 1)
   if (pieces !== undefined) return
   write(socket, statusOf(refusal))
-  socket.setTimeout?.(LINGER)
+  socket.setTimeout?.(LINGER_MS)
 }
 
 /** To who wanted another protocol, while the connection still speaks HTTP. The code that was answered with. */

@@ -1,10 +1,10 @@
 /** An HTTP request, before and after it is known whose it is. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { User } from '../api/contract.ts'
-import type { Call } from './call.ts'
+import type { InFlightRequest } from './in-flight-request.ts'
 import type { KubeRequest } from './contract.ts'
-import { Seats } from './fairness/seats.ts'
-import type { Turns } from './fairness/turns.ts'
+import { SeatAllocator } from './fairness/seat-allocator.ts'
+import type { FairQueue } from './fairness/fair-queue.ts'
 import { HttpError } from './status.ts'
 import type { ParsedYaml } from './yaml/parse.ts'
 import type { YamlReader } from './yaml/yaml-reader.ts'
@@ -20,11 +20,11 @@ const WARNING_LIMIT = 256
 
 /** What all requests share. */
 export interface Shared {
-  readonly turns: Turns
+  readonly turns: FairQueue
   readonly yaml: YamlReader
 }
 
-export class Incoming implements KubeRequest {
+export class IncomingRequest implements KubeRequest {
   readonly method: string
   readonly url: string
   /** Percent-encoded. */
@@ -36,13 +36,13 @@ export class Incoming implements KubeRequest {
   objectName?: string
   // Not private to the language: the router hands on objects that have this one as prototype.
   protected readonly message: IncomingMessage
-  protected readonly call: Call
+  protected readonly call: InFlightRequest
   protected bytes: Promise<Buffer> | undefined
   protected parsed: URLSearchParams | undefined
 
   protected readonly shared: Shared
 
-  constructor(message: IncomingMessage, call: Call, shared: Shared) {
+  constructor(message: IncomingMessage, call: InFlightRequest, shared: Shared) {
     const { method = 'GET', url = '/', headers } = message
     const mark = url.indexOf('?')
     this.method = method
@@ -72,16 +72,16 @@ export class Incoming implements KubeRequest {
   }
 
   parseYaml(text: string): Promise<ParsedYaml> {
-    return this.call.within(this.shared.yaml.read(text, this.seat))
+    return this.call.race(this.shared.yaml.read(text, this.seat))
   }
 
   /** For whom its work and its place count. Known once the caller is. */
   get seat(): string {
-    return Seats.keyOf(this.user, this.peer)
+    return SeatAllocator.keyOf(this.user, this.peer)
   }
 
   turn(): Promise<void> | undefined {
-    return this.shared.turns.enter(this.seat)
+    return this.shared.turns.waitTurn(this.seat)
   }
 
   /** What has come is worked on when it is the caller's turn. */

@@ -33,7 +33,7 @@ export interface RouterParts {
 }
 
 /** The exchange's place is a resource, or a path of its own. */
-export type Place =
+export type Route =
   | { readonly is: 'endpoint'; readonly endpoint: Endpoint }
   | { readonly is: 'resource'; readonly target: Target; readonly verb: Verb }
 
@@ -50,7 +50,7 @@ const CONNECT_VERBS: Readonly<Record<string, string>> = {
 const WRITES: ReadonlySet<Verb> = new Set<Verb>(['create', 'update', 'patch', 'delete', 'deletecollection'])
 
 /** Its answer goes on for as long as the client wants. */
-export function isLong(place: Place): boolean {
+export function isLongRunning(place: Route): boolean {
   return (
     place.is === 'resource' &&
     (place.verb === 'watch' || place.verb === 'connect' || place.target.subresource === 'log')
@@ -58,7 +58,7 @@ export function isLong(place: Place): boolean {
 }
 
 /** It may change something: asked twice, it may do so twice. */
-export function isWrite(place: Place): boolean {
+export function isWrite(place: Route): boolean {
   return place.is === 'resource' && place.target.resource.stored !== undefined && WRITES.has(place.verb)
 }
 
@@ -73,7 +73,7 @@ export class Router {
    * NotFound for a path that is nobody's. `path` is percent-encoded. An endpoint's prefix catches only what is no
    * resource.
    */
-  place(method: string, path: string, query: URLSearchParams): Place {
+  route(method: string, path: string, query: URLSearchParams): Route {
     const { endpoints } = this.#parts
     const exact =
       endpoints.find((candidate) => candidate.path === path) ??
@@ -98,12 +98,12 @@ export class Router {
         `the server could not find the requested resource: ${target.resource.plural} have no ${target.subresource}`,
         'NotFound',
       )
-    if (watched !== undefined) return watchPlace(method, target, query)
+    if (watched !== undefined) return watchRoute(method, target, query)
     return { is: 'resource', target, verb: verbOf(method, target, query, subresource) }
   }
 
   /** Forbidden; a Status with code 405 for a verb that the resource does not have. */
-  async answer(place: Place, request: KubeRequest): Promise<Answer> {
+  async answer(place: Route, request: KubeRequest): Promise<Answer> {
     if (place.is === 'endpoint') {
       const { open, path } = place.endpoint
       // What is written with one slash more is the same.
@@ -123,7 +123,7 @@ export class Router {
     return handle(resourceRequest)
   }
 
-  async upgrade(place: Place, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
+  async upgrade(place: Route, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
     const subresource = place.is === 'resource' ? this.#subresource(place.target) : undefined
     if (
       place.is === 'resource' &&
@@ -141,7 +141,7 @@ export class Router {
     await subresource.upgrade(resourceRequest, connection)
   }
 
-  #allowed({ target, verb }: Extract<Place, { is: 'resource' }>, request: KubeRequest): ResourceRequest {
+  #allowed({ target, verb }: Extract<Route, { is: 'resource' }>, request: KubeRequest): ResourceRequest {
     const { resource, namespace, name, subresource } = target
     this.#authorize(request, {
       verb: verb === 'connect' ? (CONNECT_VERBS[request.method] ?? request.method.toLowerCase()) : verb,
@@ -225,7 +225,7 @@ function watchedPath(path: string): string | undefined {
 }
 
 /** A watch of the collection, or of the one object that the path names. */
-function watchPlace(method: string, target: Target, query: URLSearchParams): Place {
+function watchRoute(method: string, target: Target, query: URLSearchParams): Route {
   if (method !== 'GET')
     throw new HttpError(405, 'MethodNotAllowed', `a watch is asked for with GET, not with ${method}`)
   if (target.subresource !== '')

@@ -14,13 +14,13 @@ import type { Logger } from '../../proto/base/logger.ts'
 import { ANONYMOUS } from '../accounts/token-authenticator.ts'
 import { writeAnswer, writeStatus, type AnswerOptions } from './answer.ts'
 import type { Authentication } from './authentication.ts'
-import { Call } from './call.ts'
-import { Seats, type Shares } from './fairness/seats.ts'
-import { Turns } from './fairness/turns.ts'
-import type { Exchanges } from './health/exchanges.ts'
+import { InFlightRequest } from './in-flight-request.ts'
+import { SeatAllocator, type PriorityLevels } from './fairness/seat-allocator.ts'
+import { FairQueue } from './fairness/fair-queue.ts'
+import type { RequestMetrics } from './health/request-metrics.ts'
 import { refuse, refuseUpgrade } from './refusal.ts'
-import { Incoming, type Shared } from './request.ts'
-import { isLong, isWrite, type Place, type Router } from './router.ts'
+import { IncomingRequest, type Shared } from './request.ts'
+import { isLongRunning, isWrite, type Route, type Router } from './router.ts'
 import { HttpError } from './status.ts'
 import { YamlReader } from './yaml/yaml-reader.ts'
 
@@ -43,7 +43,7 @@ export interface Timeouts {
    */
   readonly idle: number
   /** Between looks at who is late. */
-  readonly look: number
+  readonly checkInterval: number
 }
 
 export const TIMEOUTS: Timeouts = {
@@ -52,7 +52,7 @@ export const TIMEOUTS: Timeouts = {
   request: 60_000,
   stall: 60_000,
   idle: 120_000,
-  look: 5_000,
+  checkInterval: 5_000,
 }
 /** Milliseconds after which a connection that says nothing is asked whether it is still there. */
 const KEEP_ALIVE = 30_000
@@ -67,12 +67,12 @@ export interface KubeServerOptions {
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string }
   readonly authentication: Authentication
   readonly router: Router
-  readonly exchanges: Exchanges
+  readonly exchanges: RequestMetrics
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly timeouts: Timeouts
   /** How many requests of a user may be under way. */
-  readonly shares?: Shares
+  readonly shares?: PriorityLevels
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -80,20 +80,20 @@ export interface KubeServerOptions {
 export class KubeServer {
   readonly #options: KubeServerOptions
   readonly #server: HttpsServer
-  readonly #calls = new Set<Call>()
+  readonly #calls = new Set<InFlightRequest>()
   /** Those under way on a connection: what goes wrong on it ends them. */
-  readonly #onSocket = new WeakMap<Duplex, Set<Call>>()
+  readonly #onSocket = new WeakMap<Duplex, Set<InFlightRequest>>()
   /** Connections that speak, or are to speak, another protocol: the HTTP server knows nothing of them any more. */
   readonly #upgraded = new Set<Duplex>()
-  readonly #seats: Seats
+  readonly #seats: SeatAllocator
   readonly #shared: Shared
   #stopping: GantryError | undefined
 
   constructor(options: KubeServerOptions) {
     this.#options = options
     const { timeouts, clock } = options
-    this.#seats = new Seats(options.shares)
-    this.#shared = { turns: new Turns(clock), yaml: new YamlReader(clock) }
+    this.#seats = new SeatAllocator(options.shares)
+    this.#shared = { turns: new FairQueue(clock), yaml: new YamlReader(clock) }
     this.#server = createServer({
       ...options.tls,
       minVersion: 'TLSv1.2',
@@ -107,7 +107,7 @@ export class KubeServer {
       headersTimeout: timeouts.headers,
       requestTimeout: timeouts.request,
       keepAliveTimeout: timeouts.idle,
-      connectionsCheckingInterval: timeouts.look,
+      connectionsCheckingInterval: timeouts.checkInterval,
       maxHeaderSize: HEADERS_SIZE,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE,
@@ -172,13 +172,13 @@ export class KubeServer {
     const call = this.#begin(message.socket)
     // An answer that is out leaves nobody to go away.
     response.once('close', () => {
-      call.end(Call.gone())
+      call.end(InFlightRequest.gone())
       // Not before: an answer that its client does not read is still held.
-      call.leave()
+      call.releaseSeat()
     })
-    const incoming = new Incoming(message, call, this.#shared)
+    const incoming = new IncomingRequest(message, call, this.#shared)
     const began = clock.monotonic()
-    let place: Place | undefined
+    let place: Route | undefined
     const optionsOf = (): AnswerOptions => ({
       query: incoming.query,
       target: place?.is === 'resource' ? place.target : undefined,
@@ -190,7 +190,7 @@ export class KubeServer {
     })
     try {
       place = await this.#place(incoming, call, message)
-      call.isLong = isLong(place)
+      call.isLong = isLongRunning(place)
       exchanges.begin(place)
       await writeAnswer({ request: message, response }, await this.#answer(incoming, place, call, message), optionsOf())
     } catch (thrown) {
@@ -206,8 +206,13 @@ export class KubeServer {
     }
   }
 
-  async #answer(incoming: Incoming, place: Place, call: Call, message: IncomingMessage): ReturnType<Router['answer']> {
-    const limit = isLong(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
+  async #answer(
+    incoming: IncomingRequest,
+    place: Route,
+    call: InFlightRequest,
+    message: IncomingMessage,
+  ): ReturnType<Router['answer']> {
+    const limit = isLongRunning(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
     const timer =
       limit === undefined
         ? undefined
@@ -222,9 +227,9 @@ export class KubeServer {
             ),
           )
     try {
-      const request = await call.within(this.#admitted(incoming, place, call, message))
-      const answer = call.within(this.#options.router.answer(place, request))
-      return await (isWrite(place) ? answer.catch(inDoubt) : answer)
+      const request = await call.race(this.#admitted(incoming, place, call, message))
+      const answer = call.race(this.#options.router.answer(place, request))
+      return await (isWrite(place) ? answer.catch(unknownOutcome) : answer)
     } finally {
       timer?.cancel()
     }
@@ -238,16 +243,16 @@ export class KubeServer {
     this.#upgraded.add(socket)
     socket.once('close', () => {
       this.#upgraded.delete(socket)
-      call.end(Call.gone())
+      call.end(InFlightRequest.gone())
     })
-    socket.on('error', () => call.end(Call.gone()))
-    const incoming = new Incoming(message, call, this.#shared)
-    let place: Place | undefined
+    socket.on('error', () => call.end(InFlightRequest.gone()))
+    const incoming = new IncomingRequest(message, call, this.#shared)
+    let place: Route | undefined
     let code = 101
     try {
       place = await this.#place(incoming, call, message)
       exchanges.begin(place)
-      await router.upgrade(place, await call.within(this.#admitted(incoming, place, call, message)), {
+      await router.upgrade(place, await call.race(this.#admitted(incoming, place, call, message)), {
         request: message,
         socket,
         head,
@@ -257,18 +262,18 @@ export class KubeServer {
       code = refuseUpgrade(socket, thrown, place?.is === 'resource' ? place.target : undefined)
     } finally {
       this.#end(call, socket)
-      call.leave()
+      call.releaseSeat()
       exchanges.end(place, incoming.method, code, (clock.monotonic() - began) / 1000)
     }
   }
 
   /** What is asked for. Which paths there are, of custom kinds too, is told only to who is known: Unauthenticated. */
-  async #place(incoming: Incoming, call: Call, message: IncomingMessage): Promise<Place> {
+  async #place(incoming: IncomingRequest, call: InFlightRequest, message: IncomingMessage): Promise<Route> {
     try {
-      return this.#options.router.place(incoming.method, incoming.path, incoming.query)
+      return this.#options.router.route(incoming.method, incoming.path, incoming.query)
     } catch (thrown) {
       if (!(thrown instanceof HttpError) || thrown.status !== 404) throw thrown
-      await call.within(this.#options.authentication.identify(message))
+      await call.race(this.#options.authentication.identify(message))
       throw thrown
     }
   }
@@ -277,7 +282,12 @@ export class KubeServer {
    * The request, its caller known, once it is the caller's turn. Unauthenticated; Unavailable while nothing can be
    * served; TooManyRequests.
    */
-  async #admitted(incoming: Incoming, place: Place, call: Call, message: IncomingMessage): Promise<Incoming> {
+  async #admitted(
+    incoming: IncomingRequest,
+    place: Route,
+    call: InFlightRequest,
+    message: IncomingMessage,
+  ): Promise<IncomingRequest> {
     if (place.is === 'endpoint' && place.endpoint.open === true) incoming.user = ANONYMOUS
     else {
       this.#options.available()
@@ -285,8 +295,8 @@ export class KubeServer {
     }
     const { seat, user } = incoming
     const taken = this.#seats.take(seat, user, call.isLong, () => call.signal)
-    if (taken !== undefined) call.sit(await taken)
-    await this.#shared.turns.enter(seat)
+    if (taken !== undefined) call.holdSeat(await taken)
+    await this.#shared.turns.waitTurn(seat)
     return incoming
   }
 
@@ -303,8 +313,8 @@ export class KubeServer {
     else refuse(socket, error)
   }
 
-  #begin(socket: Duplex): Call {
-    const call = new Call()
+  #begin(socket: Duplex): InFlightRequest {
+    const call = new InFlightRequest()
     this.#calls.add(call)
     let calls = this.#onSocket.get(socket)
     if (calls === undefined) this.#onSocket.set(socket, (calls = new Set()))
@@ -313,7 +323,7 @@ export class KubeServer {
     return call
   }
 
-  #end(call: Call, socket: Duplex): void {
+  #end(call: InFlightRequest, socket: Duplex): void {
     this.#calls.delete(call)
     this.#onSocket.get(socket)?.delete(call)
   }
@@ -330,7 +340,7 @@ export class KubeServer {
  * may try again, and client libraries do so by themselves, unseen: an item would be appended twice, an object with a
  * generated name made twice. So its user is to look.
  */
-function inDoubt(thrown: unknown): never {
+function unknownOutcome(thrown: unknown): never {
   if (!GantryError.is(thrown, 'Unavailable') || thrown instanceof HttpError) throw thrown
   const { message } = thrown
   throw new HttpError(

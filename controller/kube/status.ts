@@ -5,7 +5,7 @@
  */
 import { encodeFields } from '../../proto/codec/codec.ts'
 import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
-import { DecodingError, describeProblem, describeStrict, isLenient } from '../../proto/base/problem.ts'
+import { DecodingError, describeProblem, strictDecodingMessage, isStrictOnly } from '../../proto/base/problem.ts'
 import type { ErrorDetail, JsonObject } from '../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../api/admission-refusal.ts'
 import type { Target } from './contract.ts'
@@ -118,14 +118,14 @@ const UNREADABLE = [400, 'BadRequest'] as const
 function isUnreadable(error: GantryError): error is DecodingError {
   return (
     error instanceof DecodingError &&
-    (error.problems.every(isLenient) || error.problems.some(({ reason }) => reason === 'FieldValueTypeInvalid'))
+    (error.problems.every(isStrictOnly) || error.problems.some(({ reason }) => reason === 'FieldValueTypeInvalid'))
   )
 }
 
 /** https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation */
 function unreadable({ problems }: DecodingError, { resource }: Target): string {
-  const wrong = problems.filter((problem) => !isLenient(problem)).map(describeProblem)
-  const faults = wrong.length > 0 ? wrong.join(', ') : describeStrict(problems)
+  const wrong = problems.filter((problem) => !isStrictOnly(problem)).map(describeProblem)
+  const faults = wrong.length > 0 ? wrong.join(', ') : strictDecodingMessage(problems)
   return `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: ${faults}`
 }
 

@@ -6,7 +6,7 @@ import { encodeFields } from '../../proto/codec/codec.ts'
 import { columnsOf } from '../../proto/objects/columns/columns.ts'
 import type { Column } from '../../proto/objects/columns/column.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
-import type { ListMeta, ServedResource, Sendable } from './contract.ts'
+import type { ListMeta, ServedResource, EncodableObject } from './contract.ts'
 import { HttpError } from './status.ts'
 
 /** What of the object itself goes with its row. */
@@ -34,7 +34,7 @@ export class TableMaker {
   }
 
   /** A row for each object. In a watch only the first table says what its columns are. */
-  table(items: readonly Sendable[], metadata: ListMeta, withColumns = true): Sendable {
+  table(items: readonly EncodableObject[], metadata: ListMeta, withColumns = true): EncodableObject {
     const columns = this.#columns(items[0])
     const now = this.#now()
     const definitions = withColumns ? columns.map(definitionOf) : []
@@ -60,7 +60,7 @@ export class TableMaker {
     }
   }
 
-  #object(item: Sendable): Uint8Array {
+  #object(item: EncodableObject): Uint8Array {
     switch (this.#include) {
       case 'None':
         return NULL
@@ -75,7 +75,7 @@ export class TableMaker {
    * Those of the objects, whose kind may be another than the resource's (a subresource); those of the resource where
    * there are none.
    */
-  #columns(first: Sendable | undefined): readonly Column<Kind>[] {
+  #columns(first: EncodableObject | undefined): readonly Column<Kind>[] {
     const kind =
       first === undefined
         ? (this.#resource?.stored ?? this.#resource?.kind)
@@ -90,13 +90,13 @@ const ROW_END = Buffer.from('}')
 const TABLE_END = Buffer.from(']}')
 
 /** By object and version of meta.k8s.io: made once. */
-const known = new WeakMap<Sendable, Map<string, Uint8Array>>()
+const known = new WeakMap<EncodableObject, Map<string, Uint8Array>>()
 
 /**
  * All metadata but `managedFields`: they would be most of a table, which is for people, and reading those of 500 pods
  * takes kubectl longer than all the rest of `get pods`.
  */
-function metadataOfRow(item: Sendable, apiVersion: string): Uint8Array {
+function metadataOfRow(item: EncodableObject, apiVersion: string): Uint8Array {
   let made = known.get(item)
   if (made === undefined) known.set(item, (made = new Map()))
   let json = made.get(apiVersion)

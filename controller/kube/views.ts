@@ -1,6 +1,6 @@
 /** What of an object is sent when a client asks for less than all of it: its metadata, or what a table shows. */
-import type { Answer, ServedResource, WatchFrame, Sendable } from './contract.ts'
-import type { Form } from './negotiation.ts'
+import type { Answer, ServedResource, WatchFrame, EncodableObject } from './contract.ts'
+import type { ResponseFormat } from './negotiation.ts'
 import { isStatus, metadataOf } from './partial-metadata.ts'
 import { TableMaker, type IncludeObject } from './table.ts'
 
@@ -14,7 +14,7 @@ export interface ViewContext {
 }
 
 /** The answer as the form has it. A Status is never less than all of it. */
-export function viewed(answer: Viewed, form: Form, context: ViewContext): Viewed {
+export function viewed(answer: Viewed, form: ResponseFormat, context: ViewContext): Viewed {
   switch (form.view) {
     case 'whole':
       return answer
@@ -86,6 +86,6 @@ function mapFrames(
   }
 }
 
-function versionOf({ object }: Sendable): string {
+function versionOf({ object }: EncodableObject): string {
   return (object as { metadata?: { resourceVersion?: string } }).metadata?.resourceVersion ?? ''
 }

@@ -5,7 +5,7 @@ import { DeploymentReconciler } from './deployment/reconciler.ts'
 import { EndpointsReconciler } from './endpoints/reconciler.ts'
 import { EndpointSliceMirror } from './endpointslicemirroring/reconciler.ts'
 import { EndpointSliceReconciler } from './endpointslice/reconciler.ts'
-import { EntranceClasses } from './ingress/classes-reconciler.ts'
+import { IngressClassReconciler } from './ingress/class-reconciler.ts'
 import { GatewayStatusReconciler } from './ingress/gateway-reconciler.ts'
 import { IngressStatusReconciler } from './ingress/ingress-reconciler.ts'
 import { RouteStatusReconciler } from './ingress/route-reconciler.ts'
@@ -15,7 +15,7 @@ import { NetworkReconciler } from './network/reconciler.ts'
 import { LoadBalancerReconciler } from './loadbalancer/reconciler.ts'
 import { NamespaceReconciler } from './namespace/reconciler.ts'
 import { NeverReportedNodes } from './nodehealth/never-reported.ts'
-import { OrphanWatch } from './nodehealth/orphans.ts'
+import { OrphanedNodeReconciler } from './nodehealth/orphaned-node-reconciler.ts'
 import { PodHealthReconciler } from './nodehealth/pod-reconciler.ts'
 import { NodeHealthReconciler } from './nodehealth/reconciler.ts'
 import { PodCollector } from './podgc/reconciler.ts'
@@ -34,7 +34,7 @@ export function createReconcilers(parts: ReconcileParts): Reconciler[] {
     new PodCollector(parts),
     new TaintEvictor(parts),
     new NetworkReconciler(parts),
-    new OrphanWatch(parts),
+    new OrphanedNodeReconciler(parts),
     new NodeHealthReconciler(parts),
     new NeverReportedNodes(parts),
     new PodHealthReconciler(parts),
@@ -44,7 +44,7 @@ export function createReconcilers(parts: ReconcileParts): Reconciler[] {
     new ServiceAccountReconciler(parts),
     new EndpointsReconciler(parts),
     new EndpointSliceMirror(parts),
-    new EntranceClasses(parts),
+    new IngressClassReconciler(parts),
     new IngressStatusReconciler(parts),
     new GatewayStatusReconciler(parts),
     new RouteStatusReconciler(parts),

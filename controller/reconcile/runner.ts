@@ -18,19 +18,19 @@ import type { Term } from '../store/contract.ts'
 const CATCH_UP: BackoffOptions = { first: 100, max: 5_000 }
 
 /** Changes of one kind, and the keys they concern. Called for every change: it must be quick and must not throw. */
-export interface Input {
+export interface WatchSource {
   /** any: every kind, also those that are defined later. */
   readonly kind: Kind | 'any'
   readonly keys: (change: Change) => Iterable<string>
 }
 
 /** Ties the type of the change to the kind. */
-export function input<K extends Kind>(kind: K, keys: (change: Change<K>) => Iterable<string>): Input {
-  return { kind, keys: keys as unknown as Input['keys'] }
+export function watchSource<K extends Kind>(kind: K, keys: (change: Change<K>) => Iterable<string>): WatchSource {
+  return { kind, keys: keys as unknown as WatchSource['keys'] }
 }
 
 /** Changes of every kind. */
-export function anyInput(keys: (change: Change) => Iterable<string>): Input {
+export function watchAnyKind(keys: (change: Change) => Iterable<string>): WatchSource {
   return { kind: 'any', keys }
 }
 
@@ -38,7 +38,7 @@ export interface Reconciler {
   readonly name: string
   /** Passes at once, each of another key. */
   readonly concurrency: number
-  readonly inputs: readonly Input[]
+  readonly watches: readonly WatchSource[]
   /** Adds keys for what is told otherwise than by changes of objects, until the call that it answers with. */
   wake?(add: (key: string) => void): () => void
   /**
@@ -88,7 +88,7 @@ const ACCOUNTS: Readonly<Record<string, string>> = {
 export function writeContext(parts: ReconcileParts, reconciler: string): WriteContext {
   return {
     fieldManager: `${reconciler}-controller`,
-    account: ACCOUNTS[reconciler] ?? `${reconciler}-controller`,
+    controllerAccount: ACCOUNTS[reconciler] ?? `${reconciler}-controller`,
     term: parts.term,
   }
 }
@@ -127,7 +127,7 @@ async function runReconciler(reconciler: Reconciler, parts: ReconcileParts, sign
   const { clock, random, informer } = parts
   const log = parts.logger.child({ component: reconciler.name })
   const queue = new WorkQueue(clock, random)
-  const stops = reconciler.inputs.map(({ kind, keys }) => {
+  const stops = reconciler.watches.map(({ kind, keys }) => {
     const enqueue = (change: Change): void => {
       for (const key of keys(change)) queue.add(key)
     }

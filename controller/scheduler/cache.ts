@@ -4,16 +4,16 @@
  * failed.
  */
 import type { Node, Pod, Service } from '../../proto/gen/types.ts'
-import { addAmounts, amountsOf, podRequests, unstatedRequests, type Amounts } from './amounts.ts'
-import type { ClusterEvent, ClusterView, NodeView } from './framework.ts'
+import { addAmounts, amountsOf, podRequests, defaultedRequests, type ResourceAmounts } from './resource-amounts.ts'
+import type { ClusterEvent, SchedulerSnapshot, NodeInfo } from './framework.ts'
 
-class CachedNode implements NodeView {
+class CachedNode implements NodeInfo {
   readonly name: string
   /** Undefined for a node that is not there (yet, or any more) but has pods. */
   known: Node | undefined
-  allocatable: Amounts = new Map()
+  allocatable: ResourceAmounts = new Map()
   readonly requested = new Map<string, number>()
-  readonly unstated = new Map<string, number>()
+  readonly defaulted = new Map<string, number>()
   readonly pods = new Map<string, Pod>()
 
   constructor(name: string) {
@@ -35,16 +35,16 @@ type Selector = Readonly<Record<string, string>>
 
 const NONE: ReadonlyMap<string, number> = new Map()
 
-export class SchedulerCache implements ClusterView {
+export class SchedulerCache implements SchedulerSnapshot {
   readonly #nodes = new Map<string, CachedNode>()
   readonly #pods = new Map<string, Placed>()
   readonly #owners = new Map<string, Map<string, number>>()
   /** The Services of each namespace that select pods, by name. */
   readonly #services = new Map<string, Map<string, Selector>>()
-  #list: readonly NodeView[] | undefined
+  #list: readonly NodeInfo[] | undefined
   #zones: number | undefined
 
-  get nodes(): readonly NodeView[] {
+  get nodes(): readonly NodeInfo[] {
     return (this.#list ??= [...this.#nodes.values()].filter(({ known }) => known !== undefined))
   }
 
@@ -58,7 +58,7 @@ export class SchedulerCache implements ClusterView {
     return this.#owners.get(uid) ?? NONE
   }
 
-  node(name: string): NodeView | undefined {
+  node(name: string): NodeInfo | undefined {
     const node = this.#nodes.get(name)
     return node?.known === undefined ? undefined : node
   }
@@ -152,7 +152,7 @@ export class SchedulerCache implements ClusterView {
     this.#pods.set(pod.metadata.uid, placed)
     node.pods.set(pod.metadata.uid, pod)
     addAmounts(node.requested, podRequests(pod))
-    addAmounts(node.unstated, unstatedRequests(pod))
+    addAmounts(node.defaulted, defaultedRequests(pod))
     const owner = countedOwnerOf(pod)
     if (owner === undefined) return
     let counts = this.#owners.get(owner)
@@ -165,7 +165,7 @@ export class SchedulerCache implements ClusterView {
     this.#pods.delete(pod.metadata.uid)
     node.pods.delete(pod.metadata.uid)
     addAmounts(node.requested, podRequests(pod), -1)
-    addAmounts(node.unstated, unstatedRequests(pod), -1)
+    addAmounts(node.defaulted, defaultedRequests(pod), -1)
     this.#dropEmpty(node)
     const owner = countedOwnerOf(pod)
     if (owner === undefined) return

@@ -10,7 +10,7 @@
  *   }
  */
 import type { Node, Pod } from '../../proto/gen/types.ts'
-import type { Amounts } from './amounts.ts'
+import type { ResourceAmounts } from './resource-amounts.ts'
 
 /**
  * What can happen in a cluster that may let a pod fit which did not. A pod event is about a pod on a node; a pod's end
@@ -19,23 +19,23 @@ import type { Amounts } from './amounts.ts'
 export type ClusterEvent = 'node-added' | 'node-changed' | 'node-removed' | 'pod-added' | 'pod-changed' | 'pod-removed'
 
 /** A node with what is placed on it, binds under way included. */
-export interface NodeView {
+export interface NodeInfo {
   readonly name: string
   readonly node: Node
-  readonly allocatable: Amounts
+  readonly allocatable: ResourceAmounts
   /** Sum of what its pods request, "pods" included. */
-  readonly requested: Amounts
+  readonly requested: ResourceAmounts
   /** By how much its pods count as more than they request where nodes are compared. */
-  readonly unstated: Amounts
+  readonly defaulted: ResourceAmounts
   readonly pods: ReadonlyMap<string, Pod>
 }
 
-export interface ClusterView {
+export interface SchedulerSnapshot {
   /** In the order in which they came. */
-  readonly nodes: readonly NodeView[]
+  readonly nodes: readonly NodeInfo[]
   /** How many values of topology.kubernetes.io/zone the nodes have. */
   readonly zones: number
-  node(name: string): NodeView | undefined
+  node(name: string): NodeInfo | undefined
   /**
    * How many pods of an owner that are not being deleted each node has, by the owner's uid; nodes without any are
    * absent.
@@ -46,7 +46,7 @@ export interface ClusterView {
 }
 
 /** Why a node does not fit. */
-export interface Refusal {
+export interface FilterRejection {
   /** Adds up over nodes: "cpu short", "cordoned". */
   readonly reason: string
   /** For this node, with its numbers: "cpu 400m short (requested 1, free 600m)". */
@@ -58,23 +58,23 @@ export interface Refusal {
 export interface Plugin {
   readonly name: string
   /** Events that could change a refusal of this plugin. */
-  readonly helpedBy: readonly ClusterEvent[]
+  readonly eventsToRegister: readonly ClusterEvent[]
 }
 
 export interface FilterPlugin extends Plugin {
-  prepareFilter(pod: Pod, cluster: ClusterView): ((node: NodeView) => Refusal | undefined) | undefined
+  prepareFilter(pod: Pod, cluster: SchedulerSnapshot): ((node: NodeInfo) => FilterRejection | undefined) | undefined
 }
 
 /** Prefers nodes: 0 (last choice) to 100 (best), multiplied by the weight. */
 export interface ScorePlugin {
   readonly name: string
   readonly weight: number
-  prepareScore(pod: Pod, cluster: ClusterView): ((node: NodeView) => number) | undefined
+  prepareScore(pod: Pod, cluster: SchedulerSnapshot): ((node: NodeInfo) => number) | undefined
 }
 
 /** Takes something on the chosen node for the pod, before it is bound; gives it back when the bind fails. */
 export interface ReservePlugin extends Plugin {
-  reserve(pod: Pod, node: NodeView): Refusal | undefined
+  reserve(pod: Pod, node: NodeInfo): FilterRejection | undefined
   /** Also called after a reservation that another plugin refused; must bear that nothing was reserved. */
   unreserve(pod: Pod, node: string): void
 }

@@ -1,20 +1,20 @@
 /** Where a pod goes: filters, then scores, over the nodes of the cluster. Pure but for the choice among equals. */
 import type { Random } from '../../proto/base/random.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import type { ClusterEvent, ClusterView, FilterPlugin, NodeView, Plugins, Refusal } from './framework.ts'
+import type { ClusterEvent, SchedulerSnapshot, FilterPlugin, NodeInfo, Plugins, FilterRejection } from './framework.ts'
 
 /** In large clusters not every node is scored: enough are found when this many fit, or this share if that is more. */
-const ENOUGH = 100
-const ENOUGH_SHARE = 0.05
+const MIN_FEASIBLE_NODES = 100
+const FEASIBLE_NODES_FRACTION = 0.05
 /** Scores closer than this are equal: their order would only be that of rounding. */
 const EQUAL = 1e-9
 
 export type NodeOutcome =
   | { readonly node: string; readonly fits: true; readonly score: number }
-  | { readonly node: string; readonly fits: false; readonly plugin: string; readonly refusal: Refusal }
+  | { readonly node: string; readonly fits: false; readonly plugin: string; readonly refusal: FilterRejection }
 
 export type Placement =
-  | { readonly fits: true; readonly node: NodeView; readonly score: number; readonly outcomes: readonly NodeOutcome[] }
+  | { readonly fits: true; readonly node: NodeInfo; readonly score: number; readonly outcomes: readonly NodeOutcome[] }
   /** `helpedBy` is every event that could change one of the refusals. */
   | { readonly fits: false; readonly outcomes: readonly NodeOutcome[]; readonly helpedBy: ReadonlySet<ClusterEvent> }
 
@@ -24,7 +24,7 @@ export type Placement =
  */
 export function place(
   pod: Pod,
-  cluster: ClusterView,
+  cluster: SchedulerSnapshot,
   plugins: Pick<Plugins, 'filters' | 'scores'>,
   random: Random,
   from = 0,
@@ -34,8 +34,8 @@ export function place(
     const filter = plugin.prepareFilter(pod, cluster)
     return filter === undefined ? [] : [{ plugin, filter }]
   })
-  const enough = Math.max(ENOUGH, Math.ceil(nodes.length * ENOUGH_SHARE))
-  const fitting: NodeView[] = []
+  const enough = Math.max(MIN_FEASIBLE_NODES, Math.ceil(nodes.length * FEASIBLE_NODES_FRACTION))
+  const fitting: NodeInfo[] = []
   const outcomes: NodeOutcome[] = []
   const refusing = new Set<FilterPlugin>()
   for (let index = 0; index < nodes.length && fitting.length < enough; index++) {
@@ -52,7 +52,10 @@ export function place(
     return {
       fits: false,
       outcomes,
-      helpedBy: new Set<ClusterEvent>(['node-added', ...[...refusing].flatMap(({ helpedBy }) => helpedBy)]),
+      helpedBy: new Set<ClusterEvent>([
+        'node-added',
+        ...[...refusing].flatMap(({ eventsToRegister: helpedBy }) => helpedBy),
+      ]),
     }
   const scored = score(pod, cluster, plugins, fitting)
   const best = choose(scored, random)
@@ -67,9 +70,9 @@ export function place(
 }
 
 function firstRefusal(
-  filters: readonly { plugin: FilterPlugin; filter: (node: NodeView) => Refusal | undefined }[],
-  node: NodeView,
-): { plugin: FilterPlugin; refusal: Refusal } | undefined {
+  filters: readonly { plugin: FilterPlugin; filter: (node: NodeInfo) => FilterRejection | undefined }[],
+  node: NodeInfo,
+): { plugin: FilterPlugin; refusal: FilterRejection } | undefined {
   for (const { plugin, filter } of filters) {
     const refusal = filter(node)
     if (refusal !== undefined) return { plugin, refusal }
@@ -78,15 +81,15 @@ function firstRefusal(
 }
 
 interface Scored {
-  readonly node: NodeView
+  readonly node: NodeInfo
   readonly score: number
 }
 
 function score(
   pod: Pod,
-  cluster: ClusterView,
+  cluster: SchedulerSnapshot,
   { scores }: Pick<Plugins, 'scores'>,
-  nodes: readonly NodeView[],
+  nodes: readonly NodeInfo[],
 ): Scored[] {
   const wishes = scores.flatMap(({ weight, prepareScore }) => {
     const wish = prepareScore(pod, cluster)

@@ -8,12 +8,12 @@ import type { WhyResponse } from '../../proto/gen/types.ts'
 import type { Term } from '../store/contract.ts'
 import { allPlugins } from './plugins/all.ts'
 import { SchedulingTerm } from './scheduling-term.ts'
-import { Verdicts } from './verdicts.ts'
+import { SchedulingDiagnostics } from './scheduling-diagnostics.ts'
 import type { SchedulerOptions } from './scheduling-term.ts'
 
 export class Scheduler {
   readonly #options: SchedulerOptions
-  readonly #verdicts = new Verdicts()
+  readonly #verdicts = new SchedulingDiagnostics()
 
   constructor(options: SchedulerOptions) {
     this.#options = options

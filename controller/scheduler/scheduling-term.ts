@@ -11,8 +11,8 @@ import type { Term } from '../store/contract.ts'
 import { hasEnded, SchedulerCache } from './cache.ts'
 import type { ClusterEvent, Plugins } from './framework.ts'
 import { place, type Placement } from './placement.ts'
-import { SchedulingQueue } from './queue.ts'
-import { summarize, type Verdicts } from './verdicts.ts'
+import { SchedulingQueue } from './scheduling-queue.ts'
+import { summarize, type SchedulingDiagnostics } from './scheduling-diagnostics.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
@@ -31,7 +31,7 @@ const CONFIRM_MILLIS = 30_000
 export interface SchedulingTermOptions extends SchedulerOptions {
   readonly plugins: Plugins
   readonly term: Term
-  readonly verdicts: Verdicts
+  readonly verdicts: SchedulingDiagnostics
 }
 
 export class SchedulingTerm {
@@ -107,12 +107,16 @@ export class SchedulingTerm {
       return
     }
     if (deletionTimestamp !== undefined) this.#queue.remove(key)
-    else if (previous === undefined || this.#queue.state(key) === undefined || isOtherAsk(previous.object as Pod, pod))
+    else if (
+      previous === undefined ||
+      this.#queue.state(key) === undefined ||
+      needsRescheduling(previous.object as Pod, pod)
+    )
       this.#queue.add(key, pod.spec.priority ?? 0, pod.metadata.creationTimestamp ?? '')
   }
 
   #happened(event: ClusterEvent | undefined): void {
-    if (event !== undefined) this.#queue.wake(event)
+    if (event !== undefined) this.#queue.moveToActive(event)
   }
 
   /** Places one pod, and begins the writes that follow from it. */
@@ -130,7 +134,7 @@ export class SchedulingTerm {
       this.#happened('pod-added')
       this.#writes.spawn(() => this.#bind(pod, node))
     } else {
-      this.#queue.park(key, settled.helpedBy)
+      this.#queue.addUnschedulable(key, settled.helpedBy)
       this.#reportUnschedulable(pod, summarize(settled))
     }
   }
@@ -145,7 +149,7 @@ export class SchedulingTerm {
       return {
         fits: false,
         outcomes: [{ node: placement.node.name, fits: false, plugin: plugin.name, refusal }],
-        helpedBy: new Set(plugin.helpedBy),
+        helpedBy: new Set(plugin.eventsToRegister),
       }
     }
     return placement
@@ -213,7 +217,7 @@ export class SchedulingTerm {
 
   /** Tells in the pod's status and by an event why it waits, unless the status says so already. */
   #reportUnschedulable(pod: Pod, message: string): void {
-    if (isSaid(pod, message)) return
+    if (hasCondition(pod, message)) return
     const { api, events, clock } = this.#options
     const { namespace, name, uid } = pod.metadata
     events.record({ regarding: pod, type: 'Warning', reason: 'FailedScheduling', message, component: COMPONENT })
@@ -225,7 +229,7 @@ export class SchedulingTerm {
           name,
           'status',
           (current) => {
-            if (current.metadata.uid !== uid || (current.spec.nodeName ?? '') !== '' || isSaid(current, message))
+            if (current.metadata.uid !== uid || (current.spec.nodeName ?? '') !== '' || hasCondition(current, message))
               return false
             current.status.conditions = withCondition(current.status.conditions ?? [], message, formatTime(clock.now()))
           },
@@ -252,7 +256,7 @@ function keyOf({ metadata: { namespace, name } }: Pod): string {
 /**
  * The pod asks for something else than before: what was found about it no longer holds. Status alone is no such change.
  */
-function isOtherAsk(before: Pod, after: Pod): boolean {
+function needsRescheduling(before: Pod, after: Pod): boolean {
   return (
     before.metadata.uid !== after.metadata.uid ||
     before.metadata.generation !== after.metadata.generation ||
@@ -260,7 +264,7 @@ function isOtherAsk(before: Pod, after: Pod): boolean {
   )
 }
 
-function isSaid(pod: Pod, message: string): boolean {
+function hasCondition(pod: Pod, message: string): boolean {
   const said = pod.status.conditions?.find(({ type }) => type === 'PodScheduled')
   return said?.status === 'False' && said.reason === 'Unschedulable' && said.message === message
 }

@@ -18,7 +18,7 @@ export interface Entry {
 }
 
 /** What a key must be for an operation to happen. */
-export type Expectation =
+export type Precondition =
   { readonly is: 'absent' } | { readonly is: 'at'; readonly revision: number } | { readonly is: 'any' }
 
 export type Operation =
@@ -26,10 +26,10 @@ export type Operation =
       readonly kind: 'put'
       readonly key: string
       readonly value: Uint8Array
-      readonly expect: Expectation
+      readonly expect: Precondition
       readonly leaseId?: string
     }
-  | { readonly kind: 'delete'; readonly key: string; readonly expect: Expectation }
+  | { readonly kind: 'delete'; readonly key: string; readonly expect: Precondition }
 
 /** The term of a leader: the commit happens only while the key still has this create revision. */
 export interface Term {

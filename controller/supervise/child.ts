@@ -16,28 +16,28 @@ import { endRecorded, RECORD_AND_EXEC } from './process-record.ts'
 
 const RESTART: BackoffOptions = { first: 100, max: 10_000 }
 /** Milliseconds of answering after which an end counts as the first again. */
-const STEADY = 30_000
+const BACKOFF_RESET_MS = 30_000
 /** Milliseconds between tries to reach it, until it must answer, and from SIGTERM to SIGKILL. */
-const TRY = 20
-const READY_PATIENCE = 30_000
+const PROBE_INTERVAL_MS = 20
+const READY_TIMEOUT_MS = 30_000
 /**
  * Milliseconds of failing before it has answered once after which it is given up: something is wrong that time does not
  * mend.
  */
-const START_PATIENCE = 20_000
+const START_TIMEOUT_MS = 20_000
 /** Milliseconds of waiting for other members after which that is told. */
-const WAITING_TOLD = 5_000
-const GRACE = 10_000
+const WAITING_LOG_DELAY_MS = 5_000
+const TERMINATION_GRACE_MS = 10_000
 /** Lines of its output kept for the message that it ended. */
 const LAST_LINES = 10
 
-export interface Listening {
+export interface ListenAddress {
   /** An IP address of this machine. */
   readonly host: string
   readonly port: number
 }
 
-export interface Program {
+export interface ProgramSpec {
   /** As in messages: "etcd". */
   readonly name: string
   /** File name, looked for on PATH. */
@@ -48,13 +48,13 @@ export interface Program {
   /** Absolute, its working directory, closed to other users. */
   readonly dataDir: string
   /** Where it listens. */
-  readonly listens: readonly Listening[]
+  readonly listens: readonly ListenAddress[]
   /** One try to use it; throws while it does not answer. */
   readonly probe: (signal: AbortSignal) => Promise<void>
   /** It answers only when enough others of its kind do: while it runs, it is waited for without end. */
   readonly waitsForOthers?: boolean
   /** What a line of its output says went wrong, in a few words; undefined for one that says nothing of the kind. */
-  readonly complaint?: (line: string) => string | undefined
+  readonly parseFailure?: (line: string) => string | undefined
 }
 
 export interface SuperviseOptions {
@@ -71,7 +71,7 @@ export type ChildState =
   | { readonly state: 'stopped' }
 
 export class SupervisedChild {
-  readonly #program: Program
+  readonly #program: ProgramSpec
   readonly #options: SuperviseOptions
   readonly #waiting = new Set<(state: ChildState | GantryError) => void>()
   #state: ChildState = { state: 'starting' }
@@ -81,7 +81,7 @@ export class SupervisedChild {
   #waitingTold = false
   #failure: GantryError | undefined
 
-  constructor(program: Program, options: SuperviseOptions) {
+  constructor(program: ProgramSpec, options: SuperviseOptions) {
     this.#program = program
     this.#options = options
   }
@@ -91,7 +91,7 @@ export class SupervisedChild {
   }
 
   /** Why it ended last, until it answers again. */
-  get trouble(): string | undefined {
+  get lastFailure(): string | undefined {
     return this.#trouble
   }
 
@@ -114,7 +114,7 @@ export class SupervisedChild {
   }
 
   /** Kills the present run, if there is one; another follows at once. */
-  startAnew(reason: string): void {
+  restart(reason: string): void {
     this.#endCurrent?.(reason)
   }
 
@@ -140,13 +140,13 @@ export class SupervisedChild {
           logger.warn({ program: name, reason }, 'program was ended to start it anew')
           continue
         }
-        if (!this.#answered && clock.monotonic() - first > START_PATIENCE)
+        if (!this.#answered && clock.monotonic() - first > START_TIMEOUT_MS)
           throw new GantryError('FailedPrecondition', `${name} cannot be started: ${reason}`, {
             details: [
               { field: name, message: reason, remedy: `mend that, or name running servers with the setting ${name}` },
             ],
           })
-        failures = clock.monotonic() - begun > STEADY ? 1 : failures + 1
+        failures = clock.monotonic() - begun > BACKOFF_RESET_MS ? 1 : failures + 1
         const wait = backoffDelay(RESTART, failures, random)
         logger.error({ program: name, reason, waitMillis: Math.round(wait) }, 'program ended, starting it again')
         this.#enter({ state: 'waiting', reason })
@@ -164,7 +164,7 @@ export class SupervisedChild {
 
   /** One run of it, from start to end; the reason why it ended, and whether `startAnew` was. */
   async #once(path: string, signal: AbortSignal): Promise<{ reason: string; wanted: boolean }> {
-    const { name, args, dataDir, complaint } = this.#program
+    const { name, args, dataDir, parseFailure: complaint } = this.#program
     const { clock, logger } = this.#options
     const record = join(dataDir, `${name}.process`)
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
@@ -174,7 +174,7 @@ export class SupervisedChild {
       logger.warn({ program: name, process: earlier.pid }, 'ended the program of an earlier run')
     for (const place of this.#program.listens) {
       // What answers there later must be this program and not a stranger, whose data would be taken for the cluster's.
-      const hindrance = await hindranceAt(place)
+      const hindrance = await bindFailure(place)
       if (hindrance !== undefined) return { reason: hindrance, wanted: false }
     }
     // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the
@@ -234,7 +234,7 @@ export class SupervisedChild {
       } catch (thrown) {
         if (signal.aborted) return
         if (this.#program.waitsForOthers === true) this.#tellWaiting(clock.monotonic() - begun, thrown)
-        else if (clock.monotonic() - begun > READY_PATIENCE) {
+        else if (clock.monotonic() - begun > READY_TIMEOUT_MS) {
           logger.error(
             { program: this.#program.name, error: GantryError.from(thrown).message },
             'program does not answer, ending it',
@@ -242,7 +242,7 @@ export class SupervisedChild {
           child.kill('SIGKILL')
           return
         }
-        await delay(clock, TRY, signal).catch((reason: unknown) => {
+        await delay(clock, PROBE_INTERVAL_MS, signal).catch((reason: unknown) => {
           if (!signal.aborted) throw reason
         })
       }
@@ -251,7 +251,7 @@ export class SupervisedChild {
 
   /** Once a start: what the others are waited for is told by their absence. */
   #tellWaiting(millis: number, thrown: unknown): void {
-    if (millis < WAITING_TOLD || this.#waitingTold) return
+    if (millis < WAITING_LOG_DELAY_MS || this.#waitingTold) return
     this.#waitingTold = true
     this.#options.logger.warn(
       {
@@ -267,7 +267,7 @@ export class SupervisedChild {
     // A child that could not be started has no process, and Node.js then signals whatever number is in its place.
     if (child.pid === undefined) return
     child.kill('SIGTERM')
-    const timer = this.#options.clock.after(GRACE, () => child.kill('SIGKILL'))
+    const timer = this.#options.clock.after(TERMINATION_GRACE_MS, () => child.kill('SIGKILL'))
     void ended.finally(() => timer.cancel())
   }
 
@@ -303,7 +303,7 @@ export class SupervisedChild {
 }
 
 /** Why nothing can listen there, undefined if it can. */
-function hindranceAt({ host, port }: Listening): Promise<string | undefined> {
+function bindFailure({ host, port }: ListenAddress): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {
@@ -316,7 +316,7 @@ function hindranceAt({ host, port }: Listening): Promise<string | undefined> {
 }
 
 /** host:port, an IPv6 address in brackets. */
-export function hostPortOf({ host, port }: Listening): string {
+export function hostPortOf({ host, port }: ListenAddress): string {
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 

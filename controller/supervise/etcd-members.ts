@@ -17,9 +17,13 @@ import { othersOf, urlOf, type Membership } from './membership.ts'
 const ASK_TIMEOUT = 1_000
 
 /** How the cluster stands to a member that has no data. */
-export type Beginning = 'new' | 'existing'
+export type InitialClusterState = 'new' | 'existing'
 
-export function memberArguments({ self, members, tls }: Membership, port: number, beginning: Beginning): string[] {
+export function memberArguments(
+  { self, members, tls }: Membership,
+  port: number,
+  beginning: InitialClusterState,
+): string[] {
   const url = urlOf(self.address, port)
   return [
     '--name',
@@ -67,7 +71,7 @@ interface KnownMember {
  * (`etcdctl member add`). FailedPrecondition when it has been part of the cluster already: its data are lost, with what
  * it had promised the others, and it must not vote as if it had not.
  */
-export async function beginningOf(membership: Membership, port: number): Promise<Beginning> {
+export async function initialClusterState(membership: Membership, port: number): Promise<InitialClusterState> {
   const { self } = membership
   const tls = await readTls(membership.tls)
   const answers = await Promise.allSettled(

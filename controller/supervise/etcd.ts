@@ -8,10 +8,16 @@ import { join, resolve } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import { SupervisedChild, type SuperviseOptions } from './child.ts'
-import { beginningOf, exists, majorityReachable, memberArguments, type Beginning } from './etcd-members.ts'
-import { EtcdSpace } from './etcd-space.ts'
+import {
+  initialClusterState,
+  exists,
+  majorityReachable,
+  memberArguments,
+  type InitialClusterState,
+} from './etcd-members.ts'
+import { EtcdMaintenance } from './etcd-maintenance.ts'
 import { checkRecord, type Membership } from './membership.ts'
-import { watchMember } from './stuck-member.ts'
+import { restartStuckMember } from './stuck-member.ts'
 
 /** Bytes the database may take unless something else is said. */
 const QUOTA = 2 * 1024 ** 3
@@ -27,7 +33,7 @@ const PEER_SOCKET = 'peers:0'
 /** Bytes of a socket's path (unix(7), sun_path without its last zero). */
 const SOCKET_PATH_LIMIT = 107
 
-const ALONE: readonly string[] = [
+const SINGLE_MEMBER_ARGS: readonly string[] = [
   '--name',
   'gantry',
   '--listen-peer-urls',
@@ -67,9 +73,9 @@ export class EmbeddedEtcd {
   readonly address: string
   readonly #options: EmbeddedEtcdOptions
   readonly #child: SupervisedChild
-  readonly #space: EtcdSpace
+  readonly #space: EtcdMaintenance
 
-  private constructor(options: EmbeddedEtcdOptions, dataDir: string, beginning: Beginning) {
+  private constructor(options: EmbeddedEtcdOptions, dataDir: string, beginning: InitialClusterState) {
     const { cluster, quota = QUOTA } = options
     const socket = join(dataDir, CLIENT_SOCKET)
     this.#options = options
@@ -90,7 +96,9 @@ export class EmbeddedEtcd {
           client,
           '--advertise-client-urls',
           client,
-          ...(cluster === undefined ? ALONE : memberArguments(cluster.membership, cluster.port, beginning)),
+          ...(cluster === undefined
+            ? SINGLE_MEMBER_ARGS
+            : memberArguments(cluster.membership, cluster.port, beginning)),
           '--quota-backend-bytes',
           String(quota),
           // Watchers resume within minutes; older revisions only take space.
@@ -108,11 +116,11 @@ export class EmbeddedEtcd {
           'zap',
         ],
         probe: (signal) => probe(socket, signal),
-        complaint: complaintOf,
+        parseFailure: fatalMessage,
       },
       options,
     )
-    this.#space = new EtcdSpace({
+    this.#space = new EtcdMaintenance({
       address: this.address,
       quota,
       ready: () => this.#child.state.state === 'ready',
@@ -146,7 +154,7 @@ export class EmbeddedEtcd {
     return new EmbeddedEtcd(
       options,
       dataDir,
-      begun || cluster === undefined ? 'new' : await beginningOf(cluster.membership, cluster.port),
+      begun || cluster === undefined ? 'new' : await initialClusterState(cluster.membership, cluster.port),
     )
   }
 
@@ -156,7 +164,7 @@ export class EmbeddedEtcd {
 
   /** Why it does not answer, in its own words: see SupervisedChild. */
   get trouble(): string | undefined {
-    return this.#child.trouble
+    return this.#child.lastFailure
   }
 
   /** See SupervisedChild. */
@@ -171,11 +179,11 @@ export class EmbeddedEtcd {
     group.add((end) => this.#space.run(end))
     if (cluster !== undefined)
       group.add((end) =>
-        watchMember(
+        restartStuckMember(
           {
             healthy: (stop) => this.#healthy(stop),
             majorityReachable: () => majorityReachable(cluster.membership, cluster.port),
-            startAnew: (reason) => this.#child.startAnew(reason),
+            restart: (reason) => this.#child.restart(reason),
           },
           this.#options,
           end,
@@ -201,7 +209,7 @@ export class EmbeddedEtcd {
  * The words by which etcd ends itself, out of a line of its log; undefined for other lines, and for one that it did not
  * get to finish.
  */
-export function complaintOf(line: string): string | undefined {
+export function fatalMessage(line: string): string | undefined {
   const [, message] = /^\{"level":"(?:fatal|panic)",.*?"msg":("(?:[^"\\]|\\.)*")/.exec(line) ?? []
   if (message === undefined) return undefined
   const [, error] = /,"error":("(?:[^"\\]|\\.)*")/.exec(line) ?? []

@@ -9,9 +9,9 @@ import { delay, type Clock } from '../../proto/base/clock.ts'
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 /** Milliseconds from SIGTERM to SIGKILL, and from there until it must be gone; how often it is looked at meanwhile. */
-const GRACE = 10_000
-const KILL_PATIENCE = 5_000
-const LOOK = 20
+const TERMINATION_GRACE_MS = 10_000
+const KILL_TIMEOUT_MS = 5_000
+const POLL_INTERVAL_MS = 20
 
 /**
  * A shell script that writes the record ($0) of its own process and then becomes the program ($@): the record is there
@@ -54,11 +54,11 @@ export async function findRecorded(path: string): Promise<ProcessRecord | undefi
   const [stat = '', boot] = (await read(path))?.split('\n') ?? []
   const record = parseStat(stat)
   if (record === undefined || boot !== (await read(BOOT_ID))?.trim()) return undefined
-  return (await runs(record)) ? record : undefined
+  return (await isRunning(record)) ? record : undefined
 }
 
 /** True while this very process runs (a zombie does not). */
-export async function runs({ pid, startTime }: ProcessRecord): Promise<boolean> {
+export async function isRunning({ pid, startTime }: ProcessRecord): Promise<boolean> {
   const stat = await read(`/proc/${pid}/stat`)
   return stat !== undefined && parseStat(stat)?.startTime === startTime && !/^\d+ \(.*\) [ZX] /s.test(stat)
 }
@@ -71,7 +71,8 @@ export async function endRecorded(path: string, clock: Clock): Promise<ProcessRe
   const record = await findRecorded(path)
   if (record !== undefined) {
     const gone =
-      (await endWith(record, 'SIGTERM', GRACE, clock)) || (await endWith(record, 'SIGKILL', KILL_PATIENCE, clock))
+      (await endWith(record, 'SIGTERM', TERMINATION_GRACE_MS, clock)) ||
+      (await endWith(record, 'SIGKILL', KILL_TIMEOUT_MS, clock))
     if (!gone)
       throw new GantryError('Internal', `process ${record.pid} of an earlier run does not end`, {
         details: [
@@ -89,7 +90,7 @@ async function endWith(
   patience: number,
   clock: Clock,
 ): Promise<boolean> {
-  if (!(await runs(record))) return true
+  if (!(await isRunning(record))) return true
   try {
     process.kill(record.pid, signal)
   } catch (thrown) {
@@ -97,8 +98,8 @@ async function endWith(
     throw GantryError.from(thrown)
   }
   for (const end = clock.monotonic() + patience; clock.monotonic() < end;) {
-    if (!(await runs(record))) return true
-    await delay(clock, LOOK)
+    if (!(await isRunning(record))) return true
+    await delay(clock, POLL_INTERVAL_MS)
   }
-  return !(await runs(record))
+  return !(await isRunning(record))
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Store } from '../store/contract.ts'
 import type { SuperviseOptions } from './child.ts'
-import { keptSecret } from './kept-secret.ts'
+import { loadOrCreateSecret } from './stored-secret.ts'
 
 export const ROUTE_SECRET_KEY = '/gantry-supervise/nats-routes'
 
@@ -14,5 +14,5 @@ export function routeSecret(
   options: SuperviseOptions,
   signal: AbortSignal,
 ): Promise<string> {
-  return keptSecret(store, ROUTE_SECRET_KEY, () => randomBytes(32).toString('hex'), options, signal)
+  return loadOrCreateSecret(store, ROUTE_SECRET_KEY, () => randomBytes(32).toString('hex'), options, signal)
 }

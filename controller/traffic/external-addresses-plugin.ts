@@ -7,13 +7,13 @@ import { entryPath } from '../../proto/base/path.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import type { Service } from '../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import { canonicalText, type AddressProblem, type ExternalAddresses } from './external-addresses.ts'
 
 export class ExternalAddressesPlugin implements AdmissionPlugin {
   readonly name = 'ExternalAddresses'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   readonly #addresses: ExternalAddresses
   readonly #informer: Informer
 
@@ -22,7 +22,7 @@ export class ExternalAddressesPlugin implements AdmissionPlugin {
     this.#informer = informer
   }
 
-  handles({ operation, kind }: AdmissionOccasion): boolean {
+  handles({ operation, kind }: AdmissionRequestInfo): boolean {
     return kind === 'Service' && (operation === 'CREATE' || operation === 'UPDATE')
   }
 

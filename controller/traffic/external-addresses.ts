@@ -58,7 +58,7 @@ export class ExternalAddresses {
   }
 
   /** The same of an address of a load balancer, which a node's own may be, as the cluster assigns it. */
-  balancerProblem(text: string): AddressProblem | undefined {
+  loadBalancerProblem(text: string): AddressProblem | undefined {
     const address = canonicalText(text)
     if (address !== undefined && this.#nodeWith(address) !== undefined && !this.isReserved(address)) return undefined
     return this.problem(text)

@@ -5,11 +5,11 @@ import { ownerOfHostPort, type ReservedPort } from '../../proto/objects/reserved
 import { sameJson } from '../../proto/base/json.ts'
 import type { PodSpec } from '../../proto/gen/types.ts'
 import { describeNew, findPodSpec, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 
 export class HostPortsPlugin implements AdmissionPlugin {
   readonly name = 'HostPorts'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   /** Beside those that are always reserved. */
   readonly #reserved: readonly ReservedPort[]
 
@@ -21,7 +21,7 @@ export class HostPortsPlugin implements AdmissionPlugin {
    * What pods are made of is looked at where users write it, so that they are told at once; a pod wherever it comes
    * from.
    */
-  handles({ operation, kind, subresource, context: { user } }: AdmissionOccasion): boolean {
+  handles({ operation, kind, subresource, context: { user } }: AdmissionRequestInfo): boolean {
     if (subresource !== '') return false
     return kind === 'Pod'
       ? operation === 'CREATE'

@@ -20,7 +20,7 @@ const PROGRAMS = ['gantry', 'gantry-agent', 'gantry-controller']
 export const REPOSITORY = 'gantry-node'
 const BASE = 'gantry-node-system'
 /** Milliseconds that an image of other code is kept when nothing runs from it: it may be about to. */
-const KEPT = 24 * 3600_000
+const UNUSED_IMAGE_TTL_MS = 24 * 3600_000
 
 export interface NodeImageOptions {
   /** The checkout, or the installed package. */
@@ -139,7 +139,7 @@ async function removeOld(docker: DockerClient, image: string): Promise<void> {
   const images = await docker.listImages({ filters: { reference: [REPOSITORY, BASE] } })
   const [current] = images.filter(({ RepoTags }) => RepoTags?.includes(image))
   for (const { Id, Created, RepoTags } of images) {
-    if (Id === current?.Id || Created * 1000 > systemClock.now() - KEPT) continue
+    if (Id === current?.Id || Created * 1000 > systemClock.now() - UNUSED_IMAGE_TTL_MS) continue
     for (const tag of RepoTags ?? []) await removeUnused(docker, tag)
   }
 }

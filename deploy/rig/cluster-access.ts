@@ -1,5 +1,5 @@
 /** A rig's cluster as its administrator reaches it, by the context in the rig's own folder. */
-import { Cluster } from '../../cli/cluster.ts'
+import { ClusterClient } from '../../cli/cluster.ts'
 import { loadCredentials, readContexts, type Context } from '../../proto/client/context.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { connect } from '../../proto/rpc/rpc.ts'
@@ -20,9 +20,9 @@ export async function rigContext(rig: string): Promise<Context> {
 }
 
 /** The cluster; it is dialled at the first call, and must be closed. */
-export async function openCluster(rig: string, signal: AbortSignal, timeout = TIMEOUT): Promise<Cluster> {
+export async function openCluster(rig: string, signal: AbortSignal, timeout = TIMEOUT): Promise<ClusterClient> {
   const context = await rigContext(rig)
-  return new Cluster({
+  return new ClusterClient({
     context,
     credentials: await loadCredentials(context, ownContextFile(rig)),
     connect,

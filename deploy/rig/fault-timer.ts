@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { GantryError } from '../../proto/base/errors.ts'
 import { identify, isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
-import { timersLog } from './attendants.ts'
+import { timersLog } from './helper-processes.ts'
 import { bundlePath } from './installation.ts'
 
 /** What it has to say goes to a file in the rig's folder. */

@@ -30,13 +30,13 @@ export const MAX_NODES = 200
 export const CONTROLLER_COUNTS: readonly number[] = [1, 3, 5]
 
 /** A place in the layout: what a machine is before it has files. */
-export interface Seat {
+export interface MachineSlot {
   readonly name: string
   readonly role: Role
   readonly index: number
 }
 
-export function controllerSeats(count: number): Seat[] {
+export function controllerSlots(count: number): MachineSlot[] {
   if (count === 1) return [{ name: 'controller', role: 'controller', index: 2 }]
   return Array.from({ length: count }, (_, at) => ({
     name: `controller-${at + 1}`,
@@ -45,10 +45,10 @@ export function controllerSeats(count: number): Seat[] {
   }))
 }
 
-export const REGISTRY_SEAT: Seat = { name: REGISTRY, role: 'registry', index: REGISTRY_INDEX }
+export const REGISTRY_SLOT: MachineSlot = { name: REGISTRY, role: 'registry', index: REGISTRY_INDEX }
 
 /** The node with this number, from 1. */
-export function nodeSeat(number: number): Seat {
+export function nodeSlot(number: number): MachineSlot {
   return { name: `n${number}`, role: 'node', index: NODE_BASE + number }
 }
 
@@ -67,14 +67,14 @@ export function freeNodeNumbers(names: Iterable<string>, count: number): number[
 }
 
 /** What the machines of one rig share. */
-export interface Scene {
+export interface LayoutContext {
   readonly rig: string
   readonly options: RecordedOptions
   readonly installation: Driver['installation']
   /** The certificate authority's certificate, PEM. */
   readonly authority: string
   /** By what machines reach the one on a seat. */
-  readonly hostOf: (seat: Seat) => string
+  readonly hostOf: (seat: MachineSlot) => string
 }
 
 /** Settings of controllers that their certificates depend on, where nothing else is said. */
@@ -83,8 +83,8 @@ const CLUSTER_DOMAIN = 'cluster.local'
 
 /** What a machine's certificate must say; undefined for one that needs none. */
 export function certificateOf(
-  seat: Seat,
-  { hostOf, options: { settings } }: Pick<Scene, 'hostOf' | 'options'>,
+  seat: MachineSlot,
+  { hostOf, options: { settings } }: Pick<LayoutContext, 'hostOf' | 'options'>,
 ): CertificateRequest | undefined {
   switch (seat.role) {
     case 'controller': {
@@ -104,7 +104,7 @@ export function certificateOf(
 }
 
 /** The machine of a seat; `pair` is the certificate that `certificateOf` asks for. */
-export function machineSpec(scene: Scene, seat: Seat, pair: KeyPair | undefined): MachineSpec {
+export function machineSpec(scene: LayoutContext, seat: MachineSlot, pair: KeyPair | undefined): MachineSpec {
   const {
     rig,
     options: { diskBytes, memoryBytes, cpus },
@@ -165,8 +165,8 @@ export const OWN_SETTINGS: Readonly<Record<keyof RigSettings, readonly string[]>
 }
 
 function controllerSettings(
-  { options: { controllers, etcd, nats, settings }, hostOf }: Scene,
-  seat: Seat,
+  { options: { controllers, etcd, nats, settings }, hostOf }: LayoutContext,
+  seat: MachineSlot,
   dataDir: string,
   tls: Tls,
 ): unknown {
@@ -180,25 +180,25 @@ function controllerSettings(
     tls,
     ...(alone
       ? {}
-      : { members: controllerSeats(controllers).map((member) => ({ name: member.name, address: hostOf(member) })) }),
+      : { members: controllerSlots(controllers).map((member) => ({ name: member.name, address: hostOf(member) })) }),
     ...(etcd === undefined ? {} : { etcd }),
     ...(nats === undefined ? {} : { nats }),
   }
 }
 
 function agentSettings(
-  { rig, options: { controllers, settings }, hostOf }: Scene,
-  seat: Seat,
+  { rig, options: { controllers, settings }, hostOf }: LayoutContext,
+  seat: MachineSlot,
   stateDir: string,
   runDir: string,
   tls: Tls,
 ): unknown {
-  const mirror = `${hostOf(REGISTRY_SEAT)}:${REGISTRY_PORT}`
+  const mirror = `${hostOf(REGISTRY_SLOT)}:${REGISTRY_PORT}`
   const group = `/gantry-rig/${rig}/${seat.name}`
   return {
     ...settings?.agent,
     name: seat.name,
-    controllers: controllerSeats(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`),
+    controllers: controllerSlots(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`),
     tls,
     stateDir,
     runDir,
@@ -214,7 +214,7 @@ function agentSettings(
 }
 
 /** https://distribution.github.io/distribution/about/configuration/ */
-function registrySettings({ hostOf }: Scene, seat: Seat, rootdirectory: string): unknown {
+function registrySettings({ hostOf }: LayoutContext, seat: MachineSlot, rootdirectory: string): unknown {
   return {
     version: 0.1,
     log: { level: 'warn' },

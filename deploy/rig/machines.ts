@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
 import type { Driver, Machine, MachineRecord } from './contract.ts'
-import { unlessGoing, updateRig, type RigRecord } from './rig-record.ts'
+import { requireNotRemoving, updateRig, type RigRecord } from './rig-record.ts'
 
 /**
  * The record with this machine, in place of the one of its name; by their numbers in the network, the registry last.
@@ -18,7 +18,7 @@ function rank({ spec: { role, index } }: MachineRecord): number {
 
 export function openMachine(driver: Driver, rig: RigRecord, machine: MachineRecord): Machine {
   return driver.machine(rig.name, rig.network!, machine, async (changed) => {
-    await updateRig(rig.name, (latest) => withMachine(unlessGoing(latest), changed))
+    await updateRig(rig.name, (latest) => withMachine(requireNotRemoving(latest), changed))
   })
 }
 

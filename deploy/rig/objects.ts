@@ -4,13 +4,13 @@
  */
 import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type { Cluster } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
 import { FIELD_MANAGER } from '../../cli/cluster.ts'
 import { awaitGone } from '../../cli/commands/delete.ts'
 import type { Environment } from '../../cli/environment.ts'
 import { readManifests, type Manifest } from '../../cli/manifests.ts'
 import { parseNames } from '../../cli/operands.ts'
-import { carryOut, planApply } from '../../cli/plan.ts'
+import { executePlan, planApply } from '../../cli/apply-plan.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf, resources } from '../../proto/schema/schema.ts'
 import { systemClock } from '../../proto/base/clock.ts'
@@ -68,7 +68,7 @@ function placeOf(url: URL): string {
  * is refused: errors name each field with its place.
  */
 export async function applyManifests(
-  cluster: Cluster,
+  cluster: ClusterClient,
   manifests: Manifests,
   namespace: string | undefined,
   signal: AbortSignal,
@@ -80,7 +80,7 @@ export async function applyManifests(
     options,
   )
   const objects: AnyResource[] = []
-  await carryOut(cluster, steps, options, (_step, object) => void objects.push(object))
+  await executePlan(cluster, steps, options, (_step, object) => void objects.push(object))
   return objects
 }
 
@@ -104,7 +104,7 @@ export function objectNamed(text: string, namespace = NAMESPACE): Named {
  * a pod says.
  */
 export async function deleteObjects(
-  cluster: Cluster,
+  cluster: ClusterClient,
   objects: Manifests,
   {
     namespace,

@@ -19,7 +19,7 @@ const RIG: Program = {
   says: 'gantry rig makes clusters of several machines on this one host, and breaks them on command.',
   commands,
   globalFlags: { config: globalFlags.config },
-  elsewhere: async () => ELSEWHERE,
+  unsupportedCommands: async () => ELSEWHERE,
 }
 
 /** Runs one command line (without node and script) to its end, once what dead processes left is gone. Never rejects. */

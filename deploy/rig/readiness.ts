@@ -1,6 +1,6 @@
 /** Waiting for a cluster: until a controller answers, until its nodes are ready. */
-import type { Cluster } from '../../cli/cluster.ts'
-import { follow, withDeadline } from '../../cli/watch.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
+import { watchWithRetry, withDeadline } from '../../cli/watch.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import type { Node } from '../../proto/gen/types.ts'
@@ -9,7 +9,7 @@ import type { Node } from '../../proto/gen/types.ts'
 const INTERVAL = 20
 
 /** Resolves once a controller answers; DeadlineExceeded, with the last failure, after `timeout` milliseconds. */
-export async function awaitController(cluster: Cluster, timeout: number, signal: AbortSignal): Promise<void> {
+export async function awaitController(cluster: ClusterClient, timeout: number, signal: AbortSignal): Promise<void> {
   let last = 'it did not answer'
   await withDeadline(
     systemClock,
@@ -54,7 +54,7 @@ export class NodesNotReady extends GantryError {
  * milliseconds.
  */
 export async function awaitNodes(
-  cluster: Cluster,
+  cluster: ClusterClient,
   names: readonly string[],
   timeout: number,
   signal: AbortSignal,
@@ -73,7 +73,7 @@ export async function awaitNodes(
         return 'the nodes are not ready in time'
       },
       async (limited) => {
-        for await (const change of follow(cluster, systemClock, 'Node', { namespace: '' }, '', limited)) {
+        for await (const change of watchWithRetry(cluster, systemClock, 'Node', { namespace: '' }, '', limited)) {
           if (change.type === 'RESTARTED') for (const name of names) waiting.add(name)
           if (change.type === 'RESTARTED' || change.type === 'BOOKMARK') continue
           const { name } = change.object.metadata

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { identify, isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
-import { KeyedLock } from '../../proto/base/turns.ts'
+import { KeyedLock } from '../../proto/base/semaphore.ts'
 
 interface Holder extends ProcessIdentity {
   /** Tells two holdings by one process apart. */

@@ -7,9 +7,9 @@ import { contextFilePath, removeContext } from '../../proto/client/context.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { identify, isAlive } from '../../proto/base/process.ts'
-import { KeyedLock } from '../../proto/base/turns.ts'
-import { endAttendants } from './attendants.ts'
-import { endCompanion } from './companion.ts'
+import { KeyedLock } from '../../proto/base/semaphore.ts'
+import { killHelperProcesses } from './helper-processes.ts'
+import { endReaper } from './reaper.ts'
 import type { Driver } from './contract.ts'
 import { openDriver } from './drivers/index.ts'
 import { noteForwarding } from './drivers/namespaces/forwarding.ts'
@@ -68,8 +68,8 @@ async function removeParts(rig: RigRecord): Promise<void> {
   const { name, companion, network, machines } = rig
   const driver = await openDriver(rig.driver)
   endTimers(rig)
-  if (companion !== undefined) endCompanion(companion)
-  if (network === undefined && machines.length === 0) await endAttendants(name)
+  if (companion !== undefined) endReaper(companion)
+  if (network === undefined && machines.length === 0) await killHelperProcesses(name)
   await withLock(
     faultsLockFile(name),
     async () => {
@@ -159,7 +159,7 @@ async function mark(name: string): Promise<RigRecord | undefined> {
 }
 
 /** A rig that was removed because nobody could want it any more. */
-export interface Swept {
+export interface RemovedRig {
   readonly name: string
   /** "its owner, process 123, has ended". */
   readonly why: string
@@ -169,13 +169,13 @@ export interface Swept {
  * Removes rigs left half-made or half-removed, and ephemeral ones whose owner has ended. What cannot be removed now is
  * told to `failed`.
  */
-export async function sweepRigs(failed: (name: string, error: GantryError) => void): Promise<Swept[]> {
-  const left = (await listRigs()).flatMap((rig): Swept[] => {
+export async function sweepRigs(failed: (name: string, error: GantryError) => void): Promise<RemovedRig[]> {
+  const left = (await listRigs()).flatMap((rig): RemovedRig[] => {
     const why = abandoned(rig)
     return why === undefined ? [] : [{ name: rig.name, why }]
   })
   const ends = await Promise.all(
-    left.map(async (swept): Promise<Swept[]> => {
+    left.map(async (swept): Promise<RemovedRig[]> => {
       try {
         return (await removeRig(swept.name)) ? [swept] : []
       } catch (thrown) {
@@ -207,7 +207,7 @@ async function sweepFolders(): Promise<void> {
   for (const name of await rigNames()) {
     if ((await readAnyRig(name)) === undefined)
       await forgetRemains(name, async () => {
-        await endAttendants(name)
+        await killHelperProcesses(name)
         await (await openDriver('namespaces')).removeNetwork(name, undefined)
       })
   }

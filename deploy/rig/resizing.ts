@@ -1,30 +1,30 @@
 /** Nodes of a running rig come and go. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Cluster } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
 import { awaitGone } from '../../cli/commands/delete.ts'
-import { mapSome } from '../../cli/plan.ts'
+import { mapConcurrently } from '../../cli/apply-plan.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { identify, isAlive } from '../../proto/base/process.ts'
 import { ClusterFiles } from './cluster-files.ts'
 import { openCluster } from './cluster-access.ts'
 import type { Driver } from './contract.ts'
 import { openDriver } from './drivers/index.ts'
-import { freeNodeNumbers, MAX_NODES, nodeSeat } from './layout.ts'
-import { judgeHost, sceneOf, startMachines, withLogs } from './making.ts'
+import { freeNodeNumbers, MAX_NODES, nodeSlot } from './layout.ts'
+import { judgeHost, layoutContextOf, startMachines, withLogs } from './rig-creation.ts'
 import { requireMachine } from './machines.ts'
 import { quietEnvironment } from './objects.ts'
 import { awaitNodes, NodesNotReady } from './readiness.ts'
 import { requireRig, rigDirectory, updateRig, type RigRecord } from './rig-record.ts'
 
 /** Milliseconds for new nodes to be ready, and for the pods of one that goes to end. */
-const PATIENCE = 60_000
+const RESIZE_TIMEOUT_MS = 60_000
 /** Milliseconds for a controller to forget a node. */
 const UNREGISTER_PATIENCE = 5_000
 
 export interface Resizing {
   readonly driver: Driver
-  readonly cluster: Cluster
+  readonly cluster: ClusterClient
   readonly signal: AbortSignal
   readonly progress: (text: string) => void
   readonly warn: (text: string) => void
@@ -47,21 +47,21 @@ export async function addNodes(
       details: [{ field: 'count', value: String(count) }],
     })
   judgeHost(name, await driver.check({ controllers: 0, nodes: count, diskBytes: rig.options.diskBytes }), warn)
-  const seats = (await claimNumbers(name, count)).map(nodeSeat)
+  const seats = (await claimNumbers(name, count)).map(nodeSlot)
   const names = seats.map((seat) => seat.name)
   try {
     progress(`starting ${names.join(', ')}`)
     const files = await ClusterFiles.open(name)
     await startMachines({
       driver,
-      scene: sceneOf(driver, rig, rig.network!, files),
+      scene: layoutContextOf(driver, rig, rig.network!, files),
       network: rig.network!,
       files,
       seats,
       signal,
       change: (call) => change(name, call),
     })
-    await awaitNodes(cluster, names, PATIENCE, signal, (ready) => progress(`${ready} of ${count} nodes ready`))
+    await awaitNodes(cluster, names, RESIZE_TIMEOUT_MS, signal, (ready) => progress(`${ready} of ${count} nodes ready`))
   } catch (thrown) {
     const error = signal.aborted
       ? GantryError.from(signal.reason, 'Cancelled')
@@ -139,7 +139,7 @@ export async function claimNumbers(name: string, count: number): Promise<number[
         'ResourceExhausted',
         `the rig "${name}" has room for ${numbers.length} more node${numbers.length === 1 ? '' : 's'}, not ${count}: its network is a /24, of which ${MAX_NODES} addresses are for nodes`,
       )
-    return { ...rig, joining: [...joining, ...numbers.map((number) => ({ name: nodeSeat(number).name, by }))] }
+    return { ...rig, joining: [...joining, ...numbers.map((number) => ({ name: nodeSlot(number).name, by }))] }
   })
   return numbers
 }
@@ -182,7 +182,7 @@ export async function removeNode(
 }
 
 async function empty(
-  cluster: Cluster,
+  cluster: ClusterClient,
   node: string,
   signal: AbortSignal,
   progress: (text: string) => void,
@@ -192,14 +192,14 @@ async function empty(
   const { items } = await cluster.list('Pod', { namespace: '', fieldSelector: `spec.nodeName=${node}` })
   if (items.length === 0) return
   progress(`ending ${items.length} pod${items.length === 1 ? '' : 's'} on ${node}`)
-  const ending = await mapSome(items, async ({ metadata }) =>
+  const ending = await mapConcurrently(items, async ({ metadata }) =>
     ignoreMissing(cluster.delete('Pod', metadata.namespace, metadata.name, { uid: metadata.uid })),
   )
   await awaitGone(
     cluster,
     quietEnvironment(signal, ''),
     ending.filter((pod) => pod !== undefined),
-    PATIENCE,
+    RESIZE_TIMEOUT_MS,
   )
 }
 

@@ -4,9 +4,9 @@
  */
 import type { CommandOptions, CommandResult } from '../../proto/base/command.ts'
 import type { JsonValue } from '../../proto/gen/types.ts'
-import { checkOptionsOf } from './call-options.ts'
+import { checkOptionsOf } from './wait-options.ts'
 import type { Machine, MachineState, ProgramName, Role } from './contract.ts'
-import type { BeginOptions } from './faults/engine.ts'
+import type { BeginOptions } from './faults/fault-engine.ts'
 import type { FaultRecord } from './faults/contract.ts'
 import { faultTypes } from './faults/index.ts'
 

@@ -198,7 +198,7 @@ export function updateRig(name: string, change: (rig: RigRecord) => RigRecord): 
 }
 
 /** The record; Conflict once the rig is being removed: whatever comes into being then would be left. */
-export function unlessGoing(rig: RigRecord): RigRecord {
+export function requireNotRemoving(rig: RigRecord): RigRecord {
   if (rig.phase !== 'removing') return rig
   throw new GantryError('Conflict', `the rig "${rig.name}" is being removed`)
 }

@@ -8,16 +8,16 @@ import { run, type CommandResult } from '../../proto/base/command.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { Cluster } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
 import { firstReachable } from '../../cli/kube-server.ts'
-import { checkOptionsOf, PATIENCE, patienceOf, type Waiting } from './call-options.ts'
+import { checkOptionsOf, DEFAULT_TIMEOUT_MS, patienceOf, type WaitOptions } from './wait-options.ts'
 import { openCluster, rigContext } from './cluster-access.ts'
 import { kubeconfigFile, ownContextFile } from './cluster-files.ts'
 import type { Driver, MachineRecord } from './contract.ts'
 import { pushDemoImages } from './demo.ts'
 import { openDriver } from './drivers/index.ts'
 import type { FaultRecord } from './faults/contract.ts'
-import { FaultEngine, type BeginOptions } from './faults/engine.ts'
+import { FaultEngine, type BeginOptions } from './faults/fault-engine.ts'
 import { faultTypes } from './faults/index.ts'
 import { bundlePath } from './installation.ts'
 import { loadImage, type LoadedImage } from './images/load.ts'
@@ -27,14 +27,14 @@ import { REGISTRY, REGISTRY_PORT } from './layout.ts'
 import { writeArchive, type ArchiveReport } from './logs/archive.ts'
 import { sourcesOf } from './logs/sources.ts'
 import { openMachine, openMachines, requireMachine } from './machines.ts'
-import { makeRig } from './making.ts'
+import { createRig } from './rig-creation.ts'
 import { applyManifests, deleteObjects, objectNamed, type Manifests } from './objects.ts'
 import { checkName, checkOptions, RIG_OPTIONS, type OpenOptions, type RigOptions } from './options.ts'
-import { removeRig, sweepRigs, type Swept } from './removal.ts'
+import { removeRig, sweepRigs, type RemovedRig } from './removal.ts'
 import { addNodes, removeNode, sweepJoining, type Resizing } from './resizing.ts'
 import { isForeign, listRigs, requireRig, rigNames, type RigRecord } from './rig-record.ts'
 import { Fault, RigMachine, type Faults, type Lasting } from './rig-machine.ts'
-import { rigStage } from './stage.ts'
+import { rigFaultBackend } from './rig-fault-backend.ts'
 import { summarizeRigs, type RigSummary } from './summary.ts'
 import { awaitObject, eventually, type Goal } from './until.ts'
 
@@ -66,7 +66,7 @@ export class Rig implements Faults, AsyncDisposable {
   /** host:port of the registry, in which every node looks first for an image of whatever name. */
   readonly registry: string
   /** The cluster's API as an administrator, with objects in and out. */
-  readonly client: Cluster
+  readonly client: ClusterClient
   readonly #context: Context
   readonly #engine: FaultEngine
   readonly #end: AbortController
@@ -78,7 +78,7 @@ export class Rig implements Faults, AsyncDisposable {
   private constructor(parts: {
     driver: Driver
     registry: string
-    client: Cluster
+    client: ClusterClient
     context: Context
     end: AbortController
     tell: Pick<Resizing, 'progress' | 'warn'>
@@ -93,7 +93,7 @@ export class Rig implements Faults, AsyncDisposable {
     this.#tell = parts.tell
     this.#made = parts.made
     this.#record = parts.record
-    this.#engine = new FaultEngine(rigStage(parts.record.name, parts.driver), faultTypes)
+    this.#engine = new FaultEngine(rigFaultBackend(parts.record.name, parts.driver), faultTypes)
   }
 
   /**
@@ -109,7 +109,7 @@ export class Rig implements Faults, AsyncDisposable {
       demo = true,
       context = false,
       contextFile = contextFilePath(process.env),
-      timeout = PATIENCE,
+      timeout = DEFAULT_TIMEOUT_MS,
       progress = () => undefined,
       warn = warnProcess,
       signal = new AbortController().signal,
@@ -124,7 +124,7 @@ export class Rig implements Faults, AsyncDisposable {
       if (demo) await pushDemoImages(registry, limited)
       await fillRegistry?.(registry)
     }
-    const record = await makeRig({
+    const record = await createRig({
       name,
       driver,
       options: recorded,
@@ -188,7 +188,7 @@ export class Rig implements Faults, AsyncDisposable {
    * Removes what nobody can want any more: ephemeral rigs whose owner has ended, half-made ones whose maker has, nodes
    * that a process was adding when it ended. `warn` is told of each, and of those that resist.
    */
-  static async sweep(warn: (text: string) => void = warnProcess): Promise<Swept[]> {
+  static async sweep(warn: (text: string) => void = warnProcess): Promise<RemovedRig[]> {
     const swept = await sweepRigs((name, error) =>
       warn(`the rig "${name}" is to be removed, and cannot be: ${error.message}`),
     )
@@ -265,7 +265,7 @@ export class Rig implements Faults, AsyncDisposable {
    */
   async delete(
     objects: Manifests,
-    options: InNamespace & Waiting & { readonly graceSeconds?: number } = {},
+    options: InNamespace & WaitOptions & { readonly graceSeconds?: number } = {},
   ): Promise<void> {
     const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
     await deleteObjects(
@@ -283,7 +283,7 @@ export class Rig implements Faults, AsyncDisposable {
   async until(
     object: string,
     goal: Goal = 'Ready',
-    options: InNamespace & Waiting = {},
+    options: InNamespace & WaitOptions = {},
   ): Promise<AnyResource | undefined> {
     const timeout = patienceOf('until', options, ['namespace'])
     return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
@@ -293,7 +293,7 @@ export class Rig implements Faults, AsyncDisposable {
    * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any
    * error, says why it is not so yet; DeadlineExceeded with the last after `within` (60 s unless said).
    */
-  async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
+  async eventually(probe: () => unknown, options: WaitOptions = {}): Promise<void> {
     await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
   }
 

@@ -1,12 +1,12 @@
 /** What a rig is like just now: its machines, what runs on them, its nodes, its faults. */
-import type { Cluster } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
 import { nodeStatus } from '../../proto/objects/columns/columns.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Driver, Machine, MachineRecord, MachineState, ProgramName, Role } from './contract.ts'
 import { openCluster, rigContext } from './cluster-access.ts'
 import { ownContextFile } from './cluster-files.ts'
 import type { FaultRecord } from './faults/contract.ts'
-import { isInForce } from './faults/engine.ts'
+import { isInForce } from './faults/fault-engine.ts'
 import { programsOf } from './faults/target.ts'
 import { REGISTRY, REGISTRY_PORT } from './layout.ts'
 import { openMachine, requireMachine } from './machines.ts'
@@ -87,7 +87,7 @@ export async function rigStatus(rig: RigRecord, driver: Driver, signal: AbortSig
 
 /** How each node is, or why that is not known. */
 async function askNodes(rig: string, signal: AbortSignal): Promise<Map<string, string> | GantryError> {
-  let cluster: Cluster | undefined
+  let cluster: ClusterClient | undefined
   try {
     cluster = await openCluster(rig, signal, CLUSTER_PATIENCE)
     const { items } = await cluster.list('Node', { namespace: '' })

@@ -1,7 +1,7 @@
 /** Waiting for an object of a rig's cluster. */
-import type { Cluster } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
 import { readinessOf } from '../../cli/readiness.ts'
-import { isIn, parseWanted } from '../../cli/wanted-state.ts'
+import { isIn, parseWaitCondition } from '../../cli/wait-condition.ts'
 import { observe, withDeadline } from '../../cli/watch.ts'
 import { kindWord } from '../../cli/failure.ts'
 import { GantryError } from '../../proto/base/errors.ts'
@@ -46,7 +46,7 @@ export function checkOf(goal: Goal): Check {
       return (object) =>
         object !== undefined && (object.kind === 'Pod' ? object.status.phase === 'Running' : isReady(object))
   }
-  const wanted = parseWanted(
+  const wanted = parseWaitCondition(
     /^(condition|jsonpath)=/i.test(goal) ? goal : goal.startsWith('{') ? `jsonpath=${goal}` : `condition=${goal}`,
   )
   return (object) => isIn(object, wanted)
@@ -61,7 +61,7 @@ function isReady(object: AnyResource): boolean {
  * for. DeadlineExceeded, with what it was like last, after `timeout` milliseconds.
  */
 export async function awaitObject(
-  cluster: Cluster,
+  cluster: ClusterClient,
   { kind, namespace, name }: Named,
   goal: Goal,
   timeout: number,

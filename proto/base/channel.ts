@@ -21,7 +21,7 @@ export class Channel<T> implements AsyncIterable<T> {
   }
 
   /** Resolves once fewer than `limit` items wait, or nothing more is taken because the channel is closed. */
-  room(limit: number): Promise<void> {
+  waitForRoom(limit: number): Promise<void> {
     if (this.#items.length < limit || this.#end !== undefined) return Promise.resolve()
     return new Promise((resolve) => this.#waiting.push({ limit, resolve }))
   }

@@ -42,7 +42,7 @@ export const systemClock: Clock = {
 export const CLOCK_OFFSET_VARIABLE = 'GANTRY_CLOCK_OFFSET_FILE'
 
 /** Milliseconds between looks at that file. */
-const LOOK = 250
+const OFFSET_POLL_MS = 250
 
 /** The clock of a program: the system's, or one set off by a file where the environment names one. */
 export function clockFromEnvironment(environment: NodeJS.ProcessEnv): Clock {
@@ -64,7 +64,7 @@ export class OffsetClock implements Clock {
   constructor(base: Clock, file: string) {
     this.#base = base
     this.#file = file
-    watchFile(file, { interval: LOOK, persistent: false }, this.#look)
+    watchFile(file, { interval: OFFSET_POLL_MS, persistent: false }, this.#look)
     this.#look()
   }
 

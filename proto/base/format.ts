@@ -4,7 +4,7 @@
  * modes.
  */
 import { readAddress, readCidr } from './cidr.ts'
-import { NOT_YET, type FaultReason } from './problem.ts'
+import { UNSUPPORTED_MESSAGE, type CauseType } from './problem.ts'
 
 /** What is wrong with a value and how it would be right. */
 export interface Flaw {
@@ -13,7 +13,7 @@ export interface Flaw {
   /** True if it is refused only because Gantry does not act on it. */
   readonly unsupported?: boolean
   /** FieldValueInvalid, if it says none. */
-  readonly reason?: FaultReason
+  readonly reason?: CauseType
 }
 
 export type Format = (value: string | number) => Flaw | undefined
@@ -89,7 +89,7 @@ const PLAIN_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage', 'pods'])
 function resourceName(value: string | number): Flaw | undefined {
   const name = String(value)
   if (PLAIN_RESOURCES.has(name)) return undefined
-  if (name.startsWith('hugepages-')) return { message: NOT_YET, remedy: 'leave it out', unsupported: true }
+  if (name.startsWith('hugepages-')) return { message: UNSUPPORTED_MESSAGE, remedy: 'leave it out', unsupported: true }
   return (
     labelKey(name) ??
     (name.includes('/')
@@ -104,7 +104,7 @@ function resourceName(value: string | number): Flaw | undefined {
 /** As resourceName; use of the disk is set aside by a request, but not held to a limit. */
 function limitName(value: string | number): Flaw | undefined {
   return value === 'ephemeral-storage'
-    ? { message: NOT_YET, remedy: 'leave it out; a request is acted on', unsupported: true }
+    ? { message: UNSUPPORTED_MESSAGE, remedy: 'leave it out; a request is acted on', unsupported: true }
     : resourceName(value)
 }
 

@@ -14,7 +14,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { HtmlLinks } from './html-links.ts'
 
-export interface Onward {
+export interface ForwardTarget {
   /** To the other side; used for this request only. */
   readonly socket: Duplex
   /** With its query, as the other side is asked. */
@@ -22,9 +22,9 @@ export interface Onward {
   /** What stands before it here. */
   readonly prefix: string
   /** Headers, in lower case, that are not for the other side. */
-  readonly withheld?: readonly string[]
+  readonly strippedHeaders?: readonly string[]
   /** Headers that the other side gets in their place. */
-  readonly added?: OutgoingHttpHeaders
+  readonly addedHeaders?: OutgoingHttpHeaders
 }
 
 /** Of one connection only, RFC 9110 section 7.6.1; an expectation is met here. */
@@ -45,7 +45,7 @@ const HOP_BY_HOP = [
 export async function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  onward: Onward,
+  onward: ForwardTarget,
 ): Promise<void> {
   response.on('close', () => onward.socket.destroy())
   // A body whose length was not told goes on as such, whatever the method.
@@ -64,7 +64,7 @@ export async function forwardUpgrade(
   request: IncomingMessage,
   client: Duplex,
   head: Buffer,
-  onward: Onward,
+  onward: ForwardTarget,
 ): Promise<void> {
   client.on('close', () => onward.socket.destroy())
   await exchange(request, onward, { connection: 'Upgrade', upgrade: request.headers.upgrade ?? '' }, (sent, done) => {
@@ -95,7 +95,7 @@ export async function forwardUpgrade(
  */
 async function exchange(
   request: IncomingMessage,
-  onward: Onward,
+  onward: ForwardTarget,
   headers: OutgoingHttpHeaders,
   answered: (sent: ClientRequest, done: (passOn: () => Promise<void>) => void) => void,
 ): Promise<void> {
@@ -127,7 +127,7 @@ async function exchange(
 }
 
 /** Resolves when the reply has been passed, or cut. */
-function pass(reply: IncomingMessage, response: ServerResponse, onward: Onward): Promise<void> {
+function pass(reply: IncomingMessage, response: ServerResponse, onward: ForwardTarget): Promise<void> {
   const { statusCode = 0 } = reply
   if (statusCode < 200) throw new Error(`the other side answers with status ${statusCode}`)
   const headers = replyHeaders(reply, response.req, onward)
@@ -174,7 +174,7 @@ async function join(client: Duplex, socket: Duplex): Promise<void> {
 
 function onwardHeaders(
   request: IncomingMessage,
-  { prefix, path, withheld = [], added = {} }: Onward,
+  { prefix, path, strippedHeaders: withheld = [], addedHeaders: added = {} }: ForwardTarget,
 ): OutgoingHttpHeaders {
   const { headers, socket } = request
   const dropped = [
@@ -197,7 +197,7 @@ function onwardHeaders(
 function replyHeaders(
   reply: IncomingMessage,
   { headers: { host } }: IncomingMessage,
-  { prefix }: Onward,
+  { prefix }: ForwardTarget,
 ): OutgoingHttpHeaders {
   const passed = without(reply.headersDistinct, [
     ...HOP_BY_HOP,

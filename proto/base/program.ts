@@ -14,7 +14,7 @@ export interface Flag {
   /** What stands for its value in the help, e.g. HOST:PORT. */
   readonly value: string
   /** For people; begins small, ends without a stop. */
-  readonly says: string
+  readonly description: string
   /** `list`: may be given several times. Default: text. */
   readonly type?: 'text' | 'count' | 'list'
 }
@@ -33,10 +33,10 @@ export type Invocation =
   | { readonly kind: 'print'; readonly text: string }
   | { readonly kind: 'run'; readonly file: string | undefined; readonly overrides: readonly Override[] }
 
-const OWN: Readonly<Record<string, Pick<Flag, 'value' | 'says'>>> = {
-  config: { value: 'FILE', says: 'settings, YAML or JSON' },
-  help: { value: '', says: 'print this' },
-  version: { value: '', says: 'print the version' },
+const OWN: Readonly<Record<string, Pick<Flag, 'value' | 'description'>>> = {
+  config: { value: 'FILE', description: 'settings, YAML or JSON' },
+  help: { value: '', description: 'print this' },
+  version: { value: '', description: 'print the version' },
 }
 
 /** Reads a command line without the program itself. InvalidArgument, in one line, for what it cannot be. */
@@ -126,7 +126,7 @@ function usage({ name }: Program, problem: string): GantryError {
 
 function help({ name, purpose, flags }: Program): string {
   const rows = Object.entries({ ...OWN, ...flags }).map(
-    ([flag, { value, says }]) =>
+    ([flag, { value, description: says }]) =>
       [
         `  --${flag} ${value}`.trimEnd(),
         `${says}${(flags[flag]?.type ?? 'text') === 'list' ? '; may be given several times' : ''}`,

@@ -20,7 +20,14 @@ import { customKinds } from '../schema/custom/definitions.ts'
 import { findAnyKind } from '../schema/kinds.ts'
 import { nearest } from '../base/nearest.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
-import { type FaultReason, problem, type Problem, problemError, showValue, TOLD } from '../base/problem.ts'
+import {
+  type CauseType,
+  problem,
+  type Problem,
+  problemError,
+  showValue,
+  MAX_REPORTED_PROBLEMS,
+} from '../base/problem.ts'
 import { apiVersionOf, messageSchema, resourceOf, schema, SPECIAL_MESSAGES } from '../schema/schema.ts'
 import type { FieldSchema, MessageSchema } from '../schema/model.ts'
 import { readSpecial } from '../schema/special.ts'
@@ -32,9 +39,9 @@ export interface DecodeOptions {
    */
   readonly dropReadOnly?: boolean
   /** The text that a scalar was written with, by path: so that a remedy can show 1.10 and not 1.1. */
-  readonly written?: (path: string) => string | undefined
+  readonly sourceText?: (path: string) => string | undefined
   /** Accept keys that come twice in lists where the API accepts them (the option `repeats`). */
-  readonly repeats?: boolean
+  readonly allowDuplicateKeys?: boolean
 }
 
 type Fields = Record<string, unknown>
@@ -149,7 +156,7 @@ class Decoder {
     this.#options = options
   }
 
-  #wrong(path: string, value: JsonValue, message: string, remedy = '', reason?: FaultReason): undefined {
+  #wrong(path: string, value: JsonValue, message: string, remedy = '', reason?: CauseType): undefined {
     this.problems.push(
       problem(path, message, {
         value: this.#secret ? '(secret)' : showValue(value),
@@ -171,7 +178,7 @@ class Decoder {
 
   /** As it was written, if that fits into a message. */
   #written(path: string): string | undefined {
-    const text = this.#options.written?.(path)
+    const text = this.#options.sourceText?.(path)
     return text !== undefined && /^[\x20-\x7e]{1,60}$/.test(text) ? text : undefined
   }
 
@@ -216,7 +223,7 @@ class Decoder {
   }
 
   #unknown(key: string, path: string, message: string, fields: ReadonlyMap<string, FieldSchema>): void {
-    const meant = this.problems.length < TOLD ? nearest(key, fields.keys()) : undefined
+    const meant = this.problems.length < MAX_REPORTED_PROBLEMS ? nearest(key, fields.keys()) : undefined
     const names = [...fields.keys()].join(', ')
     const remedy =
       meant !== undefined
@@ -226,7 +233,7 @@ class Decoder {
           : names.length <= 80
             ? `known here: ${names}`
             : `see the fields of ${message} with "gantry explain"`
-    this.problems.push(problem(path, 'unknown field', { key: true, surplus: true, remedy }))
+    this.problems.push(problem(path, 'unknown field', { key: true, unknownOrDuplicate: true, remedy }))
   }
 
   #field(field: FieldSchema, value: JsonValue, path: string, into: Fields): void {
@@ -294,7 +301,7 @@ class Decoder {
     if (!Array.isArray(value)) return this.#mistyped(path, value, 'a list', 'begin each item with "- "')
     const items = value.map((item, index) => this.#value(field, item, entryPath(path, index)))
     const { mergeKey, repeats } = field.options
-    const mayRepeat = repeats === true && this.#options.repeats === true
+    const mayRepeat = repeats === true && this.#options.allowDuplicateKeys === true
     if (mergeKey !== undefined && !mayRepeat && !this.#readOnly)
       this.#refuseDuplicates(field.type, mergeKey, items, path)
     return items.length === 0 ? undefined : items
@@ -425,7 +432,7 @@ class Decoder {
 function isUnset(field: FieldSchema, value: JsonValue): boolean {
   return (
     field.options.written === true &&
-    (field.kind === 'message' && field.label === 'optional' ? isHollow(field.type, value) : isEmpty(value))
+    (field.kind === 'message' && field.label === 'optional' ? isEmptyMessage(field.type, value) : isEmpty(value))
   )
 }
 
@@ -434,14 +441,14 @@ function isUnset(field: FieldSchema, value: JsonValue): boolean {
  * holds: a field with the option
  * `presence`, and a message that Kubernetes does not write when it is empty.
  */
-function isHollow(message: string, value: JsonValue): boolean {
+function isEmptyMessage(message: string, value: JsonValue): boolean {
   if (!isObject(value)) return false
   const fields = jsonFields(message)
   return Object.entries(value).every(([key, item]) => {
     const field = fields.get(key)
     if (field === undefined || field.options.presence === true) return false
     if (field.kind !== 'message' || field.label !== 'optional' || !isObject(item)) return isEmpty(item)
-    return (field.options.written === true || field.options.always === true) && isHollow(field.type, item)
+    return (field.options.written === true || field.options.always === true) && isEmptyMessage(field.type, item)
   })
 }
 

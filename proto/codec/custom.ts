@@ -5,7 +5,7 @@
  */
 import type { AnyResource, JsonObject, JsonValue } from '../gen/types.ts'
 import { nearest } from '../base/nearest.ts'
-import { problem, TOLD, type Problem } from '../base/problem.ts'
+import { problem, MAX_REPORTED_PROBLEMS, type Problem } from '../base/problem.ts'
 import { isObject } from '../base/json.ts'
 import { fillDefaults, prune } from '../schema/custom/coerce.ts'
 import { versionOfObject, type CustomKind } from '../schema/custom/definitions.ts'
@@ -34,8 +34,8 @@ export function readCustom(
   const problems = prune(content, version.schema).map((path, index) =>
     problem(path, 'unknown field', {
       key: true,
-      surplus: true,
-      remedy: index < TOLD ? remedyFor(path, version.schema.properties) : '',
+      unknownOrDuplicate: true,
+      remedy: index < MAX_REPORTED_PROBLEMS ? remedyFor(path, version.schema.properties) : '',
     }),
   )
   return { object: { apiVersion: version.apiVersion, kind: kind.id, metadata, ...content }, problems }

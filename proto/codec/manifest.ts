@@ -81,7 +81,7 @@ function readValue(yaml: YamlDocument, value: JsonValue, base: string, depth: nu
     return
   }
   const place = (path: string): string => (base === '' ? path : path === '' ? base : `${base}.${path}`)
-  const { object, problems } = inspectJson(undefined, value, { written: (path) => yaml.written(place(path)) })
+  const { object, problems } = inspectJson(undefined, value, { sourceText: (path) => yaml.written(place(path)) })
   into.problems.push(...problems.map((item) => ({ problem: item, position: yaml.at(place(item.field), item.key) })))
   if (object === undefined || problems.length > 0) return
   into.documents.push({

@@ -7,7 +7,7 @@
  * unless it is asked to take that always, as for Gantry's own command line.
  */
 import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
-import { yieldDefaults } from './alternatives.ts'
+import { dropConflictingDefaults } from './conflicting-defaults.ts'
 import { customKinds, versionOfObject } from '../schema/custom/definitions.ts'
 import { GantryError } from '../base/errors.ts'
 import { FieldSet, formatSteps, malformedStep } from './field-set.ts'
@@ -37,7 +37,7 @@ const BEFORE_FIRST_APPLY = 'before-first-apply'
 /** By way of what a write came: all but status write the same half as ''. */
 export type Subresource = '' | 'status' | 'scale' | 'ephemeralcontainers' | 'resize' | 'finalize'
 
-export interface Application {
+export interface ApplyRequest {
   readonly kind: Kind
   /** As stored; undefined if there is no such object yet. */
   readonly live: JsonObject | undefined
@@ -80,7 +80,7 @@ export function applyConfiguration({
   lastApplied,
   now,
   subresource = '',
-}: Application): { object: JsonObject; changed: boolean } {
+}: ApplyRequest): { object: JsonObject; changed: boolean } {
   const shape = shapeOf(kind)
   const apiVersion = versionIn(kind, configuration)
   // In the version of the configuration: custom kinds have several, which differ in nothing else.
@@ -94,7 +94,7 @@ export function applyConfiguration({
     live === undefined
       ? identity(kind, configuration)
       : customKinds.get(kind) === undefined
-        ? yieldDefaults(live, named, owned)
+        ? dropConflictingDefaults(live, named, owned)
         : live,
     named,
   ) as JsonObject
@@ -152,7 +152,7 @@ export interface Update {
  * metadata.managedFields of `next` after a plain write: fields that it changed now belong to its manager alone, fields
  * that are gone to nobody.
  */
-export function updateOwnership({
+export function updateManagedFields({
   kind,
   previous,
   next,

@@ -74,7 +74,7 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
       (values) => new Map(values.map((value) => [JSON.stringify(value), value])),
     )
     const order = new Map([...before!.keys()].map((key, index) => [key, index]))
-    return weave(
+    return mergeOrder(
       [...before!.keys()].filter((key) => !wanted!.has(key)),
       [...wanted!.keys()],
       (key) => order.get(key),
@@ -89,9 +89,9 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
       throw refusal(`${path}[${index}].${patchKeyOf(shape).name}`, 'is needed to find the item')
     return item
   })
-  const places = new Places(target, shape.keys)
+  const places = new ItemIndex(target, shape.keys)
   // What another item of the patch means exactly is not what this one means by one of its keys.
-  const loose = new Places(target, [patchKeyOf(shape)], new Set(wanted.flatMap((item) => places.of(item))))
+  const loose = new ItemIndex(target, [patchKeyOf(shape)], new Set(wanted.flatMap((item) => places.of(item))))
   const patched = new Set<number>()
   wanted.forEach((item, index) => {
     const [place = result.length, ...duplicates] =
@@ -104,7 +104,7 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
     patched.add(place)
   })
   const others = target.flatMap((_, place) => (patched.has(place) ? [] : [place]))
-  return weave(others, [...patched], (place) => (place < target.length ? place : undefined)).flatMap(
+  return mergeOrder(others, [...patched], (place) => (place < target.length ? place : undefined)).flatMap(
     (place) => result[place] ?? [],
   )
 }
@@ -114,7 +114,7 @@ function mergeList(shape: Shape, target: readonly JsonValue[], patch: readonly J
  * that it came before. What is new comes before what it was not compared with, so that an item that is added alone is
  * the first. `placeOf`: where something was before, if it was there.
  */
-function weave<T>(others: readonly T[], named: readonly T[], placeOf: (item: T) => number | undefined): T[] {
+function mergeOrder<T>(others: readonly T[], named: readonly T[], placeOf: (item: T) => number | undefined): T[] {
   const woven: T[] = []
   let next = 0
   for (const item of named) {
@@ -126,7 +126,7 @@ function weave<T>(others: readonly T[], named: readonly T[], placeOf: (item: T) 
 }
 
 /** Where the items of a list are, by some of their fields. */
-class Places {
+class ItemIndex {
   readonly #keys: readonly MergeKey[]
   readonly #places = new Map<string, number[]>()
 
@@ -203,7 +203,7 @@ function setOrder(
   const rankOf = (item: JsonValue): number | undefined => ranks.get(identify(item))
   const named = list.filter((item) => rankOf(item) !== undefined).sort((a, b) => rankOf(a)! - rankOf(b)!)
   const others = list.filter((item) => rankOf(item) === undefined)
-  result[name] = weave(others, named, (item) => places.get(identify(item)))
+  result[name] = mergeOrder(others, named, (item) => places.get(identify(item)))
 }
 
 function refusal(path: string, message: string): GantryError {

@@ -10,7 +10,7 @@ import { labelSelectorMatcher } from './selector.ts'
 export type PolicyProtocol = 'TCP' | 'UDP' | 'SCTP'
 
 /** One end of a packet's way, as it is after Services have been translated to pods. */
-export interface PolicyEnd {
+export interface FlowEndpoint {
   readonly address: string
   /** The pod whose address it is, if it is one's. */
   readonly pod?: Pod
@@ -19,15 +19,15 @@ export interface PolicyEnd {
 }
 
 export interface PolicyFlow {
-  readonly from: PolicyEnd
-  readonly to: PolicyEnd
+  readonly from: FlowEndpoint
+  readonly to: FlowEndpoint
   /** undefined: something without ports, such as ICMP. */
   readonly protocol: PolicyProtocol | undefined
   /** The receiver's. 0 without protocol. */
   readonly port: number
 }
 
-export interface PolicyWorld {
+export interface PolicySnapshot {
   readonly policies: readonly NetworkPolicy[]
   /** Labels by the namespace's name. */
   readonly namespaces: ReadonlyMap<string, Readonly<Record<string, string>>>
@@ -55,7 +55,7 @@ const OPEN = { is: 'open' } as const
  * What the policies say about the beginning of a connection; answers belong to what they answer. InvalidArgument for a
  * selector that no validation has seen.
  */
-export function explainPolicies(flow: PolicyFlow, world: PolicyWorld): PolicyVerdict {
+export function explainPolicies(flow: PolicyFlow, world: PolicySnapshot): PolicyVerdict {
   const { from, to } = flow
   const exempt = isSame(from, to) || isOwnNode(from, to) || isOwnNode(to, from)
   const egress = exempt ? OPEN : decide(from, 'Egress', flow, world)
@@ -64,23 +64,28 @@ export function explainPolicies(flow: PolicyFlow, world: PolicyWorld): PolicyVer
 }
 
 /** A pod cannot be kept from itself. */
-function isSame(a: PolicyEnd, b: PolicyEnd): boolean {
+function isSame(a: FlowEndpoint, b: FlowEndpoint): boolean {
   return a.pod !== undefined && a.pod.metadata.uid === b.pod?.metadata.uid
 }
 
 /** A node may always talk to its own pods: it probes them. */
-function isOwnNode(node: PolicyEnd, pod: PolicyEnd): boolean {
+function isOwnNode(node: FlowEndpoint, pod: FlowEndpoint): boolean {
   return node.node !== undefined && node.node === pod.pod?.spec.nodeName
 }
 
 /** Pods in the node's own network are the node. */
-export function isPoliced(pod: Pod): boolean {
+export function hasPodNetwork(pod: Pod): boolean {
   return pod.spec.hostNetwork !== true
 }
 
-function decide(end: PolicyEnd, direction: 'Ingress' | 'Egress', flow: PolicyFlow, world: PolicyWorld): PolicyDecision {
+function decide(
+  end: FlowEndpoint,
+  direction: 'Ingress' | 'Egress',
+  flow: PolicyFlow,
+  world: PolicySnapshot,
+): PolicyDecision {
   const { pod } = end
-  if (pod === undefined || !isPoliced(pod)) return OPEN
+  if (pod === undefined || !hasPodNetwork(pod)) return OPEN
   const about = world.policies.filter((policy) => selects(policy, pod) && directionsOf(policy).includes(direction))
   if (about.length === 0) return OPEN
   for (const policy of about) {
@@ -116,15 +121,15 @@ function selects(policy: NetworkPolicy, pod: Pod): boolean {
 
 function peerFits(
   peers: readonly NetworkPolicyPeer[] | undefined,
-  other: PolicyEnd,
+  other: FlowEndpoint,
   policy: NetworkPolicy,
-  world: PolicyWorld,
+  world: PolicySnapshot,
 ): boolean {
   if (peers === undefined || peers.length === 0) return true
   return peers.some(({ podSelector, namespaceSelector, ipBlock }) => {
     if (ipBlock !== undefined) return blockFits(ipBlock.cidr ?? '', ipBlock.except ?? [], other.address)
     const { pod } = other
-    if (pod === undefined || !isPoliced(pod)) return false
+    if (pod === undefined || !hasPodNetwork(pod)) return false
     const { namespace, labels } = pod.metadata
     const namespaceFits =
       namespaceSelector === undefined
@@ -156,7 +161,7 @@ function portFits(
     if (typeof port === 'number') return number >= port && number <= (endPort ?? port)
     return (
       to.pod !== undefined &&
-      isPoliced(to.pod) &&
+      hasPodNetwork(to.pod) &&
       namedPorts(to.pod).some((named) => named.name === port && named.protocol === protocol && named.port === number)
     )
   })

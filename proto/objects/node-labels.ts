@@ -6,7 +6,7 @@
  */
 
 /** What a kubelet says of its machine. */
-const OF_THE_MACHINE: ReadonlySet<string> = new Set([
+const MACHINE_LABELS: ReadonlySet<string> = new Set([
   'kubernetes.io/hostname',
   'kubernetes.io/arch',
   'kubernetes.io/os',
@@ -20,7 +20,7 @@ const OF_THE_MACHINE: ReadonlySet<string> = new Set([
   'failure-domain.beta.kubernetes.io/zone',
 ])
 /** Prefixes, with all below them, that kubelets may use. */
-const OF_NODES = ['kubelet.kubernetes.io', 'node.kubernetes.io'] as const
+const NODE_LABEL_DOMAINS = ['kubelet.kubernetes.io', 'node.kubernetes.io'] as const
 /** Prefixes, with all below them, that are the control plane's and the administrators' otherwise. */
 const RESERVED = ['kubernetes.io', 'k8s.io', 'gantry.dev'] as const
 
@@ -28,5 +28,5 @@ export function mayNodeSetLabel(key: string): boolean {
   const slash = key.indexOf('/')
   const prefix = slash === -1 ? '' : key.slice(0, slash)
   const isBelow = (domain: string): boolean => prefix === domain || prefix.endsWith(`.${domain}`)
-  return OF_THE_MACHINE.has(key) || OF_NODES.some(isBelow) || !RESERVED.some(isBelow)
+  return MACHINE_LABELS.has(key) || NODE_LABEL_DOMAINS.some(isBelow) || !RESERVED.some(isBelow)
 }

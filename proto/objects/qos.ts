@@ -8,7 +8,7 @@ const COUNTED = ['cpu', 'memory']
  * Guaranteed: every container's cpu and memory are limited and requested in full; BestEffort: none says anything;
  * Burstable: the rest.
  */
-export function qualityOf(spec: PodSpec): NonNullable<PodStatus['qosClass']> {
+export function qosClassOf(spec: PodSpec): NonNullable<PodStatus['qosClass']> {
   const containers = [...spec.containers, ...(spec.initContainers ?? [])]
   const said = containers.some(({ resources: { requests, limits } }) =>
     COUNTED.some((name) => [requests?.[name], limits?.[name]].some(isAmount)),

@@ -22,7 +22,7 @@ export const RESERVED_PORTS: readonly ReservedPort[] = [
 ]
 
 /** On nodes that are an entrance, unless the agent's settings say others. */
-export const ENTRANCE_PORTS: readonly ReservedPort[] = [
+export const INGRESS_PORTS: readonly ReservedPort[] = [
   { protocol: 'TCP', port: 80, owner: "the entrance's Ingresses" },
   { protocol: 'TCP', port: 443, owner: "the entrance's Ingresses" },
 ]

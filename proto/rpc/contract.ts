@@ -78,7 +78,7 @@ export interface Connection {
  * How a dead server is found out though it never says so: after `time` milliseconds without a word it is asked, and has
  * `timeout` to answer.
  */
-export interface Liveness {
+export interface KeepaliveOptions {
   readonly time: number
   readonly timeout: number
 }

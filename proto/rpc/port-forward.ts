@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { Channel } from '../base/channel.ts'
-import { drained } from '../base/drained.ts'
+import { waitForDrain } from '../base/wait-for-drain.ts'
 import { duplexPair } from '../base/duplex-pair.ts'
 import type { PortForwardInput, PortForwardOutput, PortForwardStart } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
@@ -51,7 +51,7 @@ export async function joinPod(
       switch (output?.case) {
         case 'data':
           socket.write(output.value!)
-          await drained(socket)
+          await waitForDrain(socket)
           break
         case 'closed':
           closed = true
@@ -80,7 +80,7 @@ function send(socket: Duplex, inputs: Channel<PortForwardInput>, ending: AbortCo
     inputs.push({ input: { case: 'data', value: chunk } })
     if (inputs.length < IN_FLIGHT) return
     socket.pause()
-    void inputs.room(IN_FLIGHT).then(() => socket.resume())
+    void inputs.waitForRoom(IN_FLIGHT).then(() => socket.resume())
   })
   socket.on('end', () => {
     ended = true

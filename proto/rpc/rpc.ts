@@ -16,14 +16,14 @@ import {
   type Client,
   type Connection,
   type Handlers,
-  type Liveness,
+  type KeepaliveOptions,
   type RpcServer,
 } from './contract.ts'
 import { cancelled, packError, unpackError } from './error-status.ts'
 import { MESSAGE_LIMIT, methodsOf, WINDOW } from './methods.ts'
 
 export { CONTROLLER_HOST }
-export type { CallContext, CallOptions, Client, Connection, Handlers, Liveness }
+export type { CallContext, CallOptions, Client, Connection, Handlers, KeepaliveOptions }
 
 const ERROR_KEY = 'gantry-error-bin'
 const CHANNEL_OPTIONS: grpc.ChannelOptions = {
@@ -94,7 +94,7 @@ function toService(thrown: unknown): Partial<grpc.StatusObject> & Error {
 export function connect(
   address: string,
   tls?: { ca: string; cert: string; key: string; serverName?: string },
-  liveness?: Liveness,
+  liveness?: KeepaliveOptions,
 ): Connection {
   const credentials =
     tls === undefined
@@ -425,7 +425,7 @@ function received(call: grpc.ServerDuplexStream<unknown, unknown>): AsyncIterabl
     channel.push(message)
     if (channel.length < WINDOW) return
     call.pause()
-    void channel.room(WINDOW / 2).then(() => call.resume())
+    void channel.waitForRoom(WINDOW / 2).then(() => call.resume())
   })
   for (const event of ['end', 'cancelled', 'error', 'close']) call.on(event, () => channel.close())
   return channel

@@ -5,7 +5,7 @@
 import { formatRule, type Flaw } from '../base/format.ts'
 import { nearest } from '../base/nearest.ts'
 import { fieldPath } from '../base/path.ts'
-import { NOT_YET } from '../base/problem.ts'
+import { UNSUPPORTED_MESSAGE } from '../base/problem.ts'
 import { messageSchema } from './schema.ts'
 import type { FieldSchema } from './model.ts'
 
@@ -61,24 +61,24 @@ export function isInert(field: FieldSchema, value: unknown): boolean {
 const PLAIN_REASON = 'not acted on yet'
 
 export function unsupportedMessage(reason: string): string {
-  return reason === PLAIN_REASON ? NOT_YET : `${NOT_YET}: ${reason}`
+  return reason === PLAIN_REASON ? UNSUPPORTED_MESSAGE : `${UNSUPPORTED_MESSAGE}: ${reason}`
 }
 
 /** Messages of which exactly one field says what is meant: of such a field, leaving it out leaves nothing. */
 const ONE_OF = ['VolumeSource', 'VolumeProjection', 'LifecycleHandler', 'HTTPRouteFilter', 'IngressBackend'] as const
 
 /** Field that is not acted on → what is, in its place. */
-let instead: ReadonlyMap<FieldSchema, readonly string[]> | undefined
+let oneofAlternatives: ReadonlyMap<FieldSchema, readonly string[]> | undefined
 
 function alternativesTo(field: FieldSchema): readonly string[] {
-  instead ??= new Map(
+  oneofAlternatives ??= new Map(
     ONE_OF.flatMap((name) => {
       const fields = messageSchema(name).fields.filter(({ kind }) => kind === 'message')
       const served = fields.filter(({ options }) => options.unsupported === undefined).map((one) => one.name)
       return fields.filter(({ options }) => options.unsupported !== undefined).map((one) => [one, served] as const)
     }),
   )
-  return instead.get(field) ?? []
+  return oneofAlternatives.get(field) ?? []
 }
 
 export function unsupportedRemedy(field: FieldSchema): string {

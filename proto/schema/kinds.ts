@@ -1,14 +1,14 @@
 /** Kinds by what a manifest calls them, and what to say of a name that is none. */
 import type { Kind } from '../gen/types.ts'
 import { nearest } from '../base/nearest.ts'
-import { NOT_YET, problem, showValue, type Problem } from '../base/problem.ts'
+import { UNSUPPORTED_MESSAGE, problem, showValue, type Problem } from '../base/problem.ts'
 import { allResources, apiVersionOf, findKind } from './schema.ts'
 
 /**
  * Kinds of Kubernetes' own API that Gantry does not serve, by group.
  * https://kubernetes.io/docs/reference/kubernetes-api/
  */
-const ELSEWHERE: Readonly<Record<string, string>> = {
+const UNSERVED_KINDS: Readonly<Record<string, string>> = {
   '': 'ComponentStatus LimitRange PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota',
   'apiregistration.k8s.io': 'APIService',
   apps: 'ControllerRevision DaemonSet StatefulSet',
@@ -27,10 +27,12 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 }
 
 /** What does the same here. */
-const INSTEAD: Readonly<Record<string, string>> = { GRPCRoute: 'an HTTPRoute serves gRPC, too: each method is a path' }
+const SERVED_ALTERNATIVES: Readonly<Record<string, string>> = {
+  GRPCRoute: 'an HTTPRoute serves gRPC, too: each method is a path',
+}
 
 /** Short names that people type for some of them. */
-const ELSEWHERE_SHORT: Readonly<Record<string, string>> = {
+const UNSERVED_SHORT_NAMES: Readonly<Record<string, string>> = {
   cj: 'CronJob',
   ds: 'DaemonSet',
   hpa: 'HorizontalPodAutoscaler',
@@ -49,23 +51,23 @@ const ELSEWHERE_SHORT: Readonly<Record<string, string>> = {
  * The kind of Kubernetes' own API that a word of a command line means (`svc`, `services`, `Service`) and that Gantry
  * does not serve; undefined if none.
  */
-export function kindElsewhere(word: string): string | undefined {
+export function unservedKind(word: string): string | undefined {
   const typed = word.toLowerCase().split('.')[0]!
-  const kinds = Object.values(ELSEWHERE).flatMap((names) => names.split(' '))
-  if (Object.hasOwn(ELSEWHERE_SHORT, typed)) return ELSEWHERE_SHORT[typed]
+  const kinds = Object.values(UNSERVED_KINDS).flatMap((names) => names.split(' '))
+  if (Object.hasOwn(UNSERVED_SHORT_NAMES, typed)) return UNSERVED_SHORT_NAMES[typed]
   return kinds.find((kind) =>
     [kind, `${kind}s`, `${kind}es`, kind.replace(/y$/, 'ies')].some((name) => name.toLowerCase() === typed),
   )
 }
 
 /** What does the same as a kind that Gantry does not serve; undefined if nothing does. */
-export function insteadOf(kind: string): string | undefined {
-  return INSTEAD[kind]
+export function servedAlternative(kind: string): string | undefined {
+  return SERVED_ALTERNATIVES[kind]
 }
 
-function isElsewhere(apiVersion: string, kind: string): boolean {
+function isUnserved(apiVersion: string, kind: string): boolean {
   const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''
-  return ELSEWHERE[group]?.split(' ').includes(kind) === true
+  return UNSERVED_KINDS[group]?.split(' ').includes(kind) === true
 }
 
 /** Said of a kind that is not known and that a CustomResourceDefinition may define. */
@@ -89,10 +91,10 @@ export function findAnyKind(apiVersion: string, kind: string): { kind: Kind } | 
       }),
     }
   }
-  if (isElsewhere(apiVersion, kind))
+  if (isUnserved(apiVersion, kind))
     return {
-      problem: problem('kind', `${kind}: ${NOT_YET}`, {
-        remedy: insteadOf(kind) ?? 'leave this object out',
+      problem: problem('kind', `${kind}: ${UNSUPPORTED_MESSAGE}`, {
+        remedy: servedAlternative(kind) ?? 'leave this object out',
         unsupported: true,
       }),
     }

@@ -9,7 +9,7 @@ import { validateStructural } from './custom/structural.ts'
 import { GantryError } from '../base/errors.ts'
 import { parseSinglePath } from '../base/jsonpath/jsonpath.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
-import { NOT_YET } from '../base/problem.ts'
+import { UNSUPPORTED_MESSAGE } from '../base/problem.ts'
 import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
 
@@ -52,7 +52,11 @@ function validateDefinition(report: Report, { metadata, spec }: CustomResourceDe
   if (names.listKind === names.kind)
     report.wrong('spec.names.listKind', names.listKind, 'and kind must not be the same')
   if (conversion?.strategy === 'Webhook')
-    report.refused('spec.conversion.strategy', `Webhook: ${NOT_YET}: versions differ in apiVersion only`, 'write None')
+    report.refused(
+      'spec.conversion.strategy',
+      `Webhook: ${UNSUPPORTED_MESSAGE}: versions differ in apiVersion only`,
+      'write None',
+    )
   const stored = versions.filter(({ storage }) => storage)
   if (stored.length !== 1)
     report.wrong(

@@ -65,12 +65,13 @@ export function validateHostname(report: Report, path: string, host: string): vo
 }
 
 /** The parts of a path that upstream refuses, and what no request line can hold. */
-const ODD = ['//', '/./', '/../', '%2f', '%2F', '#']
+const UNSAFE_PATH_SEQUENCES = ['//', '/./', '/../', '%2f', '%2F', '#']
 
 /** A path as requests have it: absolute, without query, fragment, white space or parts that lead upwards. */
 export function validatePath(report: Report, path: string, value: string): void {
   if (!value.startsWith('/')) return report.wrong(path, value, 'is not an absolute path', 'begin it with "/"')
-  const odd = ODD.find((part) => value.includes(part)) ?? ['/..', '/.'].find((end) => value.endsWith(end))
+  const odd =
+    UNSAFE_PATH_SEQUENCES.find((part) => value.includes(part)) ?? ['/..', '/.'].find((end) => value.endsWith(end))
   if (odd !== undefined) report.wrong(path, value, `contains "${odd}"`, 'write the path that clients send, without it')
   else if (!/^[\x21-\x7e]+$/.test(value))
     report.wrong(path, value, 'has characters that no request has', 'write them percent-encoded, such as %20')

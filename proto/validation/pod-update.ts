@@ -3,7 +3,7 @@ import type { Container, ObjectMeta, Pod, PodSpec, Toleration } from '../gen/typ
 import type { Subresource } from '../merge/ownership.ts'
 import { fieldPath, entryPath } from '../base/path.ts'
 import { CLUSTER_NETWORK_ANNOTATION, NETWORKS_ANNOTATION, podNetworks } from '../objects/pod-networks.ts'
-import { qualityOf } from '../objects/qos.ts'
+import { qosClassOf } from '../objects/qos.ts'
 import { sameJson } from '../base/json.ts'
 import type { Report } from './report.ts'
 
@@ -85,7 +85,7 @@ function validateResize(report: Report, next: PodSpec, previous: PodSpec): void 
       ),
     )
   }
-  const [quality, had] = [qualityOf(next), qualityOf(previous)]
+  const [quality, had] = [qosClassOf(next), qosClassOf(previous)]
   if (quality !== had)
     report.refused(
       'spec',

@@ -7,10 +7,10 @@ import { fieldPath } from '../base/path.ts'
 import type { Report } from './report.ts'
 import { amountOf } from './resources.ts'
 
-const EVERYWHERE = ['metadata.name', 'metadata.namespace', 'metadata.uid']
-export const VOLUME_FIELDS: readonly string[] = [...EVERYWHERE, 'metadata.labels', 'metadata.annotations']
+const COMMON_FIELDS = ['metadata.name', 'metadata.namespace', 'metadata.uid']
+export const VOLUME_FIELDS: readonly string[] = [...COMMON_FIELDS, 'metadata.labels', 'metadata.annotations']
 export const ENVIRONMENT_FIELDS: readonly string[] = [
-  ...EVERYWHERE,
+  ...COMMON_FIELDS,
   'spec.nodeName',
   'spec.serviceAccountName',
   'status.hostIP',

@@ -1,13 +1,13 @@
 /** The details of a validation as they are collected. */
 import type { ErrorDetail } from '../gen/types.ts'
 import { fieldPath } from '../base/path.ts'
-import { showValue, type FaultReason } from '../base/problem.ts'
+import { showValue, type CauseType } from '../base/problem.ts'
 
 export class Report {
   readonly details: ErrorDetail[] = []
 
   /** A value that is not allowed: what is wrong with it and what is allowed. */
-  wrong(field: string, value: unknown, message: string, remedy = '', reason?: FaultReason): void {
+  wrong(field: string, value: unknown, message: string, remedy = '', reason?: CauseType): void {
     this.details.push({ field, value: showValue(value), message, remedy, ...(reason !== undefined && { reason }) })
   }
 
@@ -63,15 +63,15 @@ export class Report {
    * Something that may not be there, whatever its value; or, with another reason, what is wrong with something whose
    * value is not shown.
    */
-  refused(field: string, message: string, remedy = 'leave it out', reason: FaultReason = 'FieldValueForbidden'): void {
+  refused(field: string, message: string, remedy = 'leave it out', reason: CauseType = 'FieldValueForbidden'): void {
     this.details.push({ field, value: '', message, remedy, reason })
   }
 }
 
 /** Why Kubernetes refuses a union of which nothing is given, or more than one; it differs between unions. */
 export interface UnionReasons {
-  readonly none?: FaultReason
-  readonly many?: FaultReason
+  readonly none?: CauseType
+  readonly many?: CauseType
 }
 
 /**

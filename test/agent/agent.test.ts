@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runAgent } from '../../agent/agent.ts'
-import type { NetworkPart, PodGuard } from '../../agent/network/contract.ts'
+import type { NetworkReconciler, PodGuard } from '../../agent/network/contract.ts'
 import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { FakeMachine, FakeRuntime } from '../../agent/runtime/fake.ts'
 import { FileState } from '../../agent/state/file.ts'
@@ -16,11 +16,11 @@ import { silentLogger } from '../../proto/base/logger.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { Node, ObservedPod } from '../../proto/gen/types.ts'
 import { FakeImages, FakeNetwork, makePod, until } from './fakes.ts'
-import { ControllerEnd, type SessionEnd } from './session/controller-end.ts'
+import { FakeController, type FakeSession } from './session/fake-controller.ts'
 
 describe('agent', () => {
   let directory: string
-  let controller: ControllerEnd
+  let controller: FakeController
   let agent: { stop(): Promise<void> }
   const machine = new FakeMachine(systemClock)
   const network = new FakeNetwork()
@@ -32,9 +32,9 @@ describe('agent', () => {
     protect: () => Promise.resolve(),
     forget: () => undefined,
   }
-  const part: NetworkPart = {
+  const part: NetworkReconciler = {
     name: 'part',
-    confirms: false,
+    confirmsRevision: false,
     apply: async (view) => void heard.push(`revision ${view.revision}`),
     stop: () => Promise.resolve(),
   }
@@ -81,7 +81,7 @@ describe('agent', () => {
   }
 
   /** A session of the agent, welcomed. */
-  async function session(count: number): Promise<SessionEnd> {
+  async function session(count: number): Promise<FakeSession> {
     await until(
       `session ${count}`,
       () => controller.sessions.length === count && controller.last!.cases()[0] === 'hello',
@@ -90,13 +90,13 @@ describe('agent', () => {
     return controller.last!
   }
 
-  function hello(end: SessionEnd): Node {
+  function hello(end: FakeSession): Node {
     const message = end.received[0]!.message
     assert.ok(message?.case === 'hello')
     return { ...message.value.node!, spec: { podCIDR: '10.1.0.0/24' } }
   }
 
-  function told(end: SessionEnd, name: string): ObservedPod | undefined {
+  function told(end: FakeSession, name: string): ObservedPod | undefined {
     return end.received
       .flatMap(({ message }) => (message?.case === 'statuses' ? message.value.pods : []))
       .findLast((pod) => pod.name === name)
@@ -105,7 +105,7 @@ describe('agent', () => {
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'gantry-agent-'))
     images = new FakeImages(join(directory, 'rootfs'))
-    controller = new ControllerEnd()
+    controller = new FakeController()
     await controller.start()
     start()
   })

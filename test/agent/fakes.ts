@@ -3,10 +3,10 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Image, ImageConfig, ImageService } from '../../agent/images/contract.ts'
-import type { Attachment, Network, NodeRanges } from '../../agent/network/contract.ts'
-import type { Actions, ActionTarget, Outcome } from '../../agent/pods/health/contract.ts'
+import type { Attachment, PodNetwork, NodeRanges } from '../../agent/network/contract.ts'
+import type { HandlerRunner, HandlerTarget, ProbeOutcome } from '../../agent/pods/health/contract.ts'
 import type { Container, Event, LifecycleHandler, ObservedPod, Pod, ProbeHandler } from '../../proto/gen/types.ts'
-import type { Reports } from '../../agent/session/contract.ts'
+import type { StatusSink } from '../../agent/session/contract.ts'
 
 const IMAGE_CONFIG: ImageConfig = {
   env: [],
@@ -93,25 +93,25 @@ export class FakeImages implements ImageService {
 }
 
 /** Probes and hooks as a test has them; whatever is not said succeeds. */
-export class FakeActions implements Actions {
-  readonly probed: { readonly handler: ProbeHandler; readonly target: ActionTarget }[] = []
-  readonly hooked: { readonly handler: LifecycleHandler; readonly target: ActionTarget }[] = []
-  outcome: (handler: ProbeHandler, target: ActionTarget) => Outcome = () => ({ verdict: 'success', message: '' })
+export class FakeActions implements HandlerRunner {
+  readonly probed: { readonly handler: ProbeHandler; readonly target: HandlerTarget }[] = []
+  readonly hooked: { readonly handler: LifecycleHandler; readonly target: HandlerTarget }[] = []
+  outcome: (handler: ProbeHandler, target: HandlerTarget) => ProbeOutcome = () => ({ verdict: 'success', message: '' })
   /** Ends a hook; rejects where it fails. */
   hooks: (handler: LifecycleHandler, signal: AbortSignal) => Promise<void> = () => Promise.resolve()
 
-  probe(handler: ProbeHandler, target: ActionTarget): Promise<Outcome> {
+  probe(handler: ProbeHandler, target: HandlerTarget): Promise<ProbeOutcome> {
     this.probed.push({ handler, target })
     return Promise.resolve(this.outcome(handler, target))
   }
 
-  hook(handler: LifecycleHandler, target: ActionTarget, signal: AbortSignal): Promise<void> {
+  hook(handler: LifecycleHandler, target: HandlerTarget, signal: AbortSignal): Promise<void> {
     this.hooked.push({ handler, target })
     return this.hooks(handler, signal)
   }
 }
 
-export class FakeNetwork implements Network {
+export class FakeNetwork implements PodNetwork {
   readonly attached = new Map<string, Attachment>()
   ranges: NodeRanges | undefined
   #next = 2
@@ -140,11 +140,11 @@ export class FakeNetwork implements Network {
 }
 
 /** Keeps what it is told. */
-export class RecordedReports implements Reports {
+export class RecordedReports implements StatusSink {
   readonly pods: ObservedPod[] = []
   readonly events: Event[] = []
 
-  observed(pod: ObservedPod): void {
+  podStatusChanged(pod: ObservedPod): void {
     this.pods.push(pod)
   }
 

@@ -7,7 +7,7 @@ import { Rig } from '../../deploy/rig/rig.ts'
 import type { DriverName } from '../../deploy/rig/contract.ts'
 import { removeRig } from '../../deploy/rig/removal.ts'
 import { rigStatus } from '../../deploy/rig/status.ts'
-import { follow } from '../../cli/watch.ts'
+import { watchWithRetry } from '../../cli/watch.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { useDockerEngine } from '../docker-engine.ts'
@@ -134,7 +134,7 @@ class PodView {
 
   async #follow(rig: Rig): Promise<void> {
     try {
-      for await (const change of follow(
+      for await (const change of watchWithRetry(
         rig.client,
         systemClock,
         'Pod',

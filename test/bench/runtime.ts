@@ -12,7 +12,7 @@ import { containerConfig } from '../../agent/runtime/oci/config.ts'
 import { Conmon } from '../../agent/runtime/oci/conmon.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
-import { Semaphore } from '../../proto/base/turns.ts'
+import { Semaphore } from '../../proto/base/semaphore.ts'
 import { RuntimeMachine } from '../agent/runtime/machine.ts'
 import { containerSpec, sandboxSpec } from '../contract/runtime.ts'
 

@@ -5,7 +5,7 @@
 import { decodeJson, encodeJson } from '../../proto/codec/codec.ts'
 import { applyDefaults } from '../../proto/codec/defaults.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { applyConfiguration, updateOwnership } from '../../proto/merge/ownership.ts'
+import { applyConfiguration, updateManagedFields } from '../../proto/merge/ownership.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/merge/patch.ts'
 import { problem, problemError } from '../../proto/base/problem.ts'
 import { Server, type Handlers } from '../../proto/rpc/rpc.ts'
@@ -238,7 +238,7 @@ export class FakeServer {
               ? applyJsonPatch(json, value)
               : applyStrategicPatch(live.kind, json, value)
         ) as JsonObject
-        const managedFields = updateOwnership({
+        const managedFields = updateManagedFields({
           kind: live.kind,
           previous: json,
           next,

@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { promisify } from 'node:util'
-import { elsewhere } from '../../cli/commands/elsewhere.ts'
+import { unsupportedCommandHints } from '../../cli/commands/unsupported-commands.ts'
 import { commands } from '../../cli/commands/index.ts'
 import { readContexts, removeContext, upsertContext } from '../../proto/client/context.ts'
 import { freePort } from '../integration/free-port.ts'
@@ -79,12 +79,12 @@ describe('the program', () => {
   })
 
   it('says what to do instead of what others have', async () => {
-    for (const name of Object.keys(elsewhere)) {
+    for (const name of Object.keys(unsupportedCommandHints)) {
       assert.equal(commands[name], undefined, name)
       assert.deepEqual(await console.run(`${name} a -b`), {
         exit: 2,
         stdout: '',
-        stderr: `error: gantry has no command "${name}"; ${elsewhere[name]}\n`,
+        stderr: `error: gantry has no command "${name}"; ${unsupportedCommandHints[name]}\n`,
       })
     }
   })

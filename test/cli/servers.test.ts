@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { connect as dial, createServer, type Server as TcpServer, type Socket } from 'node:net'
-import { Cluster } from '../../cli/cluster.ts'
+import { ClusterClient } from '../../cli/cluster.ts'
 import type { Connect } from '../../cli/environment.ts'
-import { follow } from '../../cli/watch.ts'
+import { watchWithRetry } from '../../cli/watch.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { connect, Server, type Connection, type Handlers } from '../../proto/rpc/rpc.ts'
 import { schema } from '../../proto/schema/schema.ts'
@@ -33,8 +33,8 @@ describe('a context with several servers', () => {
    * On a clock that stands still the next server is greeted only when the one before has failed, however slow the
    * machine is.
    */
-  function cluster(server: readonly string[], parts: { clock?: Clock; connect?: Connect } = {}): Cluster {
-    const made = new Cluster({
+  function cluster(server: readonly string[], parts: { clock?: Clock; connect?: Connect } = {}): ClusterClient {
+    const made = new ClusterClient({
       context: { name: 'test', server },
       credentials: undefined,
       connect,
@@ -225,7 +225,14 @@ describe('a context with several servers', () => {
     two.server.put({ ...configMap('there') } as never)
     const seen: string[] = []
     try {
-      for await (const change of follow(both, systemClock, 'ConfigMap', { namespace: 'default' }, '', stop.signal)) {
+      for await (const change of watchWithRetry(
+        both,
+        systemClock,
+        'ConfigMap',
+        { namespace: 'default' },
+        '',
+        stop.signal,
+      )) {
         seen.push('object' in change ? `${change.type} ${change.object.metadata.name}` : change.type)
         if (seen.length === 1) await one.server.stop()
         if (seen.at(-1) === 'ADDED there') break

@@ -6,7 +6,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
-import { joinConnection } from '../../agent/streams/forward.ts'
+import { forwardConnection } from '../../agent/streams/forward.ts'
 import { DetachKeys } from '../../cli/terminal.ts'
 import { ArchiveWriter, readArchive } from '../../proto/rpc/copy-archive.ts'
 import { GantryError } from '../../proto/base/errors.ts'
@@ -55,7 +55,7 @@ describe('streams on the command line', () => {
       if (start.port === 9) throw new GantryError('FailedPrecondition', 'connection refused: nothing listens on port 9')
       const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
       await new Promise<void>((resolve) => socket.once('connect', resolve))
-      yield* joinConnection(socket, inputs, signal)
+      yield* forwardConnection(socket, inputs, signal)
     }
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Readable, Writable } from 'node:stream'
-import type { Cluster } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../cli/cluster.ts'
 import type { Environment } from '../../cli/environment.ts'
 import { runExec } from '../../cli/terminal.ts'
 import type { Input } from '../../proto/codec/wire.ts'
@@ -35,7 +35,7 @@ describe('standard input of a command', () => {
     }
     const sink = new Writable({ write: (_chunk, _encoding, done) => done() })
     const environment = { stdin, stdout: sink, stderr: sink } as Partial<Environment> as Environment
-    assert.equal(await runExec(cluster as unknown as Cluster, environment, START), 3)
+    assert.equal(await runExec(cluster as unknown as ClusterClient, environment, START), 3)
     assert.equal(taken, PIECES)
     assert.ok(most <= 8, `${most} pieces were under way`)
   })

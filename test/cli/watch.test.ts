@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Change, Cluster } from '../../cli/cluster.ts'
-import { follow, observe, withDeadline } from '../../cli/watch.ts'
+import type { Change, ClusterClient } from '../../cli/cluster.ts'
+import { watchWithRetry, observe, withDeadline } from '../../cli/watch.ts'
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import { FakeClock } from '../../proto/base/clock.ts'
@@ -8,7 +8,7 @@ import type { Pod } from '../../proto/gen/types.ts'
 import { pod } from './objects.ts'
 
 /** A cluster whose watches are these, one after the other; a code is the error that ends one. */
-function scripted(watches: readonly (Change<'Pod'> | ErrorCode)[][]): { cluster: Cluster; opened: () => number } {
+function scripted(watches: readonly (Change<'Pod'> | ErrorCode)[][]): { cluster: ClusterClient; opened: () => number } {
   let opened = 0
   const cluster = {
     async *watch() {
@@ -18,7 +18,7 @@ function scripted(watches: readonly (Change<'Pod'> | ErrorCode)[][]): { cluster:
       }
     },
   }
-  return { cluster: cluster as unknown as Cluster, opened: () => opened }
+  return { cluster: cluster as unknown as ClusterClient, opened: () => opened }
 }
 
 const a: Pod = decodeJson('Pod', pod('a'))
@@ -86,7 +86,7 @@ describe('following from a list', () => {
     const seen: string[] = []
     const refused = assert.rejects(
       (async () => {
-        for await (const change of follow(
+        for await (const change of watchWithRetry(
           scripted(watches).cluster,
           clock,
           'Pod',

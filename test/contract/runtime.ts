@@ -344,13 +344,13 @@ export function runtimeSuite(name: string, make: () => Promise<RuntimeSubject>):
     it('lets a container join the processes of another, as long as that runs', async () => {
       await running('a')
       await driver.createContainer(
-        containerSpec(subject, 'guest', 'pod-a', subject.commands.runs, { processesOf: 'a' }),
+        containerSpec(subject, 'guest', 'pod-a', subject.commands.runs, { pidNamespaceOf: 'a' }),
       )
       assert.equal((await driver.startContainer('guest')).state, 'running')
       await driver.killContainer('a', 'SIGKILL')
       await exited('a')
       await assert.rejects(
-        driver.createContainer(containerSpec(subject, 'late', 'pod-a', subject.commands.runs, { processesOf: 'a' })),
+        driver.createContainer(containerSpec(subject, 'late', 'pod-a', subject.commands.runs, { pidNamespaceOf: 'a' })),
         { code: 'FailedPrecondition' },
       )
       assert.deepEqual((await driver.list()).containers.map(({ id }) => id).sort(), ['a', 'guest'])

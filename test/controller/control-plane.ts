@@ -1,6 +1,6 @@
 /** A control plane in one process for tests: memory store, watch cache and API core, with the `default` namespace. */
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../controller/api/objects.ts'
+import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
 import { GroupCommit } from '../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
@@ -11,7 +11,7 @@ import { seededRandom } from '../../proto/base/random.ts'
 export class ControlPlane {
   readonly store: MemoryStore
   readonly informer: StoreInformer
-  readonly api: ObjectCore
+  readonly api: ObjectRegistry
   readonly random = seededRandom(1)
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
@@ -19,7 +19,7 @@ export class ControlPlane {
   private constructor(clock: Clock) {
     this.store = new MemoryStore(clock)
     this.informer = new StoreInformer({ store: this.store, clock, random: this.random, logger: silentLogger })
-    this.api = new ObjectCore({
+    this.api = new ObjectRegistry({
       reads: new ConsistentReads(this.store, this.informer),
       informer: this.informer,
       commits: new GroupCommit(this.store),

@@ -17,8 +17,8 @@ import {
   TICKETS,
   versionsOf,
   type FollowedKind,
-} from './kubectl/going-clients.ts'
-import { heard, Kubectl } from './kubectl/kubectl.ts'
+} from './kubectl/looping-clients.ts'
+import { awaitOutput, Kubectl } from './kubectl/kubectl.ts'
 
 const CONTROLLERS = [1, 2, 3] as const
 type Controller = (typeof CONTROLLERS)[number]
@@ -184,7 +184,7 @@ describe('clients of Kubernetes while controllers fail', function () {
     const token = (await at[lost].ok('create token default')).trim()
     const watching = at[lost].begin('get configmaps -w')
     const following = at[lost].begin('logs -f deployment/talk --tail=1')
-    await Promise.all([heard(watching, /applied/), heard(following, /line/)])
+    await Promise.all([awaitOutput(watching, /applied/), awaitOutput(following, /line/)])
     await machine(lost).kill()
     await watching.ended
     assert.notEqual(await following.ended, 0, `a log that was cut off counts as ended: ${following.said()}`)
@@ -211,7 +211,7 @@ describe('clients of Kubernetes while controllers fail', function () {
     const cut = one(others(await leader()))
     const watching = at[cut].begin('get configmaps -w')
     const following = at[cut].begin('logs -f deployment/talk --tail=1')
-    await Promise.all([heard(watching, /applied/), heard(following, /line/)])
+    await Promise.all([awaitOutput(watching, /applied/), awaitOutput(following, /line/)])
     const partition = await kubectl.cluster.rig.partition(
       [machine(cut).name],
       others(cut).map((other) => machine(other).name),

@@ -9,7 +9,7 @@ import { creating } from './kubectl/creating.ts'
 import { deleting } from './kubectl/deleting.ts'
 import { inPod } from './kubectl/in-pod.ts'
 import { Kubectl } from './kubectl/kubectl.ts'
-import { manifestsOfOthers } from './kubectl/manifests-of-others.ts'
+import { thirdPartyManifests } from './kubectl/third-party-manifests.ts'
 import { nodes } from './kubectl/nodes.ts'
 import { output } from './kubectl/output.ts'
 import { rollouts } from './kubectl/rollouts.ts'
@@ -41,7 +41,7 @@ describe('clients of Kubernetes', function () {
     clientNode,
     clientPython,
     inPod,
-    manifestsOfOthers,
+    thirdPartyManifests,
     nodes,
     admission,
   ])

@@ -6,18 +6,18 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AssignedObjects } from '../../agent/pods/assigned-objects.ts'
-import { WITHDRAWAL_WAIT } from '../../agent/pods/plan/ending.ts'
-import { ImageAccounts } from '../../agent/pods/steps/image-accounts.ts'
+import { ENDPOINT_DRAIN_TIMEOUT_MS } from '../../agent/pods/plan/kill-plan.ts'
+import { ImageUserCache } from '../../agent/pods/steps/image-user-cache.ts'
 import { NodeNetwork } from '../../agent/pods/node-network.ts'
 import { EventRecorder } from '../../agent/pods/status/pod-events.ts'
-import { Pods } from '../../agent/pods/pods.ts'
+import { PodManager } from '../../agent/pods/pod-manager.ts'
 import { FilePodDisk } from '../../agent/pods/steps/pod-disk.ts'
-import { NodeActions } from '../../agent/pods/health/node-actions.ts'
+import { NodeHandlerRunner } from '../../agent/pods/health/node-handler-runner.ts'
 import type { OciDriver } from '../../agent/runtime/oci/driver.ts'
 import { MemoryState } from '../../agent/state/memory.ts'
 import { unmountUnder } from '../../agent/volumes/mount-table.ts'
 import { PodFolders } from '../../agent/volumes/pod-folders.ts'
-import { Volumes } from '../../agent/volumes/volumes.ts'
+import { VolumeManager } from '../../agent/volumes/volume-manager.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { seededRandom } from '../../proto/base/random.ts'
@@ -45,7 +45,7 @@ for (const runtime of ['crun', 'runc'] as const) {
     this.timeout(60_000)
     let machine: RuntimeMachine
     let driver: OciDriver
-    let pods: Pods
+    let pods: PodManager
     let reports: RecordedReports
     let group: RunGroup
     const state = { store: new MemoryState() }
@@ -83,21 +83,21 @@ for (const runtime of ['crun', 'runc'] as const) {
       group = new RunGroup()
       driver = machine.driver()
       await driver.start()
-      pods = new Pods({
+      pods = new PodManager({
         clock: systemClock,
         random,
         log: silentLogger,
         group,
         runtime: driver,
-        actions: new NodeActions({ runtime: driver, version: '0' }),
+        actions: new NodeHandlerRunner({ runtime: driver, version: '0' }),
         images: new BusyboxImages(machine.rootfs),
         folders,
         state: state.store,
         network: new NodeNetwork(new FakeNetwork()),
-        volumes: new Volumes(folders),
+        volumes: new VolumeManager(folders),
         disk: new FilePodDisk(folders),
         objects: new AssignedObjects(),
-        accounts: new ImageAccounts(),
+        accounts: new ImageUserCache(),
         reports,
         events: new EventRecorder('n1', systemClock, random, (event) => reports.event(event)),
         node: {
@@ -251,7 +251,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       await until('it waits for signals', () => noted('starts') === 'up\n')
       end(pod, 30)
       await until('the hook has run', () => noted('order') === 'hook\n')
-      pods.withdrawn(['uid-web'])
+      pods.endpointsDrained(['uid-web'])
       await until('it has ended', () => reports.latest('web')!.released)
       assert.equal(readFileSync(file('order'), 'utf8'), 'hook\nterm\n')
     })
@@ -265,7 +265,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       end(pod, 60)
       await until('it has ended, long before its grace has', () => reports.latest('web')!.released)
       const took = systemClock.monotonic() - begun
-      assert.ok(took >= WITHDRAWAL_WAIT, `it was sent after ${Math.round(took)} ms`)
+      assert.ok(took >= ENDPOINT_DRAIN_TIMEOUT_MS, `it was sent after ${Math.round(took)} ms`)
       assert.equal(readFileSync(file('order'), 'utf8'), 'term\n')
     })
 
@@ -280,7 +280,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       await stop()
       await start()
       assert.equal(pods.observations()[0]!.status!.containerStatuses![0]!.ready, true)
-      pods.withdrawn(['uid-web'])
+      pods.endpointsDrained(['uid-web'])
       end(pod, 30)
       await until('the hook has begun', () => noted('order') === 'hook\n')
       await stop()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { AssignedObjects } from '../../agent/pods/assigned-objects.ts'
 import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/volumes/mount-table.ts'
 import { PodFolders } from '../../agent/volumes/pod-folders.ts'
-import { Volumes } from '../../agent/volumes/volumes.ts'
+import { VolumeManager } from '../../agent/volumes/volume-manager.ts'
 import type { Pod, Volume, VolumeMount } from '../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../agent/fakes.ts'
 
@@ -15,7 +15,7 @@ const PLACE = { nodeName: 'n1', hostAddress: '192.0.2.1', podAddresses: [], allo
 describe('volumes with mounts', () => {
   let directory: string
   let folders: PodFolders
-  let volumes: Volumes
+  let volumes: VolumeManager
   const objects = new AssignedObjects()
   objects.set({
     apiVersion: 'v1',
@@ -28,7 +28,7 @@ describe('volumes with mounts', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'gantry-mounts-'))
     folders = new PodFolders(join(directory, 'state'), join(directory, 'run'))
-    volumes = new Volumes(folders)
+    volumes = new VolumeManager(folders)
     await volumes.start(new Set())
   })
 
@@ -124,9 +124,9 @@ describe('volumes with mounts', () => {
   it('removes at start what no pod has', async () => {
     const pod = podWith({ name: 'm', emptyDir: { medium: 'Memory' } }, { name: 'm', mountPath: '/m' })
     await volumes.prepare(pod, objects, PLACE)
-    await new Volumes(folders).start(new Set(['uid-web']))
+    await new VolumeManager(folders).start(new Set(['uid-web']))
     assert.equal((await mountsUnder(folders.pod('uid-web'))).length, 1)
-    await new Volumes(folders).start(new Set())
+    await new VolumeManager(folders).start(new Set())
     assert.equal((await mountsUnder(folders.pod('uid-web'))).length, 0)
     await assert.rejects(stat(folders.pod('uid-web')), { code: 'ENOENT' })
   })

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { authorize } from '../../controller/api/authorization.ts'
 import { ClusterHandlers } from '../../controller/api/cluster.ts'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../controller/api/objects.ts'
-import { Pages } from '../../controller/api/pages.ts'
+import { ObjectRegistry } from '../../controller/api/objects.ts'
+import { ListPaginator } from '../../controller/api/list-paginator.ts'
 import { ResourcesHandlers } from '../../controller/api/resources.ts'
 import { Watches } from '../../controller/api/watches.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
@@ -27,22 +27,22 @@ class Replica {
   readonly store: EtcdStore
   readonly informer: StoreInformer
   readonly reads: ConsistentReads
-  readonly api: ObjectCore
-  readonly pages: Pages
+  readonly api: ObjectRegistry
+  readonly pages: ListPaginator
   readonly group = new RunGroup()
 
   constructor(endpoint: string) {
     this.store = new EtcdStore({ endpoints: [endpoint], clock }, random)
     this.informer = new StoreInformer({ store: this.store, clock, random, logger })
     this.reads = new ConsistentReads(this.store, this.informer)
-    this.api = new ObjectCore({
+    this.api = new ObjectRegistry({
       reads: this.reads,
       informer: this.informer,
       commits: new GroupCommit(this.store),
       clock,
       random,
     })
-    this.pages = new Pages({ informer: this.informer, reads: this.reads, clock })
+    this.pages = new ListPaginator({ informer: this.informer, reads: this.reads, clock })
     this.group.add((signal) => this.informer.run(signal))
   }
 
@@ -56,7 +56,7 @@ class Replica {
     server.add(
       'Cluster',
       new ClusterHandlers({
-        confirmed: () => Promise.resolve(),
+        waitForNetwork: () => Promise.resolve(),
         usage: { of: () => assert.fail('not asked for') },
         nodePages: { read: () => assert.fail('not asked for') },
         netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findRecorded, runs, type ProcessRecord } from '../../controller/supervise/process-record.ts'
+import { findRecorded, isRunning, type ProcessRecord } from '../../controller/supervise/process-record.ts'
 import { createAuthority, issue } from '../../deploy/ca.ts'
 import { connect, type Connection } from '../../proto/rpc/rpc.ts'
 import { GantryError } from '../../proto/base/errors.ts'
@@ -53,7 +53,7 @@ describe('the controller program', function () {
   afterEach(async () => {
     if (controller?.exitCode === null && controller.signalCode === null) controller.kill('SIGKILL')
     await ended
-    for (const record of await children()) await until('what it ran is gone', async () => !(await runs(record)))
+    for (const record of await children()) await until('what it ran is gone', async () => !(await isRunning(record)))
   })
 
   after(async () => {
@@ -122,7 +122,7 @@ describe('the controller program', function () {
 
     controller!.kill('SIGTERM')
     assert.equal(await ended, 0, output)
-    for (const record of ran) assert.equal(await runs(record), false)
+    for (const record of ran) assert.equal(await isRunning(record), false)
     for (const { status, reason } of (await over) as PromiseRejectedResult[]) {
       assert.equal(status, 'rejected')
       assert.equal((reason as GantryError).code, 'Unavailable')
@@ -139,7 +139,7 @@ describe('the controller program', function () {
     await serving()
     const after = await children()
     assert.equal(after.length, 2)
-    for (const record of before) assert.equal(await runs(record), false)
+    for (const record of before) assert.equal(await isRunning(record), false)
     const { items } = await connection.client('Resources').list({ apiVersion: 'v1', kind: 'Pod' })
     assert.equal(items.length, 1)
   })

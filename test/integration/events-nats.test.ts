@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ChangeNotices, type ChangeNotice } from '../../controller/events/changes.ts'
-import { NewsConnection } from '../../controller/events/connection.ts'
+import { ChangePublisher, type ChangeNotice } from '../../controller/events/change-publisher.ts'
+import { NatsClient } from '../../controller/events/nats-client.ts'
 import { NamedEvents } from '../../controller/events/named-events.ts'
 import { EventReader, isDeletion } from '../../controller/events/reader.ts'
 import { EventRecorder } from '../../controller/events/recorder.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
-import type { Expectation } from '../../controller/store/contract.ts'
+import type { Precondition } from '../../controller/store/contract.ts'
 import { objectKey } from '../../controller/store/keys.ts'
 import { MemoryStore } from '../../controller/store/memory.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
@@ -30,7 +30,7 @@ describe('events on NATS', function () {
   let server: RunGroup
   let group: RunGroup
   let nats: EmbeddedNats
-  let connection: NewsConnection
+  let connection: NatsClient
   let recorder: EventRecorder
   let reader: EventReader
 
@@ -45,7 +45,7 @@ describe('events on NATS', function () {
     const port = await freePort()
     await startServer(port)
     await nats.ready()
-    connection = new NewsConnection({ ...parts, servers: [nats.address], token: nats.token, name: 'test' })
+    connection = new NatsClient({ ...parts, servers: [nats.address], token: nats.token, name: 'test' })
     recorder = new EventRecorder({ ...parts, connection })
     reader = new EventReader({ ...parts, connection })
     group = new RunGroup()
@@ -146,7 +146,7 @@ describe('events on NATS', function () {
     beforeEach(() => {
       named.splice(0)
       for (const name of ['one', 'two', 'three']) {
-        const own = new NewsConnection({ ...parts, servers: [nats.address], token: nats.token, name })
+        const own = new NatsClient({ ...parts, servers: [nats.address], token: nats.token, name })
         group.add((stop) => own.run(stop))
         named.push(
           new NamedEvents({
@@ -271,7 +271,7 @@ describe('events on NATS', function () {
   it('tells changes of objects, but not what was there before', async () => {
     const store = new MemoryStore(systemClock)
     const informer = new StoreInformer({ ...parts, store })
-    const put = (name: string, key: string, expect: Expectation) =>
+    const put = (name: string, key: string, expect: Precondition) =>
       store.commit([
         {
           kind: 'put',
@@ -285,7 +285,7 @@ describe('events on NATS', function () {
         },
       ])
     await put('old', 'old', { is: 'absent' })
-    const notices = new ChangeNotices(informer, connection, systemClock)
+    const notices = new ChangePublisher(informer, connection, systemClock)
     const { nats: client } = await connection.session(signal())
     const subscription = client.subscribe('gantry.changes.>')
     const told: string[] = []
@@ -309,7 +309,7 @@ describe('events on NATS', function () {
       `gantry.changes.configmaps.default.old modified uid-old ${begun + 2}`,
       `gantry.changes.configmaps.default.a%2Eb deleted uid-a.b ${begun + 3}`,
     ])
-    assert.equal(notices.lost, 0)
+    assert.equal(notices.droppedCount, 0)
     subscription.unsubscribe()
     await reading
     // Closed by the client itself: until that is noticed, telling fails.
@@ -317,7 +317,7 @@ describe('events on NATS', function () {
     const { current } = connection
     Object.defineProperty(connection, 'current', { get: () => current ?? { nats: client, lost: signal() } })
     await put('late', 'late', { is: 'absent' })
-    await until('it is counted', () => notices.lost === 1)
+    await until('it is counted', () => notices.droppedCount === 1)
   })
 
   it('keeps the newest when too many wait, counts the others, and never makes a reader wait for ever', async () => {

@@ -8,10 +8,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Cluster } from '../../cli/cluster.ts'
+import { ClusterClient } from '../../cli/cluster.ts'
 import { ELECTION_KEY } from '../../controller/election/election.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
-import { findRecorded, runs } from '../../controller/supervise/process-record.ts'
+import { findRecorded, isRunning } from '../../controller/supervise/process-record.ts'
 import { createAuthority, issue, type KeyPair } from '../../deploy/ca.ts'
 import { ACCESS_ANNOTATION } from '../../proto/objects/account-access.ts'
 import { connect } from '../../proto/rpc/rpc.ts'
@@ -40,7 +40,7 @@ describe('a flood of costly requests', function () {
   let kubePort: number
   let controller: ChildProcess
   let output = ''
-  let cluster: Cluster
+  let cluster: ClusterClient
   let store: EtcdStore
   let node: SessionNode
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE + 10 })
@@ -78,7 +78,7 @@ describe('a flood of costly requests', function () {
     for (const stream of [controller.stdout!, controller.stderr!])
       stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
     const context = { name: 'one', server: [`127.0.0.1:${port}`] }
-    cluster = new Cluster({
+    cluster = new ClusterClient({
       context,
       credentials: { ca: authority.cert, ...admin },
       connect,
@@ -103,7 +103,7 @@ describe('a flood of costly requests', function () {
     controller.kill('SIGTERM')
     await ended
     for (const record of records)
-      if (record !== undefined) await until('what it ran is gone', async () => !(await runs(record)))
+      if (record !== undefined) await until('what it ran is gone', async () => !(await isRunning(record)))
     await rm(dir, { recursive: true, force: true })
   })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Fill } from '../../agent/images/snapshots/contract.ts'
+import type { ApplyLayer } from '../../agent/images/snapshots/contract.ts'
 import { OverlaySnapshotter } from '../../agent/images/snapshots/overlay.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
@@ -10,7 +10,7 @@ import { sha256 } from '../../deploy/image-builder.ts'
 
 const chain = (name: string | number): string => sha256(Buffer.from(`chain ${name}`))
 const file =
-  (name: string, content = name): Fill =>
+  (name: string, content = name): ApplyLayer =>
   async (directory) => {
     await writeFile(join(directory, name), content)
     return { opaque: [] }
@@ -87,7 +87,7 @@ describe('overlay snapshots', () => {
     assert.deepEqual(await folders('staging'), [])
     assert.equal(snapshots.committed(chain('a')), false)
     let fills = 0
-    const fill: Fill = (directory, lower) => (fills++, file('a')(directory, lower))
+    const fill: ApplyLayer = (directory, lower) => (fills++, file('a')(directory, lower))
     await Promise.all([1, 2, 3].map(() => snapshots.commit(chain('a'), '', fill)))
     assert.equal(fills, 1)
     await assert.rejects(snapshots.commit(chain('c'), chain('none'), fill), hasCode('FailedPrecondition'))
@@ -190,7 +190,7 @@ describe('overlay snapshots', () => {
       await snapshots.commit(chain(name), parent === '' ? '' : chain(parent), file(name))
     const left = (): string => ['a', 'b', 'c', 'd', 'e'].filter((name) => snapshots.committed(chain(name))).join('')
     await snapshots.mount('x', chain('b'))
-    const release = snapshots.holds.take([chain('e')])
+    const release = snapshots.leases.acquire([chain('e')])
     await snapshots.sweep(new Set([chain('d')]))
     assert.equal(left(), 'abde')
     release()

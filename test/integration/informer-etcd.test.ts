@@ -65,7 +65,7 @@ describe('informer on etcd', () => {
       Array.from({ length: 2000 }, (_, index) => group.write(configMap(`many-${index}`, '1'))),
     )
     assert.ok(results.every(({ outcome }) => outcome === 'committed'))
-    await informer.reached(await store.revision())
+    await informer.waitForRevision(await store.revision())
     assert.equal(informer.lister('ConfigMap').list().length, 2000)
     for (let from = 0; from < 2000; from += 100) {
       await committed(
@@ -77,13 +77,13 @@ describe('informer on etcd', () => {
         })),
       )
     }
-    await informer.reached(await store.revision())
+    await informer.waitForRevision(await store.revision())
     assert.deepEqual(values(), [])
   })
 
   it('serves a consistent read though only keys elsewhere changed', async () => {
     await committed(store, put('/gantry-election/leader', 'one'))
-    await informer.reached(await store.revision())
+    await informer.waitForRevision(await store.revision())
   })
 
   it('is right again after etcd was killed, written to and compacted', async () => {
@@ -97,10 +97,10 @@ describe('informer on etcd', () => {
     })
     const last = await committed(store, configMap('c', '1'))
     await connection.call('KV', 'compact', { revision: last, physical: true }, 'write')
-    await informer.reached(last, 10_000)
+    await informer.waitForRevision(last, 10_000)
     assert.deepEqual(values(), ['a=2', 'c=1'])
     const next = await committed(store, configMap('d', '1'))
-    await informer.reached(next)
+    await informer.waitForRevision(next)
     assert.deepEqual(values(), ['a=2', 'c=1', 'd=1'])
   })
 })

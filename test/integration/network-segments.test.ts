@@ -4,7 +4,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClusterView } from '../../agent/network/cluster-view.ts'
-import type { FurtherInterface } from '../../agent/network/contract.ts'
+import type { SecondaryInterface } from '../../agent/network/contract.ts'
 import { OverlayGuard } from '../../agent/network/overlay-guard/overlay-guard.ts'
 import { Segments } from '../../agent/network/segments/segments.ts'
 import type { PodNetworkRequest } from '../../proto/objects/pod-networks.ts'
@@ -133,7 +133,7 @@ function peer(name: string, address: string): NetworkEntry {
 class SegmentNode {
   readonly name: string
   readonly machines: Machines
-  readonly held = new Map<string, readonly FurtherInterface[]>()
+  readonly held = new Map<string, readonly SecondaryInterface[]>()
   view = new ClusterView({ podCidrs: [], cluster: { podCidrs: [], serviceCidrs: [], domain: '' } })
   segments!: Segments
   overlayGuard!: OverlayGuard
@@ -169,7 +169,7 @@ class SegmentNode {
     await this.segments.apply(this.view, { complete: false, keys })
   }
 
-  async pod(id: string, ...requests: PodNetworkRequest[]): Promise<readonly FurtherInterface[]> {
+  async pod(id: string, ...requests: PodNetworkRequest[]): Promise<readonly SecondaryInterface[]> {
     const interfaces = await this.segments.attach(id, await this.machines.namespace(id), 'default', requests, never)
     this.held.set(id, interfaces)
     return interfaces

@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../proto/base/errors.ts'
 import { until } from '../eventually.ts'
-import { Lab } from './rig-lab.ts'
+import { RigLab } from './rig-lab.ts'
 
 const MEBI = 2 ** 20
 
 describe('packet faults', function () {
   this.timeout(60_000)
-  let lab: Lab
+  let lab: RigLab
 
   before(async () => {
-    lab = await Lab.make('faults-packets', 3)
+    lab = await RigLab.make('faults-packets', 3)
   })
 
   afterEach(() => lab.engine.heal())

@@ -4,17 +4,17 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { run } from '../../proto/base/command.ts'
 import { isAlive } from '../../proto/base/process.ts'
 import { until } from '../eventually.ts'
-import { Lab } from './rig-lab.ts'
+import { RigLab } from './rig-lab.ts'
 
 /** The command line, as a timer runs it. */
 const PROGRAM = `${import.meta.dirname}/../../dist/gantry-rig.cjs`
 
 describe('process faults', function () {
   this.timeout(60_000)
-  let lab: Lab
+  let lab: RigLab
 
   before(async () => {
-    lab = await Lab.make('faults-processes', 2, { controller: true })
+    lab = await RigLab.make('faults-processes', 2, { controller: true })
   })
 
   afterEach(() => lab.engine.heal())

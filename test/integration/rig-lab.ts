@@ -8,12 +8,12 @@ import { identify } from '../../proto/base/process.ts'
 import type { Machine, MachineSpec } from '../../deploy/rig/contract.ts'
 import { NamespacesDriver } from '../../deploy/rig/drivers/namespaces/driver.ts'
 import type { FaultRecord } from '../../deploy/rig/faults/contract.ts'
-import { FaultEngine } from '../../deploy/rig/faults/engine.ts'
+import { FaultEngine } from '../../deploy/rig/faults/fault-engine.ts'
 import { faultTypes } from '../../deploy/rig/faults/index.ts'
 import { openMachines, requireMachine, withMachine } from '../../deploy/rig/machines.ts'
 import { removeRig } from '../../deploy/rig/removal.ts'
 import { claimRig, RECORD_VERSION, requireRig, updateRig } from '../../deploy/rig/rig-record.ts'
-import { rigStage } from '../../deploy/rig/stage.ts'
+import { rigFaultBackend } from '../../deploy/rig/rig-fault-backend.ts'
 import { eventually } from '../eventually.ts'
 
 const CONTROL = 7999
@@ -24,7 +24,7 @@ const HEARTBEAT = 'while :; do echo beat >> "$0/heartbeat"; sleep 0.02; done'
 /** Keeps a program called etcd running, which says that it lives once it has done so for a while. */
 const SUPERVISOR = `while :; do perl -e '$0 = "etcd"; for (;;) { select undef, undef, undef, 0.4; open my $beats, ">>", "$ARGV[0]/heartbeat"; print $beats "beat\\n"; close $beats }' "$0"; done`
 
-export class Lab {
+export class RigLab {
   readonly rig: string
   readonly driver: NamespacesDriver
   readonly engine: FaultEngine
@@ -32,16 +32,16 @@ export class Lab {
   private constructor(rig: string, driver: NamespacesDriver) {
     this.rig = rig
     this.driver = driver
-    this.engine = new FaultEngine(rigStage(rig, driver), faultTypes)
+    this.engine = new FaultEngine(rigFaultBackend(rig, driver), faultTypes)
   }
 
   /**
    * Nodes n1, n2, …, and perhaps a controller with a stand-in for etcd. It ends with this process, whatever ends that.
    */
-  static async make(rig: string, nodes: number, { controller = false } = {}): Promise<Lab> {
+  static async make(rig: string, nodes: number, { controller = false } = {}): Promise<RigLab> {
     const me = identify(process.pid)!
     const created = new Date(systemClock.now()).toISOString()
-    const lab = new Lab(rig, await NamespacesDriver.open())
+    const lab = new RigLab(rig, await NamespacesDriver.open())
     const options = { controllers: 0, nodes, diskBytes: DISK }
     await claimRig(
       {

@@ -135,7 +135,7 @@ for (const runtime of ['crun', 'runc'] as const) {
       await seen(machine, 'that it heeds signals', async () =>
         (await machine.log('a')).includes('ready') ? true : undefined,
       )
-      await start('guest', ['/bin/sh', '-c', 'exec sleep 1000'], { processesOf: 'a' })
+      await start('guest', ['/bin/sh', '-c', 'exec sleep 1000'], { pidNamespaceOf: 'a' })
       await shows('guest', 'ps -o pid,args', /^\s*1 \/bin\/sh -c trap[^]*sleep 1000/m)
       assert.equal((await exec('guest', 'kill -TERM 1')).exitCode, 0)
       assert.equal((await exited('a')).exitCode, 7)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../controller/api/objects.ts'
+import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
 import { GroupCommit } from '../../controller/store/group-commit.ts'
@@ -16,7 +16,7 @@ import { TestEtcd } from './store-etcd.ts'
 class Replica {
   readonly store: EtcdStore
   readonly reads: ConsistentReads
-  readonly api: ObjectCore
+  readonly api: ObjectRegistry
   readonly #group = new RunGroup()
 
   constructor(endpoint: string) {
@@ -24,7 +24,7 @@ class Replica {
     this.store = new EtcdStore({ endpoints: [endpoint], clock }, random)
     const informer = new StoreInformer({ store: this.store, clock, random, logger })
     this.reads = new ConsistentReads(this.store, informer)
-    this.api = new ObjectCore({
+    this.api = new ObjectRegistry({
       reads: this.reads,
       informer,
       commits: new GroupCommit(this.store),

@@ -1,5 +1,5 @@
 /** A node with a real session and nothing behind it: it takes what it is given, and has a log of one line. */
-import type { Workload } from '../../agent/session/contract.ts'
+import type { AssignmentHandler } from '../../agent/session/contract.ts'
 import { Outbox } from '../../agent/session/outbox.ts'
 import { livenessWith, Session } from '../../agent/session/session.ts'
 import { connect } from '../../proto/rpc/rpc.ts'
@@ -9,7 +9,7 @@ import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { AnyResource, ExecOutput, Node } from '../../proto/gen/types.ts'
 
-export class SessionNode implements Workload {
+export class SessionNode implements AssignmentHandler {
   readonly name: string
   readonly pods = new Map<string, string>()
   welcomes = 0
@@ -32,7 +32,7 @@ export class SessionNode implements Workload {
       controllers,
       connect: (address) => connect(address, tls, livenessWith(controllers.length)),
       workload: this,
-      network: { welcome: () => Promise.resolve(), update: ({ revision }) => outbox.applied(revision) },
+      network: { welcome: () => Promise.resolve(), update: ({ revision }) => outbox.networkApplied(revision) },
       outbox,
       node: () => Promise.resolve(node),
       agentId: 'a',
@@ -57,7 +57,7 @@ export class SessionNode implements Workload {
       if (kind === 'Pod') this.pods.set(uid, name)
   }
 
-  withdrawn(): void {
+  endpointsDrained(): void {
     // It runs nothing that it could end.
   }
 

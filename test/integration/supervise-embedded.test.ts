@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { connect as connectNats } from 'nats'
 import { EtcdStore } from '../../controller/store/etcd.ts'
 import { claimDirectory } from '../../controller/supervise/directory.ts'
-import { complaintOf, EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
+import { fatalMessage, EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
-import { findRecorded, RECORD_AND_EXEC, runs } from '../../controller/supervise/process-record.ts'
+import { findRecorded, RECORD_AND_EXEC, isRunning } from '../../controller/supervise/process-record.ts'
 import { SupervisedChild } from '../../controller/supervise/child.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { FakeClock, systemClock, type Clock } from '../../proto/base/clock.ts'
@@ -85,7 +85,7 @@ describe('embedded etcd and NATS', function () {
     group.stop()
     await group.wait()
     assert.equal(etcd.state.state, 'stopped')
-    assert.equal(await runs(second!), false)
+    assert.equal(await isRunning(second!), false)
   })
 
   it('etcd listens on sockets that only its own user reaches, and on no port', async () => {
@@ -205,7 +205,7 @@ describe('embedded etcd and NATS', function () {
       const child = await findRecorded(join(dir, 'nats.process'))
       assert.ok(child)
       controller.kill('SIGKILL')
-      await until('NATS is gone', async () => !(await runs(child)))
+      await until('NATS is gone', async () => !(await isRunning(child)))
     } finally {
       controller.kill('SIGKILL')
     }
@@ -326,11 +326,11 @@ describe('embedded etcd and NATS', function () {
       },
       { ...parts, clock: new FakeClock() },
     )
-    child.startAnew('nothing runs yet')
+    child.restart('nothing runs yet')
     group.add((signal) => child.run(signal))
     await child.ready()
     const first = pidOf(child)
-    child.startAnew('it hangs')
+    child.restart('it hangs')
     await until('another runs', () => child.state.state === 'ready' && pidOf(child) !== first)
   })
 
@@ -348,19 +348,19 @@ describe('embedded etcd and NATS', function () {
         args: ['-c', command, 'sh', ...lines],
         dataDir: dir,
         listens: [],
-        complaint: complaintOf,
+        parseFailure: fatalMessage,
         probe: () => (mended ? Promise.resolve() : Promise.reject(new Error('not yet'))),
       },
       { ...parts, clock: hasty },
     )
-    assert.equal(child.trouble, undefined)
+    assert.equal(child.lastFailure, undefined)
     group.add((signal) => child.run(signal))
-    await until('it has ended', () => child.trouble !== undefined)
-    assert.equal(child.trouble, 'exited with 3: failed to commit tx: write db: no "space" left')
+    await until('it has ended', () => child.lastFailure !== undefined)
+    assert.equal(child.lastFailure, 'exited with 3: failed to commit tx: write db: no "space" left')
     await writeFile(join(dir, 'mended'), '')
     mended = true
     await child.ready()
-    await until('it answers', () => child.trouble === undefined)
+    await until('it answers', () => child.lastFailure === undefined)
   })
 
   it("says that an address is not the machine's", async () => {

@@ -5,7 +5,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { connect as dial } from 'node:tls'
 import { connect as connectNats } from 'nats'
-import { Cluster } from '../../cli/cluster.ts'
+import { ClusterClient } from '../../cli/cluster.ts'
 import { ELECTION_KEY } from '../../controller/election/election.ts'
 import { controllerOf } from '../../controller/dispatch/registration.ts'
 import type { Term } from '../../controller/store/contract.ts'
@@ -40,13 +40,13 @@ describe('three controllers', function () {
   let admin: KeyPair
   let nodePair: KeyPair
   let node: SessionNode
-  let cluster: Cluster
-  const clusters: Cluster[] = []
+  let cluster: ClusterClient
+  const clusters: ClusterClient[] = []
 
   /** The command line's way to the controllers, in this order. */
-  function commandLine(names: readonly Name[]): Cluster {
+  function commandLine(names: readonly Name[]): ClusterClient {
     const context = { name: 'three', server: names.map((name) => three.addressOf(name)) }
-    const made = new Cluster({
+    const made = new ClusterClient({
       context,
       credentials: { ca: three.authority.cert, ...admin },
       connect,

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { findRecorded, runs } from '../../controller/supervise/process-record.ts'
+import { findRecorded, isRunning } from '../../controller/supervise/process-record.ts'
 import { createAuthority, issue, type KeyPair } from '../../deploy/ca.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { CONTROLLER_HOST, type Connection } from '../../proto/rpc/rpc.ts'
@@ -139,7 +139,7 @@ export class ThreeControllers {
   async #programsGone(name: Name): Promise<void> {
     for (const program of ['etcd', 'nats']) {
       const record = await findRecorded(join(this.dataDir(name), program, `${program}.process`))
-      if (record !== undefined) await until(`${program} of ${name} is gone`, async () => !(await runs(record)))
+      if (record !== undefined) await until(`${program} of ${name} is gone`, async () => !(await isRunning(record)))
     }
   }
 

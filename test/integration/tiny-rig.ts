@@ -9,11 +9,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../proto/base/clock.ts'
 import { identify, type ProcessIdentity } from '../../proto/base/process.ts'
-import { Semaphore } from '../../proto/base/turns.ts'
+import { Semaphore } from '../../proto/base/semaphore.ts'
 import type { Machine, MachineRecord, MachineSpec, NetworkRecord, Role } from '../../deploy/rig/contract.ts'
 import { NamespacesDriver } from '../../deploy/rig/drivers/namespaces/driver.ts'
 import type { FaultRecord, FaultType } from '../../deploy/rig/faults/contract.ts'
-import { FaultEngine, type Stage } from '../../deploy/rig/faults/engine.ts'
+import { FaultEngine, type FaultBackend } from '../../deploy/rig/faults/fault-engine.ts'
 import { eventually } from '../eventually.ts'
 
 export interface TinyMachine extends Partial<Pick<MachineSpec, 'memoryBytes' | 'cpus'>> {
@@ -25,7 +25,7 @@ export interface TinyMachine extends Partial<Pick<MachineSpec, 'memoryBytes' | '
 
 const DISK = 256 * 1024 * 1024
 
-export class TinyRig implements Stage {
+export class TinyRig implements FaultBackend {
   readonly rig: string
   readonly clock = systemClock
   readonly driver: NamespacesDriver

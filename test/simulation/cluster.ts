@@ -5,7 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../controller/api/objects.ts'
+import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { Dispatcher, type DispatcherParts } from '../../controller/dispatch/dispatcher.ts'
 import { healthOf } from '../../controller/dispatch/health.ts'
 import { Election } from '../../controller/election/election.ts'
@@ -23,7 +23,7 @@ import { silentLogger } from '../../proto/base/logger.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Deployment, Node, Pod } from '../../proto/gen/types.ts'
-import { SimulatedAgent } from './agent.ts'
+import { SimulatedAgent } from './simulated-agent.ts'
 import { CLUSTER_NETWORK } from '../controller/dispatch/test-node.ts'
 
 /** Milliseconds of simulated time between which everything that can run does. */
@@ -68,7 +68,7 @@ function cuttable(store: Store): { store: Store; cut: () => void } {
 export class SimulatedController {
   readonly name: string
   readonly dispatcher: Dispatcher
-  readonly api: ObjectCore
+  readonly api: ObjectRegistry
   readonly informer: StoreInformer
   readonly election: Election
   readonly scheduler: Scheduler
@@ -94,7 +94,7 @@ export class SimulatedController {
     this.#cut = cut
     this.informer = new StoreInformer({ store, clock, random, logger })
     const reads = new ConsistentReads(store, this.informer)
-    this.api = new ObjectCore({ reads, informer: this.informer, commits: new GroupCommit(store), clock, random })
+    this.api = new ObjectRegistry({ reads, informer: this.informer, commits: new GroupCommit(store), clock, random })
     const common = { api: this.api, informer: this.informer, events, clock, random, logger }
     this.dispatcher = new Dispatcher({
       ...common,
@@ -166,7 +166,7 @@ export class SimulatedCluster {
     client: (name) =>
       Promise.resolve({
         networkConfirmed: async ({ revision }: { revision: number }) => (
-          await this.controller(name).dispatcher.confirmations.here(revision),
+          await this.controller(name).dispatcher.confirmations.awaitLocal(revision),
           {}
         ),
       } as never),

@@ -1,6 +1,6 @@
 /** Nodes that vanish and come back, in a whole control plane under simulated time. */
 import assert from 'node:assert/strict'
-import { heldOf } from '../../controller/reconcile/nodehealth/brake.ts'
+import { heldOf } from '../../controller/reconcile/nodehealth/disruption-state.ts'
 import { controllerOf } from '../../controller/dispatch/registration.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { Node, Pod } from '../../proto/gen/types.ts'

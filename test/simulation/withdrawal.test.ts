@@ -3,17 +3,17 @@
  * it any has stopped.
  */
 import assert from 'node:assert/strict'
-import { UNDER_WAY } from '../../controller/dispatch/network/withdrawals.ts'
+import { DRAIN_GRACE_MS } from '../../controller/dispatch/network/endpoint-drain.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { EndpointSlice, Pod } from '../../proto/gen/types.ts'
-import type { SeenEnd } from './agent.ts'
+import type { PodEnd } from './simulated-agent.ts'
 import { SimulatedCluster } from './cluster.ts'
 
 describe('simulation of withdrawals', function () {
   this.timeout(60_000)
   let cluster: SimulatedCluster
   /** Ends, and the nodes that still sent the pod something then. */
-  let ends: (SeenEnd & { readonly senders: readonly string[] })[]
+  let ends: (PodEnd & { readonly senders: readonly string[] })[]
   /** Pods that a slice names as taking connections after their node was told that none does. */
   let revived: string[]
 
@@ -87,7 +87,7 @@ describe('simulation of withdrawals', function () {
     await settled(2)
     assert.equal(ends.length, 10)
     assert.ok(
-      ends.every(({ told, after }) => told && after >= 850 && after < 2_500),
+      ends.every(({ notified: told, after }) => told && after >= 850 && after < 2_500),
       JSON.stringify(ends),
     )
     assert.deepEqual([ends.flatMap(({ senders }) => senders), revived], [[], []])
@@ -111,7 +111,7 @@ describe('simulation of withdrawals', function () {
     await cluster.until('three are ready', () => taking().length === 3, 3_000)
     await cluster.until('the others have ended', () => ends.length === 3, 2_000)
     assert.ok(
-      ends.every(({ told, after }) => told && after >= UNDER_WAY && after < UNDER_WAY + 500),
+      ends.every(({ notified: told, after }) => told && after >= DRAIN_GRACE_MS && after < DRAIN_GRACE_MS + 500),
       JSON.stringify(ends),
     )
   })
@@ -143,11 +143,11 @@ describe('simulation of withdrawals', function () {
     await settled(6, 30_000)
     assert.equal(ends.length, 6)
     assert.ok(
-      ends.every(({ told, after, senders }) => after <= 5_050 && (!told || senders.length === 0)),
+      ends.every(({ notified: told, after, senders }) => after <= 5_050 && (!told || senders.length === 0)),
       JSON.stringify(ends),
     )
     assert.deepEqual(
-      revived.filter((uid) => ends.some((end) => end.uid === uid && end.told)),
+      revived.filter((uid) => ends.some((end) => end.uid === uid && end.notified)),
       [],
     )
   })
@@ -186,7 +186,7 @@ describe('simulation of withdrawals', function () {
       await settled(8)
       assert.ok(ends.length >= 30, `${ends.length} ends`)
       assert.deepEqual(
-        ends.filter(({ told, senders }) => !told || senders.length > 0),
+        ends.filter(({ notified: told, senders }) => !told || senders.length > 0),
         [],
       )
       assert.deepEqual(revived, [])

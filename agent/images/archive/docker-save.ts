@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { OCI_MANIFEST } from '../registry/manifest.ts'
-import type { ArchiveFiles, Contents, Part } from './image-archive.ts'
+import type { ArchiveFiles, ArchiveContents, Part } from './image-archive.ts'
 
 const LARGEST_LIST = 4 << 20
 const LARGEST_CONFIG = 8 << 20
@@ -19,7 +19,7 @@ interface Entry {
   readonly names: readonly string[]
 }
 
-export async function readDockerImages(files: ArchiveFiles): Promise<Contents> {
+export async function readDockerImages(files: ArchiveFiles): Promise<ArchiveContents> {
   const entries = parseList(await files.read('manifest.json', LARGEST_LIST))
   const blobs = new Map<string, Part | Buffer>()
   const images: { name: string | undefined; digest: string }[] = []

@@ -34,7 +34,7 @@ export interface Part {
 }
 
 /** What the two formats tell: their images, and where each blob is, in the file or in memory. */
-export interface Contents {
+export interface ArchiveContents {
   readonly images: readonly { readonly name: string | undefined; readonly digest: string }[]
   readonly blobs: ReadonlyMap<string, Part | Buffer>
 }
@@ -57,9 +57,9 @@ export class ImageArchive implements ImageSource {
   readonly images: readonly NamedImage[]
   readonly #file: FileHandle
   readonly #path: string
-  readonly #blobs: Contents['blobs']
+  readonly #blobs: ArchiveContents['blobs']
 
-  private constructor(file: FileHandle, path: string, images: readonly NamedImage[], blobs: Contents['blobs']) {
+  private constructor(file: FileHandle, path: string, images: readonly NamedImage[], blobs: ArchiveContents['blobs']) {
     this.#file = file
     this.#path = path
     this.images = images
@@ -168,7 +168,7 @@ export class ImageArchive implements ImageSource {
   }
 }
 
-function named({ images }: Contents, name: string | undefined): NamedImage[] {
+function named({ images }: ArchiveContents, name: string | undefined): NamedImage[] {
   if (images.length === 0) throw new GantryError('InvalidArgument', 'the archive holds no image')
   const [digest, ...others] = new Set(images.map((image) => image.digest))
   if (name !== undefined && digest !== undefined && others.length === 0)

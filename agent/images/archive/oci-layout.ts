@@ -1,14 +1,14 @@
 /** Images of an OCI image layout. https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { parseManifest } from '../registry/manifest.ts'
-import type { ArchiveFiles, Contents, Part } from './image-archive.ts'
+import type { ArchiveFiles, ArchiveContents, Part } from './image-archive.ts'
 
 const LARGEST_INDEX = 4 << 20
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/
 /** What an image is called, the fullest first: the second is a tag alone where its maker keeps to the letter. */
 const NAMES = ['io.containerd.image.name', 'org.opencontainers.image.ref.name']
 
-export async function readLayoutImages(files: ArchiveFiles): Promise<Contents> {
+export async function readLayoutImages(files: ArchiveFiles): Promise<ArchiveContents> {
   const bytes = await files.read('index.json', LARGEST_INDEX)
   const index = parseManifest(bytes, '', 'index.json')
   if (index.kind !== 'index') throw new GantryError('InvalidArgument', 'index.json of the archive is no index')

@@ -11,8 +11,8 @@ import type { Readable } from 'node:stream'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { syncFolder } from '../durable-file.ts'
-import { Holds } from '../holds.ts'
-import { KeyedLock } from '../../../proto/base/turns.ts'
+import { Leases } from '../leases.ts'
+import { KeyedLock } from '../../../proto/base/semaphore.ts'
 import { digestHex } from '../reference.ts'
 
 export interface BlobName {
@@ -47,7 +47,7 @@ const INGEST_LIFETIME_MILLIS = 24 * 3_600_000
 
 export class ContentStore {
   /** Digests that are not to be removed, here already or not. */
-  readonly holds = new Holds()
+  readonly leases = new Leases()
   readonly #blobs: string
   readonly #ingests: string
   readonly #clock: Clock
@@ -134,7 +134,7 @@ export class ContentStore {
    * is to find again what it had), and unfinished ones that nobody has continued for a day.
    */
   async sweep(live: ReadonlySet<string>, olderThanMillis: number): Promise<void> {
-    const dead = (digest: string): boolean => !live.has(digest) && !this.holds.has(digest)
+    const dead = (digest: string): boolean => !live.has(digest) && !this.leases.has(digest)
     const arrivedBefore = this.#clock.now() - olderThanMillis
     for (const [digest] of [...this.#known].filter(
       ([digest, { arrivedAt }]) => dead(digest) && arrivedAt <= arrivedBefore,
@@ -145,7 +145,7 @@ export class ContentStore {
     }
     for (const name of await readdir(this.#ingests)) {
       // One that is being continued is not left, and its end may be far off.
-      if (this.#lock.taken(`sha256:${name}`)) continue
+      if (this.#lock.isLocked(`sha256:${name}`)) continue
       await this.#lock.run(`sha256:${name}`, async () => {
         const path = join(this.#ingests, name)
         const found = await stat(path).catch((error: NodeJS.ErrnoException) => {

@@ -21,7 +21,7 @@ interface Token {
 }
 
 /** What is asked for: the same question gets the same token while it lasts. */
-export interface Access {
+export interface AccessScope {
   /** Base address of the endpoint. */
   readonly base: URL
   readonly repository: string
@@ -58,7 +58,7 @@ export class Authorization {
   }
 
   /** The Authorization header that worked last for this access, if it still lasts. */
-  known(access: Access): string | undefined {
+  known(access: AccessScope): string | undefined {
     const key = accessKey(access)
     const token = this.#tokens.get(key)
     if (token === undefined) return undefined
@@ -71,7 +71,7 @@ export class Authorization {
    * A header that answers the challenge. Unauthenticated: it asks for credentials and there are none, or they are
    * refused.
    */
-  async answer(access: Access, header: string, signal: AbortSignal): Promise<string> {
+  async answer(access: AccessScope, header: string, signal: AbortSignal): Promise<string> {
     const challenges = parseChallenges(header)
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
     const basic = challenges.find(({ scheme }) => scheme === 'basic')
@@ -91,11 +91,11 @@ export class Authorization {
     return token.header
   }
 
-  forget(access: Access): void {
+  forget(access: AccessScope): void {
     this.#tokens.delete(accessKey(access))
   }
 
-  async #fetchToken(access: Access, { parameters }: Challenge, signal: AbortSignal): Promise<Token> {
+  async #fetchToken(access: AccessScope, { parameters }: Challenge, signal: AbortSignal): Promise<Token> {
     const { realm = '', service, scope = `repository:${access.repository}:pull` } = parameters
     if (!URL.canParse(realm))
       throw new GantryError(
@@ -116,7 +116,7 @@ export class Authorization {
     const headers = credential === undefined ? {} : { authorization: basicHeader(credential) }
     const response = await this.#transport.send({ method: 'GET', url, headers, signal })
     const body = await readBody(response, 1 << 20, `the answer of ${url.host}`)
-    if (response.status === 401 || response.status === 403) throw refusal(access, url.host)
+    if (response.status === 401 || response.status === 403) throw unauthorizedError(access, url.host)
     if (response.status !== 200)
       throw new GantryError('Unavailable', `token service ${url.host} answers ${response.status}`)
     const answer = parseTokenAnswer(body, url.host)
@@ -128,7 +128,7 @@ export class Authorization {
 }
 
 /** The error for a registry that lets nobody in, or not this user. */
-export function refusal({ base, repository, credential }: Access, host = base.host): GantryError {
+export function unauthorizedError({ base, repository, credential }: AccessScope, host = base.host): GantryError {
   return new GantryError(
     'Unauthenticated',
     credential === undefined
@@ -151,8 +151,8 @@ function parseTokenAnswer(body: Buffer, host: string): { token: string; lifetime
   return { token, lifetime: typeof lifetime === 'number' && lifetime > 0 ? lifetime : DEFAULT_LIFETIME }
 }
 
-function basicToken(access: Access): Token {
-  if (access.credential === undefined) throw refusal(access)
+function basicToken(access: AccessScope): Token {
+  if (access.credential === undefined) throw unauthorizedError(access)
   return { header: basicHeader(access.credential), expiresAt: Infinity }
 }
 
@@ -160,6 +160,6 @@ function basicHeader({ username, password }: Credential): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
-function accessKey({ base, repository, credential }: Access): string {
+function accessKey({ base, repository, credential }: AccessScope): string {
   return JSON.stringify([base.href, repository, credential?.username, credential?.password])
 }

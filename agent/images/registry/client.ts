@@ -9,8 +9,8 @@ import { backoffDelay } from '../../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { RegistriesConfig } from '../contract.ts'
-import { Authorization, refusal, type Access } from './authorization.ts'
-import { endpoints, plainHosts, trustedFiles, type Endpoint, type Repository } from './endpoint.ts'
+import { Authorization, unauthorizedError, type AccessScope } from './authorization.ts'
+import { endpoints, plainHosts, trustedFiles, type RegistryEndpoint, type Repository } from './endpoint.ts'
 import { MANIFEST_TYPES } from './manifest.ts'
 import { readBody, Transport, type HttpResponse, type TransportConfig } from './transport.ts'
 
@@ -40,9 +40,9 @@ const LARGEST_MANIFEST = 4 << 20
 const TRIES = 3
 const RETRY = { first: 200, max: 5_000 }
 /** Bytes of a blob that make a cut connection worth going on with. */
-const PROGRESS = 1 << 20
+const MIN_RESUME_BYTES = 1 << 20
 /** A registry that asks for a longer pause than this is left alone: the pod's own back-off tries again. */
-const LONGEST_PAUSE = 20_000
+const MAX_RETRY_AFTER_MS = 20_000
 
 export class RegistryClient {
   readonly #options: RegistryClientOptions
@@ -125,7 +125,7 @@ export class RegistryClient {
         return await consume({ host: endpoint.base.host, resumed, stream: response.body })
       } catch (thrown) {
         const error = GantryError.from(thrown, 'Unavailable')
-        throw error.code === 'Unavailable' ? new CutError(error, (await offset()) - from) : error
+        throw error.code === 'Unavailable' ? new ConnectionLostError(error, (await offset()) - from) : error
       } finally {
         response.body.destroy()
       }
@@ -141,7 +141,7 @@ export class RegistryClient {
     repository: Repository,
     path: string,
     signal: AbortSignal,
-    attempt: (endpoint: Endpoint) => Promise<T>,
+    attempt: (endpoint: RegistryEndpoint) => Promise<T>,
   ): Promise<T> {
     const failures: { host: string; error: GantryError }[] = []
     for (const endpoint of endpoints(repository, this.#options.registries)) {
@@ -149,7 +149,7 @@ export class RegistryClient {
         return await this.#retry(endpoint, signal, attempt)
       } catch (thrown) {
         const error = GantryError.from(thrown, 'Unavailable')
-        if (signal.aborted || ENDS_ALL.has(error.code)) throw error
+        if (signal.aborted || FINAL_ERROR_CODES.has(error.code)) throw error
         failures.push({ host: endpoint.base.origin, error })
       }
     }
@@ -166,21 +166,26 @@ export class RegistryClient {
    * A mirror that cannot be reached is passed over at once; the registry itself is tried again. Pauses that it asks for
    * are kept. A body that was cut is asked for again, without counting as a failure if enough of it came.
    */
-  async #retry<T>(endpoint: Endpoint, signal: AbortSignal, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+  async #retry<T>(
+    endpoint: RegistryEndpoint,
+    signal: AbortSignal,
+    attempt: (endpoint: RegistryEndpoint) => Promise<T>,
+  ): Promise<T> {
     for (let failures = 1; ; failures++) {
       try {
         return await attempt(endpoint)
       } catch (thrown) {
         const error = GantryError.from(thrown, 'Unavailable')
-        if (thrown instanceof CutError && thrown.received >= PROGRESS) failures = 1
+        if (thrown instanceof ConnectionLostError && thrown.received >= MIN_RESUME_BYTES) failures = 1
         const last =
-          failures >= TRIES || (endpoint.mirror && !(thrown instanceof BusyError || thrown instanceof CutError))
+          failures >= TRIES ||
+          (endpoint.mirror && !(thrown instanceof TooManyRequestsError || thrown instanceof ConnectionLostError))
         if (error.code !== 'Unavailable' || signal.aborted || last) throw error
         const pause =
-          thrown instanceof BusyError && thrown.pauseMillis !== undefined
+          thrown instanceof TooManyRequestsError && thrown.pauseMillis !== undefined
             ? thrown.pauseMillis
             : backoffDelay(RETRY, failures, this.#options.random)
-        if (pause > LONGEST_PAUSE) throw error
+        if (pause > MAX_RETRY_AFTER_MS) throw error
         await delay(this.#options.clock, pause, signal)
       }
     }
@@ -188,14 +193,14 @@ export class RegistryClient {
 
   /** One request, with authorization; any status but 200 and 206 becomes an error. */
   async #request(
-    endpoint: Endpoint,
+    endpoint: RegistryEndpoint,
     method: 'GET' | 'HEAD',
     path: string,
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
     const { base, repository, credential } = endpoint
-    const access: Access = { base, repository, credential }
+    const access: AccessScope = { base, repository, credential }
     const url = new URL(`${endpoint.base.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, endpoint.base)
     let authorization = this.#authorization.known(access)
     for (let answered = false; ; answered = true) {
@@ -210,17 +215,17 @@ export class RegistryClient {
       response.body.resume()
       this.#authorization.forget(access)
       const challenge = response.headers['www-authenticate']
-      if (answered || challenge === undefined) throw refusal(access)
+      if (answered || challenge === undefined) throw unauthorizedError(access)
       authorization = await this.#authorization.answer(access, challenge, signal)
     }
   }
 }
 
 /** No other endpoint would do better. */
-const ENDS_ALL: ReadonlySet<ErrorCode> = new Set(['Cancelled', 'ResourceExhausted', 'Internal'])
+const FINAL_ERROR_CODES: ReadonlySet<ErrorCode> = new Set(['Cancelled', 'ResourceExhausted', 'Internal'])
 
 /** The registry is there and asks for patience: 429 or 5xx. */
-class BusyError extends GantryError {
+class TooManyRequestsError extends GantryError {
   /** As its Retry-After says. */
   readonly pauseMillis: number | undefined
 
@@ -231,7 +236,7 @@ class BusyError extends GantryError {
 }
 
 /** The connection ended within a body. */
-class CutError extends GantryError {
+class ConnectionLostError extends GantryError {
   /** Bytes that came and were kept. */
   readonly received: number
 
@@ -254,7 +259,7 @@ function nameOf(repository: string, path: string): string {
 
 async function statusError(
   response: HttpResponse,
-  { base, repository, credential }: Access,
+  { base, repository, credential }: AccessScope,
   path: string,
   clock: Clock,
 ): Promise<GantryError> {
@@ -268,7 +273,10 @@ async function statusError(
       `${base.host} forbids ${credential === undefined ? 'anonymous users' : `user "${credential.username}"`} to read ${repository}${detail}`,
     )
   if (status === 429 || status >= 500)
-    return new BusyError(`${base.host} answers ${status}${detail}`, retryAfter(response.headers['retry-after'], clock))
+    return new TooManyRequestsError(
+      `${base.host} answers ${status}${detail}`,
+      retryAfter(response.headers['retry-after'], clock),
+    )
   return new GantryError('FailedPrecondition', `${base.host} answers ${status} to ${nameOf(repository, path)}${detail}`)
 }
 

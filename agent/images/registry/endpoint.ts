@@ -9,7 +9,7 @@ export interface Repository {
   readonly credentials: readonly Credential[]
 }
 
-export interface Endpoint {
+export interface RegistryEndpoint {
   /** "https://registry-1.docker.io" or "http://10.0.0.1:5000/some/prefix", without a slash at its end. */
   readonly base: URL
   /** What the repository is called there. A mirror may keep each registry's repositories in a folder of its own. */
@@ -21,7 +21,7 @@ export interface Endpoint {
 /** docker.io is served from another host. */
 const DOCKER_HOST = 'registry-1.docker.io'
 /** Among mirrors: the registries that have no entry of their own. */
-const OTHERS = '*'
+const ANY_REGISTRY = '*'
 
 /**
  * The endpoints of a repository in the order in which they are tried. A mirror gets only credentials for its own host.
@@ -29,12 +29,14 @@ const OTHERS = '*'
 export function endpoints(
   { registry, repository, credentials }: Repository,
   config: RegistriesConfig,
-): readonly Endpoint[] {
-  const mirrors = (config.mirrors?.[registry] ?? config.mirrors?.[OTHERS] ?? []).map((address): Endpoint => {
-    const { base, folder } = parseMirror(address, registry)
-    const there = `${folder}${repository}`
-    return { base, repository: there, mirror: true, credential: credentialFor(base.host, there, credentials) }
-  })
+): readonly RegistryEndpoint[] {
+  const mirrors = (config.mirrors?.[registry] ?? config.mirrors?.[ANY_REGISTRY] ?? []).map(
+    (address): RegistryEndpoint => {
+      const { base, folder } = parseMirror(address, registry)
+      const there = `${folder}${repository}`
+      return { base, repository: there, mirror: true, credential: credentialFor(base.host, there, credentials) }
+    },
+  )
   const host = registry === 'docker.io' ? DOCKER_HOST : registry
   const base = parseBase(`${isPlain(registry, config) ? 'http' : 'https'}://${host}`, 'registry')
   return [...mirrors, { base, repository, mirror: false, credential: credentialFor(registry, repository, credentials) }]
@@ -47,7 +49,7 @@ export function endpoints(
 function credentialFor(host: string, repository: string, credentials: readonly Credential[]): Credential | undefined {
   let best: { readonly credential: Credential; readonly path: string } | undefined
   for (const credential of credentials) {
-    const [of, path] = normalPlace(credential.registry)
+    const [of, path] = normalizeRegistry(credential.registry)
     if (of !== host || (path !== '' && !`${repository}/`.startsWith(`${path}/`))) continue
     if (best === undefined || path.length > best.path.length) best = { credential, path }
   }
@@ -58,7 +60,7 @@ function credentialFor(host: string, repository: string, credentials: readonly C
 export function plainHosts(config: RegistriesConfig): ReadonlySet<string> {
   const mirrors = Object.values(config.mirrors ?? {})
     .flat()
-    .map((address) => parseMirror(address, OTHERS).base)
+    .map((address) => parseMirror(address, ANY_REGISTRY).base)
     .filter((base) => base.protocol === 'http:')
   return new Set([
     ...(config.insecure ?? [])
@@ -100,7 +102,7 @@ function parseMirror(address: string, registry: string): { readonly base: URL; r
   const [, root = address, folder = ''] = /^([^?#]*?)\/v2\/([^?#]*?)\/*$/.exec(address) ?? []
   const named = folder.replaceAll('*', registry.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '_'))
   return {
-    base: parseBase(root, `mirror of ${registry === OTHERS ? 'registries' : registry}`),
+    base: parseBase(root, `mirror of ${registry === ANY_REGISTRY ? 'registries' : registry}`),
     folder: named === '' ? '' : `${named}/`,
   }
 }
@@ -109,7 +111,7 @@ function parseMirror(address: string, registry: string): { readonly base: URL; r
  * Host and path. Docker's tools write docker.io's credentials under "https://index.docker.io/v1/", and others' with the
  * version, too.
  */
-function normalPlace(registry: string): [host: string, path: string] {
+function normalizeRegistry(registry: string): [host: string, path: string] {
   const [host = '', ...path] = registry
     .replace(/^https?:\/\//, '')
     .replace(/\/+$/, '')

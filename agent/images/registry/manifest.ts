@@ -34,7 +34,7 @@ export type Manifest =
       readonly manifests: readonly (Descriptor & { readonly platform: Platform | undefined })[]
     }
 
-export interface Config {
+export interface OciImageConfig {
   readonly platform: Platform
   /** Digests of the uncompressed layers, lowest first. */
   readonly diffIds: readonly string[]
@@ -87,7 +87,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string, name: stri
 }
 
 /** An image's config. */
-export function parseConfig(bytes: Uint8Array, name: string): Config {
+export function parseConfig(bytes: Uint8Array, name: string): OciImageConfig {
   const json = parseObject(bytes, name)
   const rootfs = object(json.rootfs, `${name}: rootfs`)
   const diffIds = list(rootfs.diff_ids, `${name}: rootfs.diff_ids`).map((entry) => {

@@ -16,18 +16,18 @@
  *
  * Whenever the machine stops, `start` finds whole snapshots or none: what is half made is removed.
  */
-import type { Holds } from '../holds.ts'
+import type { Leases } from '../leases.ts'
 import type { LowerLayers } from '../unpack/layer-tree.ts'
 
 /**
  * Writes a layer into an empty directory. `opaque`: its directories that hide what is below them, '.' for the root, as
  * byte strings.
  */
-export type Fill = (directory: string, lower: LowerLayers) => Promise<{ readonly opaque: readonly string[] }>
+export type ApplyLayer = (directory: string, lower: LowerLayers) => Promise<{ readonly opaque: readonly string[] }>
 
 export interface Snapshotter {
   /** Chain ids that are not to be swept, committed already or not. */
-  readonly holds: Holds
+  readonly leases: Leases
 
   /** FailedPrecondition: the file system cannot carry snapshots. */
   start(): Promise<void>
@@ -39,7 +39,7 @@ export interface Snapshotter {
    * Makes a committed snapshot on top of `parent` ('' for none; FailedPrecondition if it is not committed). Calls for
    * one chain id wait for each other, and `fill` is called for the first only. When it fails, nothing is left.
    */
-  commit(chainId: string, parent: string, fill: Fill): Promise<void>
+  commit(chainId: string, parent: string, fill: ApplyLayer): Promise<void>
 
   /**
    * The active snapshot of this key, made if there is none, mounted if it is not. '' is an empty file system.

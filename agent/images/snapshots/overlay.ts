@@ -15,12 +15,12 @@ import type { Logger } from '../../../proto/base/logger.ts'
 import { writeDurably } from '../durable-file.ts'
 import type { Run } from '../../launcher.ts'
 import { removeTree } from '../../remove-tree.ts'
-import { Holds } from '../holds.ts'
-import { KeyedLock } from '../../../proto/base/turns.ts'
+import { Leases } from '../leases.ts'
+import { KeyedLock } from '../../../proto/base/semaphore.ts'
 import { digestHex } from '../reference.ts'
-import type { Fill, Snapshotter } from './contract.ts'
+import type { ApplyLayer, Snapshotter } from './contract.ts'
 import { LowerView, type LayerFolder } from './lower-view.ts'
-import { Mounts } from './mounts.ts'
+import { OverlayMounter } from './overlay-mounter.ts'
 
 interface CommittedRecord {
   readonly chainId: string
@@ -47,14 +47,14 @@ const EMPTY = 'empty'
 const OVERLAY_MAGIC = 0x794c7630
 
 export class OverlaySnapshotter implements Snapshotter {
-  readonly holds = new Holds()
+  readonly leases = new Leases()
   readonly #root: string
   readonly #bootIdFile: string
   readonly #log: Logger
   readonly #committed = new Map<string, CommittedRecord>()
   readonly #active = new Map<string, string>()
   readonly #lock = new KeyedLock()
-  readonly #mounts: Mounts
+  readonly #mounts: OverlayMounter
   #bootId = ''
   #syncing: Promise<void> = Promise.resolve()
   #syncQueued = false
@@ -64,7 +64,7 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#root = root
     this.#log = log
     this.#bootIdFile = bootIdFile
-    this.#mounts = new Mounts(join(root, 'committed'), root, runProgram)
+    this.#mounts = new OverlayMounter(join(root, 'committed'), root, runProgram)
   }
 
   async start(): Promise<void> {
@@ -104,7 +104,7 @@ export class OverlaySnapshotter implements Snapshotter {
     return chainId === '' || this.#committed.has(chainId)
   }
 
-  commit(chainId: string, parent: string, fill: Fill): Promise<void> {
+  commit(chainId: string, parent: string, fill: ApplyLayer): Promise<void> {
     return this.#lock.run(chainId, async () => {
       if (this.#committed.has(chainId)) return
       if (!this.committed(parent))
@@ -185,7 +185,7 @@ export class OverlaySnapshotter implements Snapshotter {
   /** Everything that something needed stands on. */
   #used(live: ReadonlySet<string>): ReadonlySet<string> {
     const used = new Set<string>()
-    const needed = [...this.#committed.keys()].filter((chainId) => live.has(chainId) || this.holds.has(chainId))
+    const needed = [...this.#committed.keys()].filter((chainId) => live.has(chainId) || this.leases.has(chainId))
     for (const top of [...needed, ...this.#active.values()])
       for (let at = top; at !== '' && !used.has(at); at = this.#committed.get(at)?.parent ?? '') used.add(at)
     return used

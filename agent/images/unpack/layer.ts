@@ -26,7 +26,7 @@ export interface LayerSource {
 }
 
 /** Bytes handed to tar at once. */
-const BATCH = 128 << 10
+const TAR_CHUNK_BYTES = 128 << 10
 const TAR_ARGUMENTS = [
   '--extract',
   '--file=-',
@@ -130,7 +130,7 @@ async function* batched(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   for await (const piece of pieces) {
     batch.push(piece)
     size += piece.length
-    if (size < BATCH) continue
+    if (size < TAR_CHUNK_BYTES) continue
     yield Buffer.concat(batch)
     batch = []
     size = 0

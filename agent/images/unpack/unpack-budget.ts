@@ -18,7 +18,7 @@ export const DEFAULT_UNPACK_LIMITS: UnpackLimits = { bytes: 32 * 2 ** 30, files:
 export const SIZE_FIELD = 'images.maxUnpackedSize'
 export const FILES_FIELD = 'images.maxFiles'
 /** So many bytes are written between two looks at the disk. */
-const LOOK_EVERY = 256 * 2 ** 20
+const DISK_CHECK_INTERVAL_BYTES = 256 * 2 ** 20
 /** What is left free of the disk: other pods need it, too. */
 const RESERVE_SHARE = 0.05
 const RESERVE_MOST = 2 ** 30
@@ -44,7 +44,7 @@ export class UnpackBudget {
     if (this.#bytes < 0)
       throw tooLarge(SIZE_FIELD, `makes the image larger than ${this.#limits.bytes} bytes when it is unpacked`)
     this.#unlooked += count
-    if (this.#unlooked < LOOK_EVERY) return
+    if (this.#unlooked < DISK_CHECK_INTERVAL_BYTES) return
     this.#unlooked = 0
     const { blocks, bavail, bsize } = await statfs(directory)
     if (bavail * bsize < Math.min(RESERVE_MOST, blocks * bsize * RESERVE_SHARE))

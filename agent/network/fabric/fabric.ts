@@ -7,12 +7,12 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
 import type { Run } from '../../launcher.ts'
-import type { NetworkChange, NetworkPart, NetworkView } from '../contract.ts'
-import { inNode, type InNode } from '../node-programs.ts'
+import type { NetworkChange, NetworkReconciler, NetworkView } from '../contract.ts'
+import { nodeCommands, type NodeCommands } from '../node-commands.ts'
 import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'
 import { findPodMtu } from '../underlay.ts'
-import { FabricKernel } from './kernel.ts'
-import { overlayDevices, planFabric, steps, VXLAN_PORT, type Overlay } from './plan.ts'
+import { FabricKernel } from './fabric-kernel.ts'
+import { overlayDevices, planFabric, fabricCommands, VXLAN_PORT, type Overlay } from './fabric-plan.ts'
 
 export interface FabricParts {
   /** This node's name. */
@@ -35,28 +35,28 @@ export interface FabricParts {
 /**
  * Milliseconds between looks at the kernel: routes go with an interface that was down for a moment, and nobody is told.
  */
-const LOOK_AGAIN = 15_000
+const RESYNC_INTERVAL_MS = 15_000
 
 /** Each time the kernel is read and compared: nothing is assumed of it, whoever changed what. */
-export class Fabric implements NetworkPart {
+export class Fabric implements NetworkReconciler {
   readonly name = 'fabric'
   /** A pod that ends is not sent anything for lack of a route being gone. */
-  readonly confirms = false
-  readonly #node: InNode
+  readonly confirmsRevision = false
+  readonly #node: NodeCommands
   readonly #kernel: FabricKernel
   readonly #parts: FabricParts
   readonly #clock: Clock
   #peers: readonly PeerNode[] = []
   /** What was last made, to see whether a change matters. */
   #made: string | undefined
-  #told: string | undefined
+  #reportedUnreachable: string | undefined
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #stopped = false
 
   constructor(parts: FabricParts) {
     this.#parts = parts
-    this.#node = inNode(parts.run, parts.netns)
+    this.#node = nodeCommands(parts.run, parts.netns)
     this.#kernel = new FabricKernel(this.#node)
     this.#clock = parts.clock ?? systemClock
   }
@@ -73,7 +73,7 @@ export class Fabric implements NetworkPart {
     await this.#parts.overlayGuard?.ready(view)
     await this.#follow()
     this.#made = text
-    this.#lookLater()
+    this.#scheduleResync()
   }
 
   /** Routes stay, for the pods that do. */
@@ -91,7 +91,7 @@ export class Fabric implements NetworkPart {
     const addresses = [...new Set(this.#peers.filter((peer) => peer !== own).flatMap((peer) => peer.addresses))]
     const [has, ways, mtus] = await Promise.all([
       this.#kernel.read(),
-      this.#kernel.ways(addresses),
+      this.#kernel.lookUpRoutes(addresses),
       Promise.all(
         own.addresses.map(
           async (address) => [address, this.#parts.mtu ?? (await findPodMtu(this.#node, address))] as const,
@@ -106,30 +106,30 @@ export class Fabric implements NetworkPart {
       overlayDevices(own, vxlanPort, (address) => mtu.get(address)!),
       overlay,
     )
-    await this.#kernel.apply(steps(wanted, has))
+    await this.#kernel.apply(fabricCommands(wanted, has))
     this.#tell(unreachable)
   }
 
   #tell(unreachable: readonly { readonly node: string; readonly why: string }[]): void {
     const told = JSON.stringify(unreachable)
-    if (told !== this.#told)
+    if (told !== this.#reportedUnreachable)
       for (const { node, why } of unreachable)
         this.#parts.logger.warn({ peer: node, why }, 'pods of another node cannot be reached')
-    this.#told = told
+    this.#reportedUnreachable = told
   }
 
-  #lookLater(): void {
+  #scheduleResync(): void {
     this.#timer?.cancel()
     if (this.#stopped) return
-    this.#timer = this.#clock.after(LOOK_AGAIN, () => {
-      this.#looking = this.#look().finally(() => {
+    this.#timer = this.#clock.after(RESYNC_INTERVAL_MS, () => {
+      this.#looking = this.#resync().finally(() => {
         this.#looking = undefined
-        this.#lookLater()
+        this.#scheduleResync()
       })
     })
   }
 
-  async #look(): Promise<void> {
+  async #resync(): Promise<void> {
     try {
       await this.#follow()
     } catch (thrown) {

@@ -2,10 +2,10 @@
  * Takes VXLAN packets only from the peers there are, and of each only what comes from addresses that live behind it.
  */
 import type { Run } from '../../launcher.ts'
-import type { NetworkChange, NetworkPart, NetworkView } from '../contract.ts'
-import { VXLAN_PORT } from '../fabric/plan.ts'
-import { inNode, type InNode } from '../node-programs.ts'
-import { OVERLAY_TABLE, overlayChange, overlayElements, overlayTable, type OverlayElements } from './plan.ts'
+import type { NetworkChange, NetworkReconciler, NetworkView } from '../contract.ts'
+import { VXLAN_PORT } from '../fabric/fabric-plan.ts'
+import { nodeCommands, type NodeCommands } from '../node-commands.ts'
+import { OVERLAY_TABLE, overlayChange, overlayElements, overlayTable, type OverlayElements } from './overlay-table.ts'
 
 export interface OverlayGuardOptions {
   /** This node's name. */
@@ -17,11 +17,11 @@ export interface OverlayGuardOptions {
   readonly vxlanPort?: number
 }
 
-export class OverlayGuard implements NetworkPart {
+export class OverlayGuard implements NetworkReconciler {
   readonly name = 'overlay'
   /** A pod that ends is not sent anything for want of it. */
-  readonly confirms = false
-  readonly #node: InNode
+  readonly confirmsRevision = false
+  readonly #node: NodeCommands
   readonly #options: OverlayGuardOptions
   /** In the kernel; undefined: not known. */
   #elements: OverlayElements | undefined
@@ -29,7 +29,7 @@ export class OverlayGuard implements NetworkPart {
 
   constructor(options: OverlayGuardOptions) {
     this.#options = options
-    this.#node = inNode(options.run, options.netns)
+    this.#node = nodeCommands(options.run, options.netns)
   }
 
   apply(view: NetworkView, { complete, keys }: NetworkChange): Promise<void> {

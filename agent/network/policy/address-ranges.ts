@@ -12,7 +12,7 @@ export interface NumberRange {
 }
 
 /** The same numbers in as few ranges as can be. */
-export function joined(ranges: readonly NumberRange[]): NumberRange[] {
+export function mergeRanges(ranges: readonly NumberRange[]): NumberRange[] {
   const result: NumberRange[] = []
   for (const range of [...ranges].sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))) {
     const last = result.at(-1)
@@ -23,10 +23,10 @@ export function joined(ranges: readonly NumberRange[]): NumberRange[] {
 }
 
 /** What is left of a range without others. */
-export function without(range: NumberRange, gaps: readonly NumberRange[]): NumberRange[] {
+export function subtractRanges(range: NumberRange, gaps: readonly NumberRange[]): NumberRange[] {
   const result: NumberRange[] = []
   let first = range.first
-  for (const gap of joined(gaps)) {
+  for (const gap of mergeRanges(gaps)) {
     if (gap.last < first || gap.first > range.last) continue
     if (gap.first > first) result.push({ first, last: gap.first - 1n })
     first = gap.last + 1n
@@ -42,13 +42,13 @@ export function blockRanges(family: AddressFamily, blocks: readonly AddressBlock
   const ranges = blocks.flatMap(({ cidr, except }) => {
     const range = read(cidr)
     return range.family === family
-      ? without(
+      ? subtractRanges(
           range,
           except.map(read).filter((gap) => gap.family === family),
         )
       : []
   })
-  return joined(ranges).map(({ first, last }) =>
+  return mergeRanges(ranges).map(({ first, last }) =>
     first === last ? formatAddress(family, first) : `${formatAddress(family, first)}-${formatAddress(family, last)}`,
   )
 }

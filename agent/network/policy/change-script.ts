@@ -6,16 +6,23 @@
  * follows on it.
  */
 import { nft, type NftText } from '../../program-text.ts'
-import { addressType, MAPS, NO_TABLE, REFUSE, type KernelSet, type PolicyTable } from './ruleset.ts'
+import {
+  addressType,
+  VERDICT_MAPS,
+  EMPTY_POLICY_TABLE,
+  REJECT_CHAIN,
+  type KernelSet,
+  type PolicyTable,
+} from './ruleset.ts'
 
 const NAME = 'gantry_policy'
 /** As nft(8) lists it. */
 export const TABLE = `inet ${NAME}`
 /** Guards while the other is replaced; what a run that failed left of it goes with the next replacement. */
-const DEPUTY = 'gantry_policy_deputy'
+const STANDBY_TABLE = 'gantry_policy_deputy'
 
 /** Elements in one command: the parser's memory grows with its length. */
-const ELEMENTS = 500
+const MAX_ELEMENTS_PER_COMMAND = 500
 
 /**
  * To be run one after another; none if nothing differs. `before`: what is there; undefined if that is not known, then
@@ -23,21 +30,21 @@ const ELEMENTS = 500
  */
 export function changeScripts(before: PolicyTable | undefined, after: PolicyTable): NftText[] {
   if (before === undefined)
-    return after === NO_TABLE
-      ? [nft.lines(...without(NAME), ...without(DEPUTY))]
-      : [anew(DEPUTY, after), anew(NAME, after), nft.lines(...without(DEPUTY))]
+    return after === EMPTY_POLICY_TABLE
+      ? [nft.lines(...deleteTable(NAME), ...deleteTable(STANDBY_TABLE))]
+      : [createTable(STANDBY_TABLE, after), createTable(NAME, after), nft.lines(...deleteTable(STANDBY_TABLE))]
   if (before === after) return []
-  if (before === NO_TABLE) return [anew(NAME, after)]
-  if (after === NO_TABLE) return [nft.lines(...without(NAME))]
+  if (before === EMPTY_POLICY_TABLE) return [createTable(NAME, after)]
+  if (after === EMPTY_POLICY_TABLE) return [nft.lines(...deleteTable(NAME))]
   const commands = difference(NAME, before, after)
   return commands.length === 0 ? [] : [nft.lines(...commands)]
 }
 
-function anew(name: string, table: PolicyTable): NftText {
-  return nft.lines(...without(name), ...frame(name), ...difference(name, NO_TABLE, table))
+function createTable(name: string, table: PolicyTable): NftText {
+  return nft.lines(...deleteTable(name), ...frame(name), ...difference(name, EMPTY_POLICY_TABLE, table))
 }
 
-function without(name: string): NftText[] {
+function deleteTable(name: string): NftText[] {
   return [nft`add table inet ${name}`, nft`delete table inet ${name}`]
 }
 
@@ -45,8 +52,8 @@ function frame(name: string): NftText[] {
   return [
     nft`table inet ${name} {`,
     nft`  counter refused { }`,
-    ...MAPS.map((map) => nft`  map ${map} { type ${addressType(map.endsWith('4') ? 4 : 6)} : verdict; }`),
-    nft`  chain ${REFUSE} {`,
+    ...VERDICT_MAPS.map((map) => nft`  map ${map} { type ${addressType(map.endsWith('4') ? 4 : 6)} : verdict; }`),
+    nft`  chain ${REJECT_CHAIN} {`,
     nft`    meta l4proto tcp ct state established counter name refused reject with tcp reset`,
     nft`    counter name refused reject with icmpx admin-prohibited`,
     nft`  }`,
@@ -76,7 +83,7 @@ function difference(table: string, before: PolicyTable, after: PolicyTable): Nft
       nft`add chain inet ${table} ${name}`,
       ...rules.map((rule) => nft`add rule inet ${table} ${name} ${rule}`),
     ]),
-    ...MAPS.flatMap((map) =>
+    ...VERDICT_MAPS.flatMap((map) =>
       verdictChanges(table, map, before.verdicts.get(map) ?? new Map(), after.verdicts.get(map) ?? new Map()),
     ),
     ...[...before.chains.keys()]
@@ -151,8 +158,8 @@ function elementCommands(
   elements: readonly (string | NftText)[],
 ): NftText[] {
   return Array.from(
-    { length: Math.ceil(elements.length / ELEMENTS) },
+    { length: Math.ceil(elements.length / MAX_ELEMENTS_PER_COMMAND) },
     (_, index) =>
-      nft`${verb} element inet ${table} ${name} { ${nft.list(elements.slice(index * ELEMENTS, (index + 1) * ELEMENTS))} }`,
+      nft`${verb} element inet ${table} ${name} { ${nft.list(elements.slice(index * MAX_ELEMENTS_PER_COMMAND, (index + 1) * MAX_ELEMENTS_PER_COMMAND))} }`,
   )
 }

@@ -7,7 +7,7 @@ import { familyOf, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { AddressSet, GuardedPod, PolicyPort, PolicyRule, PolicyRules } from '../../../proto/gen/types.ts'
 import { nft, type NftText } from '../../program-text.ts'
 import type { NetworkView } from '../contract.ts'
-import { blockRanges, joined } from './address-ranges.ts'
+import { blockRanges, mergeRanges } from './address-ranges.ts'
 
 export type Direction = 'in' | 'out'
 
@@ -27,12 +27,12 @@ export interface PolicyTable {
 }
 
 /** The verdict maps: direction and family. */
-export const MAPS = ['out4', 'out6', 'in4', 'in6'] as const
+export const VERDICT_MAPS = ['out4', 'out6', 'in4', 'in6'] as const
 
-export const NO_TABLE: PolicyTable = { sets: new Map(), chains: new Map(), verdicts: new Map() }
+export const EMPTY_POLICY_TABLE: PolicyTable = { sets: new Map(), chains: new Map(), verdicts: new Map() }
 
 /** Chain for what no rule allows. */
-export const REFUSE = 'refuse'
+export const REJECT_CHAIN = 'refuse'
 
 /** The elements of each set, kept while the parts that it is told in stay the same. */
 export class SetElements {
@@ -128,7 +128,7 @@ export function policyTable(
   const owners = new Map([...given].flatMap(([uid, addresses]) => addresses.map((address) => [address, uid])))
   const sets = new Map<string, KernelSet>()
   const chains = new Map<string, readonly NftText[]>()
-  const verdicts = new Map<string, Map<string, string>>(MAPS.map((name) => [name, new Map()]))
+  const verdicts = new Map<string, Map<string, string>>(VERDICT_MAPS.map((name) => [name, new Map()]))
   const self = { 4: new Set<string>(), 6: new Set<string>() }
   const made = new Map<string, string>()
 
@@ -155,7 +155,7 @@ export function policyTable(
       self[family].add(`${address} . ${address}`)
     }
   }
-  if (chains.size === 0) return NO_TABLE
+  if (chains.size === 0) return EMPTY_POLICY_TABLE
   for (const family of [4, 6] as const)
     sets.set(`self${family}`, { type: `${addressType(family)} . ${addressType(family)}`, elements: self[family] })
   return { sets, chains, verdicts }
@@ -191,7 +191,7 @@ function chainLines(
   return [
     ...(all === undefined ? lines.values() : [all]),
     nft`${words} saddr . ${words} daddr @self${family} return`,
-    nft`goto ${REFUSE}`,
+    nft`goto ${REJECT_CHAIN}`,
   ]
 }
 
@@ -243,7 +243,7 @@ function portMatches(
 
 function protocolMatch(protocol: string, ports: readonly PolicyPort[]): NftText {
   if (ports.some(({ port }) => port === 0)) return nft`meta l4proto ${protocol} `
-  const ranges = joined(
+  const ranges = mergeRanges(
     ports.map(({ port, endPort }) => ({ first: BigInt(port), last: BigInt(endPort === 0 ? port : endPort) })),
   )
   return nft`${protocol} dport { ${nft.list(ranges.map(({ first, last }) => (first === last ? first : `${first}-${last}`)))} } `

@@ -4,12 +4,12 @@
  */
 import { familyOf } from '../../../proto/base/cidr.ts'
 import { nft, type NftText } from '../../program-text.ts'
-import type { FurtherInterface } from '../contract.ts'
-import { PORT_PREFIX, portName } from './plan.ts'
+import type { SecondaryInterface } from '../contract.ts'
+import { PORT_PREFIX, portName } from './segment-plan.ts'
 
 export const SEGMENTS_TABLE = 'gantry_segments'
 
-type Pods = Iterable<readonly [id: string, interfaces: readonly FurtherInterface[]]>
+type Pods = Iterable<readonly [id: string, interfaces: readonly SecondaryInterface[]]>
 
 /** The whole table in one transaction, whatever there was. */
 export function portGuard(pods: Pods): NftText {
@@ -40,14 +40,14 @@ export function portGuard(pods: Pods): NftText {
   )
 }
 
-export function admitPorts(pods: Pods): NftText {
+export function addPortElements(pods: Pods): NftText {
   return nft.lines(
     ...elements(pods).map(([set, element]) => nft`add element bridge ${SEGMENTS_TABLE} ${set} { ${element} }`),
   )
 }
 
 /** Also those that it does not know. */
-export function dismissPorts(pods: Pods): NftText {
+export function removePortElements(pods: Pods): NftText {
   return nft.lines(
     ...elements(pods).flatMap(([set, element]) =>
       ['add', 'delete'].map((verb) => nft`${verb} element bridge ${SEGMENTS_TABLE} ${set} { ${element} }`),

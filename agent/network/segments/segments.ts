@@ -7,30 +7,30 @@ import { familyOf } from '../../../proto/base/cidr.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { PodNetworkRequest } from '../../../proto/objects/pod-networks.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
-import { Waiters } from '../../../proto/base/waiters.ts'
+import { ConditionVariable } from '../../../proto/base/condition-variable.ts'
 import type { Run } from '../../launcher.ts'
 import { ip, nft, sh, type IpText } from '../../program-text.ts'
-import type { FurtherInterface, NetworkChange, NetworkPart, NetworkView, PodSegments } from '../contract.ts'
-import { inNode, readJson, type InNode } from '../node-programs.ts'
+import type { SecondaryInterface, NetworkChange, NetworkReconciler, NetworkView, PodSegments } from '../contract.ts'
+import { nodeCommands, readJson, type NodeCommands } from '../node-commands.ts'
 import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'
 import { findPodMtu } from '../underlay.ts'
 import {
   bridgeName,
-  EVERYBODY,
-  forward,
+  DEFAULT_FDB_MAC,
+  fdbCommands,
   freeAddresses,
   makeSegment,
-  nodeSide,
-  podSide,
+  nodePortCommands,
+  podInterfaceCommands,
   portName,
   segmentMac,
   segmentsOf,
   vniOf,
   vxlanName,
-  type ForwardingEntry,
+  type SegmentFdbEntry,
   type Segment,
-} from './plan.ts'
-import { admitPorts, dismissPorts, portGuard, SEGMENTS_TABLE } from './port-guard.ts'
+} from './segment-plan.ts'
+import { addPortElements, removePortElements, portGuard, SEGMENTS_TABLE } from './port-guard.ts'
 
 export interface SegmentsOptions {
   readonly run: Run
@@ -49,15 +49,15 @@ export interface SegmentsOptions {
   readonly overlayGuard?: OverlayGuard | undefined
 }
 
-export class Segments implements NetworkPart, PodSegments {
+export class Segments implements NetworkReconciler, PodSegments {
   readonly name = 'segments'
-  readonly confirms = false
+  readonly confirmsRevision = false
   readonly #options: SegmentsOptions
-  readonly #inNode: InNode
+  readonly #inNode: NodeCommands
   /** By pod. */
-  readonly #held = new Map<string, readonly FurtherInterface[]>()
+  readonly #held = new Map<string, readonly SecondaryInterface[]>()
   /** Of pods that are gone, and are still in the table. */
-  readonly #gone = new Map<string, readonly FurtherInterface[]>()
+  readonly #gone = new Map<string, readonly SecondaryInterface[]>()
   #guarded = false
   /** In the kernel. */
   readonly #made = new Map<string, Segment>()
@@ -65,17 +65,17 @@ export class Segments implements NetworkPart, PodSegments {
   #wanted: ReadonlyMap<string, Segment> = new Map()
   #known: ReadonlySet<string> = new Set()
   /** For other Networks. */
-  readonly #waiting = new Waiters()
+  readonly #waiting = new ConditionVariable()
   #turn: Promise<unknown> = Promise.resolve()
   #swept = false
   #mtu: number | undefined
 
   constructor(options: SegmentsOptions) {
     this.#options = options
-    this.#inNode = inNode(options.run, options.netns)
+    this.#inNode = nodeCommands(options.run, options.netns)
   }
 
-  adopt(known: ReadonlyMap<string, readonly FurtherInterface[]>): void {
+  adopt(known: ReadonlyMap<string, readonly SecondaryInterface[]>): void {
     for (const [id, interfaces] of known) this.#held.set(id, interfaces)
   }
 
@@ -91,7 +91,7 @@ export class Segments implements NetworkPart, PodSegments {
       for (const segment of this.#wanted.values()) await this.#make(segment)
       for (const [key, segment] of this.#made) if (!this.#wanted.has(key)) await this.#remove(key, segment)
     })
-    this.#waiting.wake()
+    this.#waiting.broadcast()
   }
 
   tables(): readonly string[] {
@@ -108,7 +108,7 @@ export class Segments implements NetworkPart, PodSegments {
     namespace: string,
     requests: readonly PodNetworkRequest[],
     signal: AbortSignal,
-  ): Promise<readonly FurtherInterface[]> {
+  ): Promise<readonly SecondaryInterface[]> {
     const before = this.#held.get(id)
     if (before !== undefined) return before
     if (requests.length === 0) return []
@@ -134,7 +134,7 @@ export class Segments implements NetworkPart, PodSegments {
       }))
       this.#held.set(id, interfaces)
       try {
-        await this.#inNode.nft(nft.join(dismissPorts(this.#gone), admitPorts([[id, interfaces]])))
+        await this.#inNode.nft(nft.join(removePortElements(this.#gone), addPortElements([[id, interfaces]])))
         this.#gone.clear()
         // A pod on two networks joins them only if it says so (securityContext.sysctls); the namespace may have
         // inherited it from the node's.
@@ -144,9 +144,9 @@ export class Segments implements NetworkPart, PodSegments {
           sh`exec ip -batch -`,
         )
         await this.#options.run('nsenter', [`--net=${netns}`, 'sh', '-c', prepared.text], {
-          stdin: ip.join(...ports.map(podSide)).text,
+          stdin: ip.join(...ports.map(podInterfaceCommands)).text,
         })
-        await this.#ip(ip.join(...ports.map(nodeSide)))
+        await this.#ip(ip.join(...ports.map(nodePortCommands)))
       } catch (thrown) {
         this.#held.delete(id)
         throw thrown
@@ -156,7 +156,7 @@ export class Segments implements NetworkPart, PodSegments {
   }
 
   async leaveCluster(netns: string): Promise<void> {
-    await inNode(this.#options.run, netns).ipBatch(ip.lines(ip`addr flush dev eth0`, ip`link set eth0 down`))
+    await nodeCommands(this.#options.run, netns).ipBatch(ip.lines(ip`addr flush dev eth0`, ip`link set eth0 down`))
   }
 
   detach(id: string): void {
@@ -184,7 +184,7 @@ export class Segments implements NetworkPart, PodSegments {
             },
           ],
         })
-      await this.#waiting.next(signal)
+      await this.#waiting.wait(signal)
     }
   }
 
@@ -217,10 +217,12 @@ export class Segments implements NetworkPart, PodSegments {
       await this.#ip(makeSegment(segment, mtu, this.#options.vxlanPort, links))
     }
     const present = await this.#forwarding(segment)
-    const add = segment.remotes.filter((remote) => !present.some(({ mac, dst }) => mac === EVERYBODY && dst === remote))
+    const add = segment.remotes.filter(
+      (remote) => !present.some(({ mac, dst }) => mac === DEFAULT_FDB_MAC && dst === remote),
+    )
     // Also what was learned from a node that is not on the network any more, or has another address now.
     const remove = present.filter(({ dst }) => !segment.remotes.includes(dst))
-    if (add.length + remove.length > 0) await this.#inNode.bridgeBatch(forward(segment, add, remove))
+    if (add.length + remove.length > 0) await this.#inNode.bridgeBatch(fdbCommands(segment, add, remove))
     this.#made.set(segment.key, segment)
   }
 
@@ -240,7 +242,7 @@ export class Segments implements NetworkPart, PodSegments {
     return local ?? local6 ?? ''
   }
 
-  async #forwarding({ vni }: Segment): Promise<ForwardingEntry[]> {
+  async #forwarding({ vni }: Segment): Promise<SegmentFdbEntry[]> {
     const { stdout } = await this.#inNode('bridge', ['-json', 'fdb', 'show', 'dev', vxlanName(vni)])
     return readJson<{ mac?: string; dst?: string }>(stdout).flatMap(({ mac, dst }) =>
       mac !== undefined && dst !== undefined ? [{ mac, dst }] : [],
@@ -269,7 +271,7 @@ export class Segments implements NetworkPart, PodSegments {
 
   async #podMtu(): Promise<number> {
     const { mtu, run, netns, address } = this.#options
-    return (this.#mtu ??= mtu ?? (await findPodMtu(inNode(run, netns), address)))
+    return (this.#mtu ??= mtu ?? (await findPodMtu(nodeCommands(run, netns), address)))
   }
 
   async #links(): Promise<string[]> {

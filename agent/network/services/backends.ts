@@ -1,16 +1,16 @@
 /** The backends that have a number in the kernel: their slots, and what the table holds of them. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { addressOf, type Target } from './endpoints.ts'
-import { hex, LARGEST_NUMBER, MARK, mark, pickChain, type ElementMap } from './layout.ts'
-import type { BackendPlan } from './plan.ts'
+import { addressOf, type NftTarget } from './endpoints.ts'
+import { hex, LARGEST_NUMBER, MARK_PREFIX, mark, pickChain, type ElementMap } from './layout.ts'
+import type { BackendPlan } from './service-plan.ts'
 
 /** Sets one element of the table; undefined removes it. */
 export type SetElement = (map: ElementMap, key: string, value: string | undefined) => void
 
 /** How a backend stood in the kernel when this agent was started. */
-export interface KnownBackend {
+export interface RestoredBackend {
   readonly number: number
-  readonly slots: readonly Target[]
+  readonly slots: readonly NftTarget[]
 }
 
 /**
@@ -22,11 +22,11 @@ export class Backend {
   readonly number: number
   readonly #set: SetElement
   #plan: BackendPlan | undefined
-  #slots: Target[]
-  readonly #identities = new Map<Target, number>()
+  #slots: NftTarget[]
+  readonly #identities = new Map<NftTarget, number>()
   #inside: number | undefined
 
-  constructor(number: number, set: SetElement, slots: readonly Target[] = []) {
+  constructor(number: number, set: SetElement, slots: readonly NftTarget[] = []) {
     this.number = number
     this.#set = set
     this.#slots = [...slots]
@@ -36,7 +36,7 @@ export class Backend {
     return this.#plan
   }
 
-  get targets(): readonly Target[] {
+  get targets(): readonly NftTarget[] {
     return this.#slots
   }
 
@@ -48,11 +48,11 @@ export class Backend {
   }
 
   /** `inside`: number of the backend for clients inside the cluster. The targets that are gone. */
-  update(plan: BackendPlan, inside: number | undefined): Target[] {
+  update(plan: BackendPlan, inside: number | undefined): NftTarget[] {
     const kept = new Set(plan.targets)
     const gone = this.#slots.filter((target) => !kept.has(target))
     const before = this.#plan
-    const places = fill(this.#slots, plan.targets)
+    const places = assignSlots(this.#slots, plan.targets)
     if (before !== undefined && (before.affinity === undefined) !== (plan.affinity === undefined))
       this.#write([], new Set())
     this.#plan = plan
@@ -60,7 +60,7 @@ export class Backend {
     this.#set(
       'picks',
       mark(this.number),
-      this.chain === undefined ? (plan.none === 'drop' ? 'drop' : 'goto nobody') : `goto ${this.chain}`,
+      this.chain === undefined ? (plan.onNoEndpoints === 'drop' ? 'drop' : 'goto nobody') : `goto ${this.chain}`,
     )
     if (inside !== this.#inside || before === undefined)
       this.#set('inside', mark(this.number), inside === undefined ? undefined : mark(inside))
@@ -75,21 +75,22 @@ export class Backend {
     this.#plan = undefined
   }
 
-  #write(slots: Target[], kept: ReadonlySet<Target>): void {
+  #write(slots: NftTarget[], kept: ReadonlySet<NftTarget>): void {
     const { family, affinity } = this.#plan!
     const own = mark(this.number)
     if (affinity !== undefined) {
       for (const target of [...this.#identities.keys()]) if (!kept.has(target)) this.#forget(target, family)
       for (const target of slots) this.#identify(target, family)
     }
-    const valueOf = (target: Target): string => (affinity === undefined ? target : hex(this.#identities.get(target)!))
+    const valueOf = (target: NftTarget): string =>
+      affinity === undefined ? target : hex(this.#identities.get(target)!)
     const map: ElementMap = affinity === undefined ? `slots${family}` : 'ids'
     for (const [index, target] of slots.entries()) this.#set(map, `${own} . ${index}`, valueOf(target))
     for (let index = slots.length; index < this.#slots.length; index++) this.#set(map, `${own} . ${index}`, undefined)
     this.#slots = slots
   }
 
-  #identify(target: Target, family: 4 | 6): void {
+  #identify(target: NftTarget, family: 4 | 6): void {
     if (this.#identities.has(target)) return
     const used = new Set(this.#identities.values())
     let identity = identityOf(target)
@@ -98,16 +99,16 @@ export class Backend {
     this.#set(`sticky${family}`, `${mark(this.number)} . ${hex(identity)}`, target)
   }
 
-  #forget(target: Target, family: 4 | 6): void {
+  #forget(target: NftTarget, family: 4 | 6): void {
     this.#set(`sticky${family}`, `${mark(this.number)} . ${hex(this.#identities.get(target)!)}`, undefined)
     this.#identities.delete(target)
   }
 }
 
 /** `wanted` in slots, each that was there before in its old one where that is possible. */
-function fill(before: readonly Target[], wanted: readonly Target[]): Target[] {
+function assignSlots(before: readonly NftTarget[], wanted: readonly NftTarget[]): NftTarget[] {
   const missing = new Set(wanted)
-  const slots: (Target | undefined)[] = before.map((target) => (missing.delete(target) ? target : undefined))
+  const slots: (NftTarget | undefined)[] = before.map((target) => (missing.delete(target) ? target : undefined))
   const added = [...missing]
   for (let index = 0; index < slots.length; index++) {
     if (slots[index] !== undefined) continue
@@ -117,14 +118,14 @@ function fill(before: readonly Target[], wanted: readonly Target[]): Target[] {
     const last = slots.pop()
     if (slots.length > index) slots[index] = last
   }
-  return [...(slots as Target[]), ...added]
+  return [...(slots as NftTarget[]), ...added]
 }
 
 /**
  * FNV-1a (RFC 9923): the same for the same address and port in every run of the agent, so that a client finds an
  * endpoint again that was away.
  */
-function identityOf(target: Target): number {
+function identityOf(target: NftTarget): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < target.length; index++)
     hash = Math.imul(hash ^ target.charCodeAt(index), 0x01000193) >>> 0
@@ -132,7 +133,7 @@ function identityOf(target: Target): number {
 }
 
 /** Gives out backends' numbers: each to one, the one longest unused first. */
-export class BackendNumbers {
+export class BackendNumberAllocator {
   readonly #used = new Set<number>()
   #last = 0
 
@@ -159,9 +160,9 @@ export class BackendNumbers {
 }
 
 export function numberOf(value: string): number {
-  return Number(value) - MARK
+  return Number(value) - MARK_PREFIX
 }
 
-export function addressesOf(targets: readonly Target[]): string[] {
+export function addressesOf(targets: readonly NftTarget[]): string[] {
   return targets.map(addressOf)
 }

@@ -3,7 +3,7 @@ import { formatAddress, readAddress, type AddressFamily } from '../../../proto/b
 import type { Endpoint, EndpointSlice, Service, ServicePort } from '../../../proto/gen/types.ts'
 
 /** Where the choosing node is. */
-export interface Place {
+export interface NodeTopology {
   readonly node: string
   /** Its label topology.kubernetes.io/zone. */
   readonly zone: string | undefined
@@ -12,25 +12,25 @@ export interface Place {
 }
 
 /** An address and a port as nft writes their concatenation: "10.1.0.2 . 8080", "fd00::2 . 8080". */
-export type Target = string
+export type NftTarget = string
 
-export interface ChosenEndpoints {
+export interface EndpointSelection {
   /** For traffic that may go to any node. */
-  readonly cluster: readonly Target[]
+  readonly cluster: readonly NftTarget[]
   /** For traffic that stays on this node. */
-  readonly local: readonly Target[]
+  readonly local: readonly NftTarget[]
   /** Those of them that are ready: a balancer in front of the nodes is to turn away from those that are leaving. */
-  readonly readyLocal: readonly Target[]
+  readonly readyLocal: readonly NftTarget[]
   /** Addresses of those targets that may be on this node. */
-  readonly here: ReadonlySet<string>
+  readonly localAddresses: ReadonlySet<string>
 }
 
 interface Candidate {
-  readonly target: Target
+  readonly target: NftTarget
   readonly endpoint: Endpoint
   readonly ready: boolean
   /** Neither ready nor gone: the last resort. */
-  readonly leaving: boolean
+  readonly servingTerminating: boolean
 }
 
 export const ZONE_LABEL = 'topology.kubernetes.io/zone'
@@ -46,16 +46,19 @@ export function chooseEndpoints(
   port: ServicePort,
   family: AddressFamily,
   slices: Iterable<EndpointSlice>,
-  place: Place,
-): ChosenEndpoints {
+  place: NodeTopology,
+): EndpointSelection {
   const candidates = candidatesOf(port, family, slices)
   const ready = candidates.filter((candidate) => candidate.ready)
-  const cluster = ready.length > 0 ? near(ready, service, place) : candidates.filter(({ leaving }) => leaving)
+  const cluster =
+    ready.length > 0
+      ? filterByTopology(ready, service, place)
+      : candidates.filter(({ servingTerminating: leaving }) => leaving)
   const localReady = ready.filter(({ endpoint }) => endpoint.nodeName === place.node)
   const local =
     localReady.length > 0
       ? localReady
-      : candidates.filter(({ endpoint, leaving }) => leaving && endpoint.nodeName === place.node)
+      : candidates.filter(({ endpoint, servingTerminating: leaving }) => leaving && endpoint.nodeName === place.node)
   const here = new Set<string>()
   for (const { target, endpoint } of [...cluster, ...local])
     if (endpoint.nodeName === undefined || endpoint.nodeName === place.node) here.add(addressOf(target))
@@ -63,11 +66,11 @@ export function chooseEndpoints(
     cluster: cluster.map(({ target }) => target),
     local: local.map(({ target }) => target),
     readyLocal: localReady.map(({ target }) => target),
-    here,
+    localAddresses: here,
   }
 }
 
-export function addressOf(target: Target): string {
+export function addressOf(target: NftTarget): string {
   return target.slice(0, target.indexOf(' '))
 }
 
@@ -83,7 +86,7 @@ export function canonicalAddress(text: string): { readonly family: AddressFamily
  * counts.
  */
 function candidatesOf(port: ServicePort, family: AddressFamily, slices: Iterable<EndpointSlice>): Candidate[] {
-  const candidates = new Map<Target, Candidate>()
+  const candidates = new Map<NftTarget, Candidate>()
   for (const { addressType, endpoints = [], ports = [] } of slices) {
     if (addressType !== `IPv${family}`) continue
     const number = ports.find(
@@ -97,13 +100,14 @@ function candidatesOf(port: ServicePort, family: AddressFamily, slices: Iterable
       const leaving = !ready && serving && terminating
       if (!ready && !leaving) continue
       const target = `${address.text} . ${number}`
-      if (candidates.get(target)?.ready !== true) candidates.set(target, { target, endpoint, ready, leaving })
+      if (candidates.get(target)?.ready !== true)
+        candidates.set(target, { target, endpoint, ready, servingTerminating: leaving })
     }
   }
   return [...candidates.values()]
 }
 
-function near(ready: readonly Candidate[], service: Service, place: Place): readonly Candidate[] {
+function filterByTopology(ready: readonly Candidate[], service: Service, place: NodeTopology): readonly Candidate[] {
   const nodesOf = ({ endpoint }: Candidate): readonly string[] =>
     endpoint.hints?.forNodes?.map(({ name }) => name) ?? []
   const zonesOf = ({ endpoint }: Candidate): readonly string[] =>

@@ -13,7 +13,7 @@ export interface HealthCheck {
 }
 
 /** Milliseconds that a client may take for its request. */
-const PATIENCE = 5000
+const REQUEST_TIMEOUT_MS = 5000
 const MOST_CLIENTS = 64
 
 export class HealthChecks {
@@ -44,7 +44,7 @@ export class HealthChecks {
 
   async #open(port: number): Promise<void> {
     const server = createServer(
-      { requestTimeout: PATIENCE, headersTimeout: PATIENCE, keepAliveTimeout: PATIENCE },
+      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: REQUEST_TIMEOUT_MS },
       (request, response) => {
         request.resume()
         const check = this.#checks.get(port)

@@ -16,9 +16,9 @@ export const FAMILIES: readonly AddressFamily[] = [4, 6]
  * A backend's number stands in the packet mark's lower 24 bits while the first packet of a connection goes from chain
  * to chain; the upper 8 tell that it is ours. Number 0: the connection is to be refused.
  */
-export const MARK = 0x4700_0000
+export const MARK_PREFIX = 0x4700_0000
 export const LARGEST_NUMBER = 0x00ff_ffff
-export const REFUSED = mark(0)
+export const REJECT_MARK = mark(0)
 /**
  * Clients of Services with affinity that are remembered at once; further ones get an endpoint, but not surely the same
  * again.
@@ -57,7 +57,7 @@ export interface Ranges {
 
 /** As nft takes and this agent compares it. */
 export function mark(number: number): string {
-  return hex(MARK + number)
+  return hex(MARK_PREFIX + number)
 }
 
 export function hex(value: number): string {
@@ -148,7 +148,7 @@ export function rules(ranges: Ranges): NftText[] {
       ),
       nft`fib saddr type local meta mark set meta mark map @inside`,
     ),
-    ...chain('nobody', nft`meta mark set ${REFUSED} accept`),
+    ...chain('nobody', nft`meta mark set ${REJECT_MARK} accept`),
     ...perFamily((family, ip) =>
       chain(`kept${family}`, nft`${TRANSPORTS} dnat ${ip} to meta mark . ct mark map @sticky${family}`, nft`drop`),
     ),
@@ -156,19 +156,24 @@ export function rules(ranges: Ranges): NftText[] {
     ...chain('sent', nft`goto settle`),
     ...chain(
       'settle',
-      nft`meta mark & 0xff000000 == ${hex(MARK)} goto claimed`,
+      nft`meta mark & 0xff000000 == ${hex(MARK_PREFIX)} goto claimed`,
       ...perFamily((family, ip) =>
         of(ranges.services, family).length === 0
           ? []
           : [nft`${ip} daddr ${set(of(ranges.services, family))} goto refused`],
       ),
     ),
-    ...chain('claimed', nft`meta mark ${REFUSED} goto refused`, nft`ct mark != 0 ct mark set 0`, nft`meta mark set 0`),
+    ...chain(
+      'claimed',
+      nft`meta mark ${REJECT_MARK} goto refused`,
+      nft`ct mark != 0 ct mark set 0`,
+      nft`meta mark set 0`,
+    ),
     ...chain('refused', nft`meta l4proto tcp reject with tcp reset`, nft`reject with icmpx port-unreachable`),
     ...chain('postrouting', nft`oifname != "lo" ct status dnat goto leaving`),
     ...chain(
       'leaving',
-      ...perFamily((family, ip) => leaving(family, ip, of(ranges.own, family), of(ranges.pods, family))),
+      ...perFamily((family, ip) => postroutingRules(family, ip, of(ranges.own, family), of(ranges.pods, family))),
     ),
   ]
 }
@@ -179,7 +184,12 @@ export function rules(ranges: Ranges): NftText[] {
  * the client's. Towards pods that is the address that is the gateway of the node's own pods: it is reached the way that
  * their packets come.
  */
-function leaving(family: AddressFamily, ip: string, own: readonly string[], pods: readonly string[]): NftText[] {
+function postroutingRules(
+  family: AddressFamily,
+  ip: string,
+  own: readonly string[],
+  pods: readonly string[],
+): NftText[] {
   const masquerade = nft`meta nfproto ipv${family} masquerade`
   const gateway = gatewayOf(own[0])
   return [

@@ -6,15 +6,15 @@ import { run as runDirectly } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { Run } from '../../launcher.ts'
-import type { NetworkChange, NetworkPart, NetworkView } from '../contract.ts'
-import { Book, type BookChange } from './book.ts'
+import type { NetworkChange, NetworkReconciler, NetworkView } from '../contract.ts'
+import { DesiredTable, type DesiredTableChange } from './desired-table.ts'
 import { canonicalAddress, ZONE_LABEL } from './endpoints.ts'
-import { Flows, MOST_SINGLE, type Translations } from './flows.ts'
+import { ConntrackFlows, MAX_SINGLE_DELETIONS, type Translations } from './conntrack-flows.ts'
 import { HealthChecks, type HealthCheck } from './health-checks.ts'
-import { ServiceTable } from './kernel.ts'
+import { ServiceTable } from './service-table.ts'
 import { TABLE, type Ranges } from './layout.ts'
-import { planService, type PlanContext } from './plan.ts'
-import { ServiceRoutes } from './routes.ts'
+import { planService, type PlanContext } from './service-plan.ts'
+import { ServiceRoutes } from './service-routes.ts'
 
 export interface ReservedPort {
   readonly protocol: 'TCP' | 'UDP' | 'SCTP'
@@ -44,21 +44,21 @@ export interface ServiceProxyOptions {
 const SERVICE_LABEL = 'kubernetes.io/service-name'
 
 /** Services planned in one go: some milliseconds. */
-const LOADED_AT_ONCE = 250
+const SERVICES_PER_BATCH = 250
 
-export class ServiceProxy implements NetworkPart {
+export class ServiceProxy implements NetworkReconciler {
   readonly name = 'services'
-  readonly confirms = true
+  readonly confirmsRevision = true
   readonly #options: ServiceProxyOptions
   readonly #table: ServiceTable
-  readonly #flows: Flows
+  readonly #flows: ConntrackFlows
   readonly #routes: ServiceRoutes
   readonly #health: HealthChecks
   readonly #slices = new SliceIndex()
   readonly #checks = new Map<number, HealthCheck>()
-  readonly #told = new Map<string, string>()
+  readonly #reportedProblems = new Map<string, string>()
   /** undefined: what the kernel holds is not known for sure. */
-  #book: Book | undefined
+  #desired: DesiredTable | undefined
   #context: PlanContext | undefined
 
   constructor(options: ServiceProxyOptions) {
@@ -70,21 +70,21 @@ export class ServiceProxy implements NetworkPart {
         ? direct
         : (program, args, more) => direct('nsenter', [`--net=${netns}`, '--', program, ...args], more)
     this.#table = new ServiceTable(run)
-    this.#flows = new Flows(run)
+    this.#flows = new ConntrackFlows(run)
     this.#routes = new ServiceRoutes(run)
     this.#health = new HealthChecks((service, text) => this.#tell(service, text))
   }
 
   async apply(view: NetworkView, change: NetworkChange): Promise<void> {
-    const book = this.#book
-    this.#book = undefined
+    const book = this.#desired
+    this.#desired = undefined
     if (change.complete || book === undefined) await this.#load(view)
     else await this.#follow(view, change.keys, book)
     await this.#health.set(new Map(this.#checks))
   }
 
   tables(): readonly string[] {
-    return this.#book === undefined ? [] : [TABLE]
+    return this.#desired === undefined ? [] : [TABLE]
   }
 
   async stop(): Promise<void> {
@@ -94,7 +94,7 @@ export class ServiceProxy implements NetworkPart {
   /** Compares all with what the kernel really holds. */
   async #load(view: NetworkView): Promise<void> {
     const kernel = await this.#table.read()
-    const book = new Book(kernel.elements)
+    const book = new DesiredTable(kernel.elements)
     this.#context = this.#contextOf(view)
     this.#slices.load(view.objects('EndpointSlice'))
     this.#checks.clear()
@@ -104,19 +104,20 @@ export class ServiceProxy implements NetworkPart {
       .sort(([a], [b]) => (a < b ? -1 : 1))
     for (const [index, [, key]] of ranked.entries()) {
       // Heartbeats and pods go on meanwhile.
-      if (index % LOADED_AT_ONCE === LOADED_AT_ONCE - 1) await setImmediate()
+      if (index % SERVICES_PER_BATCH === SERVICES_PER_BATCH - 1) await setImmediate()
       this.#plan(view, key, book)
     }
-    for (const key of this.#told.keys()) if (!view.objects('Service').has(key)) this.#told.delete(key)
+    for (const key of this.#reportedProblems.keys())
+      if (!view.objects('Service').has(key)) this.#reportedProblems.delete(key)
     const ranges = this.#rangesOf(view)
-    await this.#table.replace(ranges, book.takeAgainst(kernel.elements, kernel.chains), kernel.usable)
+    await this.#table.replace(ranges, book.diffAgainst(kernel.elements, kernel.chains), kernel.usable)
     await this.#routes.ensure(ranges)
     await this.#flows.compare(this.#translations(view, book))
-    this.#book = book
+    this.#desired = book
   }
 
   /** Changes only what the keys concern. */
-  async #follow(view: NetworkView, keys: ReadonlySet<string>, book: Book): Promise<void> {
+  async #follow(view: NetworkView, keys: ReadonlySet<string>, book: DesiredTable): Promise<void> {
     const concerned = new Set<string>()
     for (const key of keys) {
       const [kind, name] = [key.slice(0, key.indexOf('/')), key.slice(key.indexOf('/') + 1)]
@@ -126,10 +127,10 @@ export class ServiceProxy implements NetworkPart {
       else if (kind === 'PeerNode') this.#moved(view, concerned)
     }
     for (const key of concerned) this.#plan(view, key, book)
-    const change = book.take()
+    const change = book.takeChanges()
     await this.#table.change(change)
     await this.#clean(view, change, book)
-    this.#book = book
+    this.#desired = book
   }
 
   /**
@@ -141,36 +142,36 @@ export class ServiceProxy implements NetworkPart {
     const after = this.#contextOf(view)
     if (sameContext(before, after)) return
     this.#context = after
-    const all = before.place.zone !== after.place.zone
+    const all = before.topology.zone !== after.topology.zone
     for (const [key, { spec }] of view.objects('Service'))
       if (all || spec.trafficDistribution !== undefined || spec.externalIPs?.length || spec.type === 'LoadBalancer')
         concerned.add(key)
   }
 
-  #plan(view: NetworkView, key: string, book: Book): void {
+  #plan(view: NetworkView, key: string, book: DesiredTable): void {
     const service = view.objects('Service').get(key)
     const plan = service === undefined ? undefined : planService(service, this.#slices.of(key), this.#context!)
     book.update(key, plan, service === undefined ? '' : rankOf(key, service))
     for (const [port, { service: owner }] of this.#checks) if (owner === key) this.#checks.delete(port)
     if (plan?.health !== undefined)
       this.#checks.set(plan.health.port, { service: key, localEndpoints: plan.health.localEndpoints })
-    this.#refuse(key, (plan?.refused ?? []).join('; '))
+    this.#refuse(key, (plan?.problems ?? []).join('; '))
   }
 
-  async #clean(view: NetworkView, { flows }: BookChange, book: Book): Promise<void> {
+  async #clean(view: NetworkView, { flows }: DesiredTableChange, book: DesiredTable): Promise<void> {
     const compared = flows.filter(({ protocol }) => protocol !== 'TCP')
-    if (compared.length <= MOST_SINGLE) return this.#flows.remove(flows)
+    if (compared.length <= MAX_SINGLE_DELETIONS) return this.#flows.remove(flows)
     await this.#flows.compare(this.#translations(view, book))
     await this.#flows.remove(flows.filter(({ protocol }) => protocol === 'TCP'))
   }
 
   #refuse(service: string, text: string): void {
-    if ((this.#told.get(service) ?? '') === text) return
+    if ((this.#reportedProblems.get(service) ?? '') === text) return
     if (text === '') {
-      this.#told.delete(service)
+      this.#reportedProblems.delete(service)
       return
     }
-    this.#told.set(service, text)
+    this.#reportedProblems.set(service, text)
     this.#tell(service, text)
   }
 
@@ -187,7 +188,7 @@ export class ServiceProxy implements NetworkPart {
       ),
     )
     return {
-      place: { node: this.#options.node, zone: zones.get(this.#options.node), zones },
+      topology: { node: this.#options.node, zone: zones.get(this.#options.node), zones },
       nodeAddresses: new Set(
         peers.flatMap(({ addresses }) => addresses.flatMap((address) => canonicalAddress(address)?.text ?? [])),
       ),
@@ -207,7 +208,7 @@ export class ServiceProxy implements NetworkPart {
     }
   }
 
-  #translations(view: NetworkView, book: Book): Translations {
+  #translations(view: NetworkView, book: DesiredTable): Translations {
     const services = view.ranges.cluster.serviceCidrs.flatMap((cidr) => readCidr(cidr) ?? [])
     const own = new Set(
       [...view.entries('peer').values()]
@@ -268,7 +269,7 @@ class SliceIndex {
 }
 
 function sameContext(a: PlanContext, b: PlanContext): boolean {
-  const text = ({ place: { zone, zones }, nodeAddresses, reserved }: PlanContext): string =>
+  const text = ({ topology: { zone, zones }, nodeAddresses, reserved }: PlanContext): string =>
     JSON.stringify([zone, [...zones].sort(), [...nodeAddresses].sort(), [...reserved].sort()])
   return text(a) === text(b)
 }

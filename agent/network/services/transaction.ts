@@ -21,7 +21,7 @@ export interface TableChange {
 type Element = string | NftText
 
 /** Elements in one command: nft reads a command whole before it goes on to the next. */
-const CHUNK = 2000
+const MAX_ELEMENTS_PER_COMMAND = 2000
 
 /**
  * Commands for `nft -f`. An element whose value changes is deleted and added: nft has no other way, and nobody sees it
@@ -55,9 +55,9 @@ export function transaction({ elements, made, removed }: TableChange): NftText[]
 function commands(verb: string, lists: ReadonlyMap<ElementMap, readonly Element[]>): NftText[] {
   return [...lists].flatMap(([map, elements]) =>
     Array.from(
-      { length: Math.ceil(elements.length / CHUNK) },
+      { length: Math.ceil(elements.length / MAX_ELEMENTS_PER_COMMAND) },
       (_, index) =>
-        nft`${verb} element inet ${TABLE_NAME} ${map} { ${nft.list(elements.slice(index * CHUNK, (index + 1) * CHUNK))} }`,
+        nft`${verb} element inet ${TABLE_NAME} ${map} { ${nft.list(elements.slice(index * MAX_ELEMENTS_PER_COMMAND, (index + 1) * MAX_ELEMENTS_PER_COMMAND))} }`,
     ),
   )
 }

@@ -7,7 +7,7 @@
 import { connect, type IncomingHttpHeaders } from 'node:http2'
 import { status } from '@grpc/grpc-js'
 import { GantryError } from '../../../proto/base/errors.ts'
-import type { Outcome } from './contract.ts'
+import type { ProbeOutcome } from './contract.ts'
 
 const METHOD = '/grpc.health.v1.Health/Check'
 const STATUS = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
@@ -26,11 +26,11 @@ export function grpcHealth(
   service: string,
   userAgent: string,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
     const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
     const session = connect(`http://${authority}`)
-    const end = (outcome: Outcome): void => {
+    const end = (outcome: ProbeOutcome): void => {
       signal.removeEventListener('abort', abort)
       resolve(outcome)
       session.destroy()
@@ -74,7 +74,7 @@ export function grpcHealth(
   })
 }
 
-function outcomeOf(told: IncomingHttpHeaders, answer: Buffer): Outcome {
+function outcomeOf(told: IncomingHttpHeaders, answer: Buffer): ProbeOutcome {
   const code = Number(told['grpc-status'] ?? NaN)
   if (code === Number(status.OK)) return verdict(decodeResponse(answer))
   // Who does not speak gRPC answers by HTTP alone.
@@ -94,7 +94,7 @@ function outcomeOf(told: IncomingHttpHeaders, answer: Buffer): Outcome {
   }
 }
 
-function verdict(answer: number): Outcome {
+function verdict(answer: number): ProbeOutcome {
   if (STATUS[answer] === 'SERVING') return { verdict: 'success', message: 'service healthy' }
   return { verdict: 'failure', message: `service unhealthy (responded with "${STATUS[answer] ?? answer}")` }
 }

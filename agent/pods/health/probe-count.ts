@@ -11,7 +11,7 @@ export interface ProbeCount {
   readonly run: number
 }
 
-export const NOTHING_COUNTED: ProbeCount = { last: undefined, run: 0 }
+export const INITIAL_PROBE_COUNT: ProbeCount = { last: undefined, run: 0 }
 
 /** One more outcome. `verdict`: what the probe says from now on; undefined: what it said before. */
 export function countOutcome(
@@ -26,14 +26,14 @@ export function countOutcome(
 /**
  * Milliseconds after the first try at which a probe that has not succeeded yet is tried in between, doubled each time.
  */
-const EAGER_FIRST = 100
+const EAGER_RETRY_MS = 100
 
 /**
  * Milliseconds from one try to the next. A probe that says when a container is ready or started is tried more often
  * than its period at first, as Kubernetes allows, so that nobody waits a whole period for what is there after a moment;
  * such tries in between count only if they succeed.
  */
-export function nextTry(
+export function nextProbe(
   kind: ProbeKind,
   periodSeconds: number,
   sinceFirst: number,
@@ -41,7 +41,7 @@ export function nextTry(
   succeeded: boolean,
 ): { readonly after: number; readonly regular: boolean } {
   const regular = Math.max(0, periodSeconds * 1000 - sinceRegular)
-  const eager = Math.max(EAGER_FIRST, sinceFirst)
+  const eager = Math.max(EAGER_RETRY_MS, sinceFirst)
   return kind === 'liveness' || succeeded || eager >= regular
     ? { after: regular, regular: true }
     : { after: eager, regular: false }

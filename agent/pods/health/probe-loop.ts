@@ -2,8 +2,8 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Probe } from '../../../proto/gen/types.ts'
-import type { Outcome } from './contract.ts'
-import { countOutcome, nextTry, NOTHING_COUNTED, type ProbeKind } from './probe-count.ts'
+import type { ProbeOutcome } from './contract.ts'
+import { countOutcome, nextProbe, INITIAL_PROBE_COUNT, type ProbeKind } from './probe-count.ts'
 
 export interface ProbeLoopParts {
   readonly kind: ProbeKind
@@ -17,16 +17,16 @@ export interface ProbeLoopParts {
    */
   readonly firstCounts: boolean
   /** Never rejects. */
-  readonly attempt: (signal: AbortSignal) => Promise<Outcome>
+  readonly attempt: (signal: AbortSignal) => Promise<ProbeOutcome>
   /** Each outcome that counts; one that says nothing about the container, too. */
-  readonly onOutcome: (outcome: Outcome) => void
+  readonly onOutcome: (outcome: ProbeOutcome) => void
   /** What the probe says from now on. It may be what it said before. */
   readonly onVerdict: (healthy: boolean) => void
 }
 
 export class ProbeLoop {
   readonly #parts: ProbeLoopParts
-  #count = NOTHING_COUNTED
+  #count = INITIAL_PROBE_COUNT
   #succeeded = false
   /** The first try has ended. */
   #told = false
@@ -70,7 +70,7 @@ export class ProbeLoop {
     )
   }
 
-  #ended(outcome: Outcome, regular: boolean): void {
+  #ended(outcome: ProbeOutcome, regular: boolean): void {
     // What cannot even be asked is told at once: it does not pass by itself.
     if (!regular && outcome.verdict === 'error' && !this.#told) this.#parts.onOutcome(outcome)
     this.#told = true
@@ -91,7 +91,7 @@ export class ProbeLoop {
     }
     if (this.#stopped) return
     const now = clock.monotonic()
-    const next = nextTry(kind, probe.periodSeconds, now - this.#firstAt!, now - this.#regularAt, this.#succeeded)
+    const next = nextProbe(kind, probe.periodSeconds, now - this.#firstAt!, now - this.#regularAt, this.#succeeded)
     this.#timer = clock.after(next.after, () => this.#try(next.regular))
   }
 }

@@ -3,9 +3,9 @@ import { formatHostPort, hostPortClaims, portsClash } from '../../../proto/objec
 import { ownerOfHostPort, type ReservedPort } from '../../../proto/objects/reserved-ports.ts'
 import { quantityMillis, quantityValue } from '../../../proto/base/quantity.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
-import { podRequests } from '../steps/quality.ts'
+import { podRequests } from '../steps/qos.ts'
 
-export interface Refusal {
+export interface AdmissionRejection {
   /** "OutOfcpu", "OutOfpods", "NodePorts", … as Kubernetes names it. */
   readonly reason: string
   readonly message: string
@@ -15,12 +15,12 @@ export interface Refusal {
  * Undefined: admitted. `others` are the pods that hold resources of the node now; `reserved`: ports that this node
  * needs beside those that every node does; not given for a pod that is here already.
  */
-export function admit(
+export function checkAdmission(
   pod: Pod,
   others: readonly Pod[],
   allocatable: Readonly<Record<string, string>>,
   reserved?: readonly ReservedPort[],
-): Refusal | undefined {
+): AdmissionRejection | undefined {
   const most = allocatable.pods === undefined ? Infinity : quantityValue(allocatable.pods)
   if (others.length + 1 > most)
     return { reason: 'OutOfpods', message: `the node runs ${others.length} pods, of ${most} that it can` }

@@ -19,7 +19,7 @@ export interface StepFailure {
 }
 
 /** What a container's next instance is made from: its id is chosen, its image found and its root filesystem mounted. */
-export interface Provision {
+export interface PreparedContainer {
   readonly id: string
   readonly image: Image
   readonly rootfs: string
@@ -28,7 +28,7 @@ export interface Provision {
 export interface PodState {
   readonly record: PodRecord
   /** By container. */
-  readonly provisions: ReadonlyMap<string, Provision>
+  readonly preparedContainers: ReadonlyMap<string, PreparedContainer>
   /** The version of the objects that the volumes show; undefined: not prepared since the agent started. */
   readonly volumesVersion: string | undefined
   /** The version of the objects that the pod refers to; undefined: not known yet. */
@@ -91,7 +91,7 @@ export function isStopping(record: PodRecord): boolean {
 }
 
 /** Whether the pod object is to go, so that nothing of it may stay. */
-export function isLeaving(record: PodRecord): boolean {
+export function isBeingDeleted(record: PodRecord): boolean {
   return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined
 }
 
@@ -99,7 +99,7 @@ export function isLeaving(record: PodRecord): boolean {
  * Whether an ended container is started again. An init container that succeeded is done, whatever the policy; a sidecar
  * never is; one added later always is.
  */
-export function restarts(pod: Pod, name: string, ended: Termination): boolean {
+export function shouldRestart(pod: Pod, name: string, ended: Termination): boolean {
   if (isEphemeral(pod, name)) return false
   if (isSidecar(pod, name)) return true
   switch (pod.spec.restartPolicy) {
@@ -113,11 +113,11 @@ export function restarts(pod: Pod, name: string, ended: Termination): boolean {
 }
 
 /** Whether a container of the pod would run again if all that exists of it were lost. */
-export function hasWorkLeft({ pod, containers }: PodRecord): boolean {
+export function hasContainersToRun({ pod, containers }: PodRecord): boolean {
   return pod.spec.containers.some(({ name }) => {
     const { instance, ended } = containers[name] ?? NEVER_STARTED
     if (instance !== undefined) return pod.spec.restartPolicy !== 'Never' || instance.state.state === 'creating'
-    return ended === undefined || restarts(pod, name, ended)
+    return ended === undefined || shouldRestart(pod, name, ended)
   })
 }
 
@@ -141,7 +141,7 @@ export function isStarted(container: Container, instance: Instance | undefined):
 }
 
 /** Notes the sidecars that have been started: what comes after them may begin, and does not wait for them again. */
-export function passSidecars(record: PodRecord): void {
+export function markStartedSidecars(record: PodRecord): void {
   for (const container of record.pod.spec.initContainers ?? []) {
     const known = record.containers[container.name]
     if (container.restartPolicy === 'Always' && known !== undefined && isStarted(container, known.instance))
@@ -154,7 +154,7 @@ export function imageChanged(container: Container, record: Readonly<ContainerRec
   return record.image !== undefined && record.image.name !== container.image
 }
 
-export type Progress =
+export type PodProgress =
   /** This init container is to be run, runs, or waits to be run again; the sidecars before it run. */
   | { readonly stage: 'initializing'; readonly container: Container }
   | { readonly stage: 'running' }
@@ -162,20 +162,20 @@ export type Progress =
   | { readonly stage: 'finished' }
 
 /** How far a pod that is not stopping has come. */
-export function progress(record: PodRecord): Progress {
+export function podProgress(record: PodRecord): PodProgress {
   const { pod } = record
   for (const container of pod.spec.initContainers ?? []) {
     const { instance, ended, passed } = peekContainer(record, container.name)
     if (container.restartPolicy === 'Always' && passed === true) continue
     if (instance === undefined && ended !== undefined && container.restartPolicy !== 'Always') {
       if (ended.exitCode === 0) continue
-      if (!restarts(pod, container.name, ended)) return { stage: 'finished' }
+      if (!shouldRestart(pod, container.name, ended)) return { stage: 'finished' }
     }
     return { stage: 'initializing', container }
   }
   const finished = pod.spec.containers.every((container) => {
     const known = peekContainer(record, container.name)
-    return known.instance === undefined && known.ended !== undefined && !restarts(pod, container.name, known.ended)
+    return known.instance === undefined && known.ended !== undefined && !shouldRestart(pod, container.name, known.ended)
   })
   return { stage: finished ? 'finished' : 'running' }
 }

@@ -10,7 +10,7 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { Container, Pod, PodCondition, ResourceRequirements } from '../../../proto/gen/types.ts'
 import type { Resources } from '../../runtime/contract.ts'
 import type { PodRecord } from '../../state/contract.ts'
-import { admit } from './admission.ts'
+import { checkAdmission } from './admission.ts'
 import { isStopping, peekContainer, runningInstance } from './pod-state.ts'
 
 const RESIZABLE = ['cpu', 'memory'] as const
@@ -35,12 +35,12 @@ function resourcesOf(pod: Pod): Record<string, ResourceRequirements> {
 }
 
 /** The pod with what its node has granted it. */
-export function grantedPod({ pod, granted }: Pick<PodRecord, 'pod' | 'granted'>): Pod {
+export function allocatedPod({ pod, granted }: Pick<PodRecord, 'pod' | 'granted'>): Pod {
   return granted === undefined ? pod : withResources(pod, ({ name, resources }) => granted[name] ?? resources)
 }
 
 /** What a container may use, as granted. */
-export function grantedResources(
+export function allocatedResourcesOf(
   { granted }: Pick<PodRecord, 'granted'>,
   { name, resources }: Container,
 ): ResourceRequirements {
@@ -51,7 +51,7 @@ export function grantedResources(
  * Puts on record, before the pod is replaced by the next, what is granted so far; nothing if the next one asks for no
  * more than that.
  */
-export function noteResize(record: PodRecord, next: Pod): void {
+export function recordResizeRequest(record: PodRecord, next: Pod): void {
   const granted = record.granted ?? resourcesOf(record.pod)
   // What was refused before is looked at anew, and told anew.
   if (!sameJson(resourcesOf(next), resourcesOf(record.pod))) record.ungranted = undefined
@@ -61,41 +61,41 @@ export function noteResize(record: PodRecord, next: Pod): void {
   }
   for (const container of allContainers(record.pod)) {
     const known = record.containers[container.name]
-    if (known?.instance !== undefined) known.resources ??= grantedResources(record, container)
+    if (known?.instance !== undefined) known.resources ??= allocatedResourcesOf(record, container)
   }
   record.granted = granted
 }
 
 /** Whether the pod is to have other resources than it was granted. */
-export function awaitsGrant(record: PodRecord): boolean {
+export function hasPendingResize(record: PodRecord): boolean {
   return record.granted !== undefined && !isStopping(record)
 }
 
 /**
  * Undefined: the node can give what the pod says now. `others`: the pods that hold resources of the node, as granted.
  */
-export function refuseGrant(
+export function resizeRejection(
   { pod }: PodRecord,
   others: readonly Pod[],
   allocatable: Readonly<Record<string, string>>,
 ): PodRecord['ungranted'] {
-  const never = admit(pod, [], allocatable)
+  const never = checkAdmission(pod, [], allocatable)
   if (never !== undefined) return { reason: 'Infeasible', message: never.message }
-  const now = admit(pod, others, allocatable)
+  const now = checkAdmission(pod, others, allocatable)
   return now === undefined ? undefined : { reason: 'Deferred', message: now.message }
 }
 
 /** Takes the pod's resources as granted: what the containers may use is to follow. */
-export function grant(record: PodRecord): void {
+export function acceptResize(record: PodRecord): void {
   record.granted = record.ungranted = undefined
   record.resizing = 'begun'
 }
 
 /** Whether the present instance of a container is to end because it takes a restart to change what it may use. */
-export function restartsToResize(record: PodRecord, container: Container): boolean {
+export function resizeNeedsRestart(record: PodRecord, container: Container): boolean {
   const { resources } = peekContainer(record, container.name)
   if (resources === undefined || runningInstance(record, container.name) === undefined) return false
-  const wanted = grantedResources(record, container)
+  const wanted = allocatedResourcesOf(record, container)
   return RESIZABLE.some(
     (name) =>
       differs(resources, wanted, name) &&
@@ -106,14 +106,14 @@ export function restartsToResize(record: PodRecord, container: Container): boole
 }
 
 /** The running containers whose limits are to be changed as they run. */
-export function toResize(record: PodRecord): Container[] {
-  return allContainers(grantedPod(record)).filter((container) => {
+export function containersToResize(record: PodRecord): Container[] {
+  return allContainers(allocatedPod(record)).filter((container) => {
     const { resources } = peekContainer(record, container.name)
     return (
       runningInstance(record, container.name) !== undefined &&
       resources !== undefined &&
       !sameJson(resources, container.resources) &&
-      !restartsToResize(record, container)
+      !resizeNeedsRestart(record, container)
     )
   })
 }
@@ -121,25 +121,25 @@ export function toResize(record: PodRecord): Container[] {
 /** Whether the resize step has something to do now. */
 export function needsResizeStep(record: PodRecord): boolean {
   if (record.sandbox === undefined) return false
-  if (toResize(record).length > 0 || record.resizing === 'begun') return true
-  return record.resizing === 'restarting' && !awaitsRestart(record)
+  if (containersToResize(record).length > 0 || record.resizing === 'begun') return true
+  return record.resizing === 'restarting' && !hasPendingRestart(record)
 }
 
 /** Whether a container has still to start again with what it may use now. */
-export function awaitsRestart(record: PodRecord): boolean {
-  return allContainers(record.pod).some((container) => restartsToResize(record, container))
+export function hasPendingRestart(record: PodRecord): boolean {
+  return allContainers(record.pod).some((container) => resizeNeedsRestart(record, container))
 }
 
 /** The pod with what its containers may use at this moment. */
-export function podInForce(record: PodRecord): Pod {
+export function actuatedPod(record: PodRecord): Pod {
   return withResources(
-    grantedPod(record),
+    allocatedPod(record),
     (container) => peekContainer(record, container.name).resources ?? container.resources,
   )
 }
 
 /** Room for both. */
-export function roomiest(a: Resources, b: Resources): Resources {
+export function maxResources(a: Resources, b: Resources): Resources {
   const more = (x: number, y: number): number => (x === 0 || y === 0 ? 0 : Math.max(x, y))
   return {
     cpuShares: Math.max(a.cpuShares, b.cpuShares),

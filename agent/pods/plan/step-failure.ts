@@ -4,7 +4,7 @@ import { backoffDelay } from '../../../proto/base/backoff.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Container } from '../../../proto/gen/types.ts'
 import type { StepFailure } from './pod-state.ts'
-import type { Step } from './plan.ts'
+import type { PodStep } from './pod-plan.ts'
 
 const PULL_RETRY = { first: 2000, max: 60_000 }
 const STEP_RETRY = { first: 500, max: 30_000 }
@@ -36,7 +36,7 @@ export class RootFilesystemError extends Error {
 
 /** What is remembered of a step that failed; `before` is its failure the last time. */
 export function stepFailure(
-  step: Step,
+  step: PodStep,
   container: Container | undefined,
   thrown: unknown,
   before: StepFailure | undefined,
@@ -51,12 +51,12 @@ export function stepFailure(
   const later = now + backoffDelay(step.step === 'pull' ? PULL_RETRY : STEP_RETRY, count, random)
   // What the pod refers to is missing: only its coming helps, and that is told.
   const waitsForConfig = error.code === 'NotFound' && (thrown instanceof ConfigurationError || step.step === 'volumes')
-  const { reason, message } = told(step, container, thrown, error, count)
+  const { reason, message } = describeFailure(step, container, thrown, error, count)
   return { reason, message, count, retryAt: waitsForConfig ? Infinity : later }
 }
 
-function told(
-  step: Step,
+function describeFailure(
+  step: PodStep,
   container: Container | undefined,
   thrown: unknown,
   error: GantryError,

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/
  */
 import type { Pod } from '../../../proto/gen/types.ts'
-import type { Refusal } from './admission.ts'
+import type { AdmissionRejection } from './admission.ts'
 
 /** Those that cannot harm another pod nor take from the node what the pod is not charged for. */
 const SAFE: ReadonlySet<string> = new Set([
@@ -32,7 +32,7 @@ export function sysctlName(name: string): string {
 }
 
 /** What is wrong with an entry of the agent's setting allowedUnsafeSysctls; undefined: nothing. */
-export function flawOfAllowedSysctl(entry: string): string | undefined {
+export function allowedSysctlProblem(entry: string): string | undefined {
   const name = sysctlName(entry)
   if (/\*./.test(name) || !(OF_IPC.test(name) || OF_NETWORK.test(name)))
     return 'must be kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* or net.*, or one of them, with "*" at its end only'
@@ -43,7 +43,7 @@ export function flawOfAllowedSysctl(entry: string): string | undefined {
  * Undefined: the node may run it. `allowed`: names beside the safe ones; one that ends in "*" is the beginning of
  * names.
  */
-export function refuseSysctls({ spec }: Pod, allowed: readonly string[]): Refusal | undefined {
+export function checkSysctls({ spec }: Pod, allowed: readonly string[]): AdmissionRejection | undefined {
   for (const { name = '' } of spec.securityContext.sysctls ?? []) {
     const known = sysctlName(name)
     const host = OF_IPC.test(known) ? 'hostIPC' : OF_NETWORK.test(known) ? 'hostNetwork' : undefined
@@ -59,6 +59,6 @@ function covers(entry: string, name: string): boolean {
   return entry.endsWith('*') ? name.startsWith(entry.slice(0, -1)) : entry === name
 }
 
-function forbidden(name: string, why: string): Refusal {
+function forbidden(name: string, why: string): AdmissionRejection {
   return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${name}" is not allowed on this node: ${why}` }
 }

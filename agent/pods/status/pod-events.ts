@@ -22,7 +22,7 @@ const COMPONENT = 'gantry-agent'
 /** An event like one told within this many milliseconds is that one again. */
 const REPEAT_WINDOW = 600_000
 /** Kinds of event that are remembered to be counted. */
-const REMEMBERED = 1024
+const MAX_REMEMBERED_EVENTS = 1024
 
 /** Makes each an Event object, the same one counted up if it repeats, and hands it on. */
 export class EventRecorder implements PodEvents {
@@ -59,7 +59,7 @@ export class EventRecorder implements PodEvents {
         : this.#create(about, { type, reason, message }, fieldPath, now)
     this.#recent.delete(key)
     this.#recent.set(key, { event, told: now })
-    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value!)
+    if (this.#recent.size > MAX_REMEMBERED_EVENTS) this.#recent.delete(this.#recent.keys().next().value!)
     this.#sink(event)
   }
 

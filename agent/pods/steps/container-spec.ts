@@ -4,8 +4,8 @@ import type { ImageConfig } from '../../images/contract.ts'
 import type { ContainerSpec, Mount } from '../../runtime/contract.ts'
 import type { ConfigSource } from '../assigned-objects.ts'
 import { environment, expand } from './environment.ts'
-import type { PodPlace } from './fields.ts'
-import { containerResources, oomScoreAdj } from './quality.ts'
+import type { DownwardApiContext } from './downward-api.ts'
+import { containerResources, oomScoreAdj } from './qos.ts'
 import { resolveUser, type AccountFiles } from './user.ts'
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -18,7 +18,7 @@ export interface ContainerContext {
   readonly rootfs: string
   readonly accounts: AccountFiles
   readonly objects: ConfigSource
-  readonly place: PodPlace
+  readonly place: DownwardApiContext
   /** Variables that name Services. */
   readonly links?: ReadonlyMap<string, string>
   readonly hostname: string
@@ -46,7 +46,7 @@ export function containerSpec(context: ContainerContext): ContainerSpec {
   return {
     id: context.id,
     sandboxId: pod.metadata.uid,
-    ...(context.processesOf !== undefined && { processesOf: context.processesOf }),
+    ...(context.processesOf !== undefined && { pidNamespaceOf: context.processesOf }),
     rootfs: context.rootfs,
     args: commandLine(container, image, asked),
     env: environmentLines(context, asked),

@@ -5,10 +5,10 @@ import type { ContainerSpec, Mount } from '../../runtime/contract.ts'
 import type { ContainerRecord, Instance } from '../../state/contract.ts'
 import { containerSpec } from './container-spec.ts'
 import { environment, expandedSubPath } from './environment.ts'
-import { podPlace } from './fields.ts'
-import { containerRecord, nextAttempt, type Provision } from '../plan/pod-state.ts'
-import { podFileMounts, shownHostname } from './pod-files.ts'
-import { grantedPod, grantedResources } from '../plan/resize.ts'
+import { downwardApiContext } from './downward-api.ts'
+import { containerRecord, nextAttempt, type PreparedContainer } from '../plan/pod-state.ts'
+import { podFileMounts, sandboxHostname } from './pod-files.ts'
+import { allocatedPod, allocatedResourcesOf } from '../plan/resize.ts'
 import { serviceEnvironment } from './service-links.ts'
 import { ConfigurationError } from '../plan/step-failure.ts'
 import type { StepHost } from './step-runner.ts'
@@ -31,7 +31,7 @@ export class ContainerStart {
     const provision = provisions.get(name)!
     const known = containerRecord(record, name)
     const attempt = nextAttempt(known)
-    const granted = { ...container, resources: grantedResources(record, container) }
+    const granted = { ...container, resources: allocatedResourcesOf(record, container) }
     const spec = await this.#prepare(granted, provision, attempt)
     if (signal.aborted) {
       // Whatever stopped the pod meanwhile left this provision to the start under way.
@@ -45,16 +45,20 @@ export class ContainerStart {
     try {
       await this.#host.persist()
     } catch (thrown) {
-      this.#host.abandon(name)
+      this.#host.discardInstance(name)
       throw thrown
     }
     if (!(await this.#create(container, instance, spec))) return
     await this.#startCreated(container, instance)
   }
 
-  async #prepare(container: Container, { id, image, rootfs }: Provision, attempt: number): Promise<ContainerSpec> {
+  async #prepare(
+    container: Container,
+    { id, image, rootfs }: PreparedContainer,
+    attempt: number,
+  ): Promise<ContainerSpec> {
     const { deps, record, uid } = this.#host
-    const pod = grantedPod(record)
+    const pod = allocatedPod(record)
     const message = deps.folders.terminationMessage(uid, container.name, attempt)
     const logPath = deps.folders.log(uid, container.name, attempt)
     const [volumeMounts, accounts] = await Promise.all([
@@ -73,9 +77,9 @@ export class ContainerStart {
         image: image.config,
         accounts,
         objects: deps.objects,
-        place: podPlace(deps.node, record),
+        place: downwardApiContext(deps.node, record),
         links: serviceEnvironment(deps.services?.() ?? [], pod),
-        hostname: shownHostname(pod, deps.network.domain) ?? deps.node.hostname,
+        hostname: sandboxHostname(pod, deps.network.domain) ?? deps.node.hostname,
         mounts: [
           ...podFileMounts(deps.folders, pod, container),
           ...volumeMounts,
@@ -112,12 +116,12 @@ export class ContainerStart {
   #withSubPaths(container: Container): Container {
     const { deps, record } = this.#host
     if (container.volumeMounts?.some(({ subPathExpr = '' }) => subPathExpr !== '') !== true) return container
-    const pod = grantedPod(record)
+    const pod = allocatedPod(record)
     const variables = environment(
       pod,
       container,
       deps.objects,
-      podPlace(deps.node, record),
+      downwardApiContext(deps.node, record),
       serviceEnvironment(deps.services?.() ?? [], pod),
     )
     return {
@@ -139,7 +143,7 @@ export class ContainerStart {
     } catch (thrown) {
       const error = GantryError.from(thrown)
       if (startFailureCode(error) === undefined) {
-        this.#host.abandon(name)
+        this.#host.discardInstance(name)
         await this.#host.persist()
         throw error
       }
@@ -148,7 +152,8 @@ export class ContainerStart {
     }
     instance.state = { state: 'created' }
     this.#host.event('Normal', 'Created', `created container ${name}`, name)
-    if (record.pod.spec.containers.every((other) => exists(record.containers[other.name]))) this.#host.stamp('created')
+    if (record.pod.spec.containers.every((other) => exists(record.containers[other.name])))
+      this.#host.markTimeline('created')
     return true
   }
 
@@ -166,20 +171,25 @@ export class ContainerStart {
     }
     this.#host.event('Normal', 'Started', `started container ${name}`, name)
     if (record.pod.spec.containers.every((other) => exists(record.containers[other.name], true)))
-      this.#host.stamp('started')
+      this.#host.markTimeline('started')
     // The runtime knows that it runs, and the next start of the agent asks it.
     this.#host.save()
   }
 
   async #failed(container: Container, instance: Instance, error: GantryError): Promise<void> {
     this.#host.event('Warning', 'Failed', `container ${container.name} cannot start: ${error.message}`, container.name)
-    this.#host.ended(container.name, startTermination(instance, error, this.#host.deps.clock.now()))
+    this.#host.recordTermination(container.name, startTermination(instance, error, this.#host.deps.clock.now()))
     await this.#host.persist()
   }
 }
 
 /** From here on the record says that the instance is about to be. */
-function begin(known: ContainerRecord, { id, image }: Provision, attempt: number, container: Container): Instance {
+function begin(
+  known: ContainerRecord,
+  { id, image }: PreparedContainer,
+  attempt: number,
+  container: Container,
+): Instance {
   if (known.ended !== undefined) known.last = known.ended
   known.ended = undefined
   known.attempt = attempt

@@ -5,7 +5,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, EnvVar, Pod } from '../../../proto/gen/types.ts'
 import type { ConfigSource } from '../assigned-objects.ts'
-import { fieldValue, resourceValue, type PodPlace } from './fields.ts'
+import { fieldValue, resourceValue, type DownwardApiContext } from './downward-api.ts'
 
 const REFERENCE = /\$(?:\$|\(([^)]*)\))/g
 
@@ -51,7 +51,7 @@ export function environment(
   pod: Pod,
   container: Container,
   objects: ConfigSource,
-  place: PodPlace,
+  place: DownwardApiContext,
   links: ReadonlyMap<string, string> = new Map(),
 ): Map<string, string> {
   const variables = new Map(links)
@@ -91,7 +91,7 @@ function referredValue(
   container: Container,
   variable: EnvVar,
   objects: ConfigSource,
-  place: PodPlace,
+  place: DownwardApiContext,
 ): string | undefined {
   const { namespace } = pod.metadata
   const { fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef } = variable.valueFrom!

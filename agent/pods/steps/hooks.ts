@@ -8,7 +8,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { delay } from '../../../proto/base/clock.ts'
 import type { LifecycleHandler } from '../../../proto/gen/types.ts'
 import type { Instance, PodRecord } from '../../state/contract.ts'
-import { actionTarget, containerOf } from '../health/pod-health.ts'
+import { handlerTarget, containerOf } from '../health/probe-manager.ts'
 import { runningInstance } from '../plan/pod-state.ts'
 import type { StepHost } from './step-runner.ts'
 
@@ -26,7 +26,7 @@ export class Hooks {
     const instance = runningInstance(record, name)
     const handler = container.lifecycle?.postStart
     if (instance === undefined || handler === undefined) return
-    await this.#host.note(instance, { postStart: 'begun' })
+    await this.#host.persistIntent(instance, { postStart: 'begun' })
     let failure: string | undefined
     try {
       await this.#run(handler, name, instance, signal)
@@ -38,7 +38,7 @@ export class Hooks {
     if (failure === undefined) instance.postStart = 'ended'
     else {
       this.#host.event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${failure}`, name)
-      this.#host.condemn(container, instance, 'failed its postStart hook')
+      this.#host.killUnhealthy(container, instance, 'failed its postStart hook')
     }
     await this.#host.persist()
   }
@@ -49,7 +49,7 @@ export class Hooks {
     const instance = runningInstance(record, name)
     const handler = containerOf(record, name).lifecycle?.preStop
     if (instance?.kill === undefined || handler === undefined) return
-    await this.#host.note(instance, { kill: { ...instance.kill, preStop: 'begun' } })
+    await this.#host.persistIntent(instance, { kill: { ...instance.kill, preStop: 'begun' } })
     try {
       await this.#run(handler, name, instance, signal)
     } catch (thrown) {
@@ -64,12 +64,12 @@ export class Hooks {
   async #run(handler: LifecycleHandler, name: string, instance: Instance, signal: AbortSignal): Promise<void> {
     const { deps, record } = this.#host
     if (handler.sleep !== undefined) await delay(deps.clock, handler.sleep.seconds * 1000, signal)
-    else await deps.actions.hook(handler, actionTarget(this.#host, containerOf(record, name), instance), signal)
+    else await deps.actions.hook(handler, handlerTarget(this.#host, containerOf(record, name), instance), signal)
   }
 }
 
 /** A record of an earlier run of the agent: hooks that were under way are not run again. */
-export function endHooks(record: PodRecord): void {
+export function markInterruptedHooksEnded(record: PodRecord): void {
   for (const { instance } of Object.values(record.containers)) {
     if (instance?.postStart === 'begun') instance.postStart = 'ended'
     if (instance?.kill?.preStop === 'begun') instance.kill = { ...instance.kill, preStop: 'ended' }

@@ -8,13 +8,13 @@ import { dirname } from 'node:path'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import { removeFilesBefore } from '../../streams/logs/log-files.ts'
 import type { PodFolders } from '../../volumes/pod-folders.ts'
-import { writePodFiles, type PodSurroundings } from './pod-files.ts'
+import { writePodFiles, type PodFileContext } from './pod-files.ts'
 import { terminationMessage, type Exited } from './termination.ts'
 
 /** All verbs may be repeated. ResourceExhausted: the disk is full. */
 export interface PodDisk {
   /** Writes the files that containers find in /etc. */
-  writeEtc(pod: Pod, surroundings: PodSurroundings): void
+  writeEtc(pod: Pod, surroundings: PodFileContext): void
   /**
    * Makes the termination message's file and the log's folder of a container's instance, and removes what instances
    * before its predecessor have left.
@@ -36,7 +36,7 @@ export class FilePodDisk implements PodDisk {
     this.#folders = folders
   }
 
-  writeEtc(pod: Pod, surroundings: PodSurroundings): void {
+  writeEtc(pod: Pod, surroundings: PodFileContext): void {
     writePodFiles(this.#folders, pod, surroundings)
   }
 

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, HostAlias, Pod } from '../../../proto/gen/types.ts'
 import { parseResolvConf, RESOLV_CONF } from '../../dns/resolv-conf.ts'
-import { lineWord } from '../../file-words.ts'
+import { checkedLineWord } from '../../safe-text.ts'
 import type { Mount } from '../../runtime/contract.ts'
 import type { PodFolders } from '../../volumes/pod-folders.ts'
 import { podResolvConf, type ClusterDns } from './resolv-conf.ts'
@@ -35,7 +35,7 @@ export function podFullName(pod: Pod, domain: string): string | undefined {
  * What `hostname` answers in the pod; undefined: the node's. FailedPrecondition for a full name that the kernel does
  * not take.
  */
-export function shownHostname(pod: Pod, domain: string): string | undefined {
+export function sandboxHostname(pod: Pod, domain: string): string | undefined {
   const name = pod.spec.setHostnameAsFQDN === true ? (podFullName(pod, domain) ?? podHostname(pod)) : podHostname(pod)
   if (name === undefined || name.length <= FULL_NAME_LIMIT) return name
   throw new GantryError(
@@ -54,7 +54,7 @@ export function shownHostname(pod: Pod, domain: string): string | undefined {
 }
 
 /** The first line, by which programs know a file that is made for a pod. */
-const MANAGED = '# Kubernetes-managed hosts file.'
+const MANAGED_HOSTS_HEADER = '# Kubernetes-managed hosts file.'
 const MANAGED_HOST_NETWORK = '# Kubernetes-managed hosts file (host network).'
 
 /** https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/ */
@@ -64,32 +64,34 @@ export function hostsFile(
   aliases: readonly HostAlias[],
 ): string {
   return [
-    MANAGED,
+    MANAGED_HOSTS_HEADER,
     '127.0.0.1\tlocalhost',
     '::1\tlocalhost ip6-localhost ip6-loopback',
     'fe00::0\tip6-localnet',
     'fe00::0\tip6-mcastprefix',
     'fe00::1\tip6-allnodes',
     'fe00::2\tip6-allrouters',
-    ...addresses.map((address) => [address, ...names].map(lineWord).join('\t')),
+    ...addresses.map((address) => [address, ...names].map(checkedLineWord).join('\t')),
     ...aliasLines(aliases),
     '',
   ].join('\n')
 }
 
 function aliasLines(aliases: readonly HostAlias[]): string[] {
-  return aliases.map(({ ip, hostnames }) => `${lineWord(ip)}\t${(hostnames ?? []).map(lineWord).join('\t')}`)
+  return aliases.map(
+    ({ ip, hostnames }) => `${checkedLineWord(ip)}\t${(hostnames ?? []).map(checkedLineWord).join('\t')}`,
+  )
 }
 
 /** Of the node, and of its network. */
-export interface PodSurroundings {
+export interface PodFileContext {
   readonly nodeHostname: string
   readonly addresses: readonly string[]
   readonly dns: ClusterDns
 }
 
 /** Writes them; in the host's network hosts begins as the node's own. */
-export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, addresses, dns }: PodSurroundings): void {
+export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, addresses, dns }: PodFileContext): void {
   const { uid } = pod.metadata
   const hostname = podHostname(pod)
   mkdirSync(dirname(folders.etc(uid, 'hosts')), { recursive: true, mode: 0o711 })
@@ -100,9 +102,11 @@ export function writePodFiles(folders: PodFolders, pod: Pod, { nodeHostname, add
       ? hostsFile(full === undefined ? [hostname] : [full, hostname], addresses, aliases)
       : [MANAGED_HOST_NETWORK, readFileSync('/etc/hosts', 'utf8'), ...aliasLines(aliases), ''].join('\n')
   writeFileSync(folders.etc(uid, 'hosts'), hosts, { mode: 0o644 })
-  writeFileSync(folders.etc(uid, 'hostname'), `${lineWord(shownHostname(pod, dns.domain) ?? nodeHostname)}\n`, {
-    mode: 0o644,
-  })
+  writeFileSync(
+    folders.etc(uid, 'hostname'),
+    `${checkedLineWord(sandboxHostname(pod, dns.domain) ?? nodeHostname)}\n`,
+    { mode: 0o644 },
+  )
   writeFileSync(
     folders.etc(uid, 'resolv.conf'),
     podResolvConf(pod, parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')), dns),

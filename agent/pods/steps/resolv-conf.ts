@@ -5,7 +5,7 @@
 import type { Pod } from '../../../proto/gen/types.ts'
 import { NAMESERVER_LIMIT, SEARCH_LENGTH_LIMIT, SEARCH_LIMIT } from '../../../proto/validation/pod-dns.ts'
 import type { ResolvConf } from '../../dns/resolv-conf.ts'
-import { lineWord } from '../../file-words.ts'
+import { checkedLineWord } from '../../safe-text.ts'
 
 /** What the cluster has to offer to one pod. */
 export interface ClusterDns {
@@ -37,9 +37,9 @@ export function podResolvConf(pod: Pod, node: ResolvConf, cluster: ClusterDns): 
     ),
   )
   return [
-    ...(search.length > 0 ? [`search ${search.map(lineWord).join(' ')}`] : []),
-    ...reached.map((address) => `nameserver ${lineWord(address)}`),
-    ...(options.length > 0 ? [`options ${options.map(lineWord).join(' ')}`] : []),
+    ...(search.length > 0 ? [`search ${search.map(checkedLineWord).join(' ')}`] : []),
+    ...reached.map((address) => `nameserver ${checkedLineWord(address)}`),
+    ...(options.length > 0 ? [`options ${options.map(checkedLineWord).join(' ')}`] : []),
     '',
   ].join('\n')
 }

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net'
 import type { Pod, Service } from '../../../proto/gen/types.ts'
-import { API_SERVICE } from '../../network/services/plan.ts'
+import { API_SERVICE } from '../../network/services/service-plan.ts'
 
 /**
  * Of the Services that have an address: those of the pod's namespace, unless it does not want them

@@ -10,14 +10,14 @@ import { attachRequest, podAddresses } from './attach-request.ts'
 import { ContainerStart } from './container-start.ts'
 import { podResolver } from '../../dns/node-link.ts'
 import type { PodDependencies } from '../dependencies.ts'
-import { podPlace } from './fields.ts'
+import { downwardApiContext } from './downward-api.ts'
 import { Hooks } from './hooks.ts'
-import type { Step } from '../plan/plan.ts'
-import { imageChanged, nextAttempt, peekContainer, type Provision } from '../plan/pod-state.ts'
-import { shownHostname } from './pod-files.ts'
+import type { PodStep } from '../plan/pod-plan.ts'
+import { imageChanged, nextAttempt, peekContainer, type PreparedContainer } from '../plan/pod-state.ts'
+import { sandboxHostname } from './pod-files.ts'
 import { pullCredentials } from './pull-credentials.ts'
-import { containerResources, podResources } from './quality.ts'
-import { awaitsRestart, grantedPod, podInForce, roomiest, toResize } from '../plan/resize.ts'
+import { containerResources, podResources } from './qos.ts'
+import { hasPendingRestart, allocatedPod, actuatedPod, maxResources, containersToResize } from '../plan/resize.ts'
 import { RootFilesystemError } from '../plan/step-failure.ts'
 import { sysctlName } from '../plan/sysctls.ts'
 import { lostTermination } from './termination.ts'
@@ -27,7 +27,7 @@ export interface StepHost {
   readonly deps: PodDependencies
   readonly record: PodRecord
   readonly uid: string
-  readonly provisions: Map<string, Provision>
+  readonly provisions: Map<string, PreparedContainer>
   readonly configVersion: string | undefined
   volumesVersion: string | undefined
   /** The agent ends: what is cut short is carried on with by the next one. */
@@ -36,16 +36,16 @@ export interface StepHost {
   /** Writes the record without anybody waiting for it. */
   save(): void
   /** Writes down what is about to be done with an instance; where that fails, the record is as before. */
-  note(instance: Instance, intent: Pick<Instance, 'kill' | 'postStart'>): Promise<void>
+  persistIntent(instance: Instance, intent: Pick<Instance, 'kill' | 'postStart'>): Promise<void>
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void
-  stamp(step: TimelineStep['step']): void
+  markTimeline(step: TimelineStep['step']): void
   exited(container: RuntimeContainer): void
-  ended(container: string, termination: Termination): void
-  abandon(container: string): void
+  recordTermination(container: string, termination: Termination): void
+  discardInstance(container: string): void
   /** Ends a container that failed its probe or its hook. */
-  condemn(container: Container, instance: Instance, what: string): void
+  killUnhealthy(container: Container, instance: Instance, what: string): void
   /** Cuts a hook of the container short that is under way. */
-  endHooks(container: string): void
+  abortHooks(container: string): void
   fail(reason: string, message: string): void
 }
 
@@ -60,7 +60,7 @@ export class StepRunner {
     this.#hooks = new Hooks(host)
   }
 
-  run(step: Step, signal: AbortSignal): Promise<void> {
+  run(step: PodStep, signal: AbortSignal): Promise<void> {
     switch (step.step) {
       case 'volumes':
         return this.#volumes(signal)
@@ -96,7 +96,7 @@ export class StepRunner {
   async #volumes(signal: AbortSignal): Promise<void> {
     const { deps, record } = this.#host
     const version = this.#host.configVersion
-    await deps.volumes.prepare(record.pod, deps.objects, podPlace(deps.node, record))
+    await deps.volumes.prepare(record.pod, deps.objects, downwardApiContext(deps.node, record))
     if (!signal.aborted) this.#host.volumesVersion = version
   }
 
@@ -114,7 +114,7 @@ export class StepRunner {
     const dns = { domain, resolver: podResolver({ podCidrs }, addresses) }
     await deps.runtime.createSandbox({
       id: uid,
-      hostname: shownHostname(pod, domain) ?? deps.node.hostname,
+      hostname: sandboxHostname(pod, domain) ?? deps.node.hostname,
       network: attachment,
       hostPid: spec.hostPID === true,
       hostIpc: spec.hostIPC === true,
@@ -122,12 +122,12 @@ export class StepRunner {
       sysctls: Object.fromEntries(
         (spec.securityContext.sysctls ?? []).map(({ name, value }) => [sysctlName(name), value]),
       ),
-      resources: podResources(grantedPod(record), deps.node.pidsLimit),
+      resources: podResources(allocatedPod(record), deps.node.pidsLimit),
     })
     deps.disk.writeEtc(pod, { nodeHostname: deps.node.hostname, addresses, dns })
     record.sandbox = { attachment }
     record.tornDown = false
-    this.#host.stamp('sandbox')
+    this.#host.markTimeline('sandbox')
     // Written with the first container at the latest; until then nothing hangs on it that another sandbox would not do
     // for.
     this.#host.save()
@@ -143,15 +143,15 @@ export class StepRunner {
       record,
       uid,
     } = this.#host
-    const wanted = podResources(grantedPod(record), pidsLimit)
-    await runtime.updateSandbox(uid, roomiest(podResources(podInForce(record), pidsLimit), wanted))
-    for (const container of toResize(record)) {
+    const wanted = podResources(allocatedPod(record), pidsLimit)
+    await runtime.updateSandbox(uid, maxResources(podResources(actuatedPod(record), pidsLimit), wanted))
+    for (const container of containersToResize(record)) {
       const known = record.containers[container.name]!
       const { instance } = known
       await runtime.updateContainer(instance!.id, containerResources(container, pidsLimit))
       if (known.instance === instance) known.resources = container.resources
     }
-    if (awaitsRestart(record)) record.resizing = 'restarting'
+    if (hasPendingRestart(record)) record.resizing = 'restarting'
     else {
       await runtime.updateSandbox(uid, wanted)
       record.resizing = undefined
@@ -206,16 +206,16 @@ export class StepRunner {
         ({ name }) => provisions.has(name) || record.containers[name]?.image !== undefined,
       )
     )
-      this.#host.stamp('image')
+      this.#host.markTimeline('image')
   }
 
-  async #kill(step: Extract<Step, { step: 'kill' }>): Promise<void> {
+  async #kill(step: Extract<PodStep, { step: 'kill' }>): Promise<void> {
     const { deps, record } = this.#host
     const instance = record.containers[step.container]?.instance
     if (instance === undefined) return
     const before = instance.kill
     // What its hook has put on record since the plan was made stays.
-    await this.#host.note(instance, { kill: { ...step.kill, preStop: before?.preStop } })
+    await this.#host.persistIntent(instance, { kill: { ...step.kill, preStop: before?.preStop } })
     if (before === undefined) {
       const why =
         step.kill.reason === 'changed'
@@ -226,7 +226,7 @@ export class StepRunner {
       this.#host.event('Normal', 'Killing', `stopping container ${step.container}: ${why}`, step.container)
     }
     if (step.silent || step.kill.sent === 'NOTHING') return
-    this.#host.endHooks(step.container)
+    this.#host.abortHooks(step.container)
     const polite = instance.stopSignal === '' ? 'SIGTERM' : instance.stopSignal
     try {
       await deps.runtime.killContainer(instance.id, step.kill.sent === 'KILL' ? 'SIGKILL' : polite)
@@ -237,7 +237,7 @@ export class StepRunner {
         throw thrown
       }
       // Somebody else removed it: there is no end to wait for.
-      this.#host.ended(step.container, lostTermination(instance, deps.clock.now()))
+      this.#host.recordTermination(step.container, lostTermination(instance, deps.clock.now()))
       await this.#host.persist()
     }
   }
@@ -250,7 +250,7 @@ export class StepRunner {
     await this.#host.persist()
   }
 
-  async #fail({ reason, message }: Extract<Step, { step: 'fail' }>): Promise<void> {
+  async #fail({ reason, message }: Extract<PodStep, { step: 'fail' }>): Promise<void> {
     this.#host.fail(reason, message)
     this.#host.event('Warning', reason, message)
     await this.#host.persist()

@@ -2,7 +2,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 
 /** In the kernel's order: the index is the bit (include/uapi/linux/capability.h). */
-const ALL =
+const ALL_CAPABILITIES =
   `CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST
   NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME
   SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF
@@ -12,7 +12,7 @@ const ALL =
  * What a container gets unless it says otherwise: the usual fourteen
  * (https://docs.docker.com/engine/containers/run/#runtime-privilege-and-linux-capabilities).
  */
-const DEFAULT =
+const DEFAULT_CAPABILITIES =
   'AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT'.split(
     ' ',
   )
@@ -20,7 +20,7 @@ const DEFAULT =
 /** The names of the bits set in a line "CapPrm: 000001ffffffffff" of /proc/<pid>/status. */
 export function capabilityNames(mask: string): string[] {
   const bits = BigInt(`0x${mask}`)
-  return ALL.filter((_, bit) => (bits >> BigInt(bit)) & 1n)
+  return ALL_CAPABILITIES.filter((_, bit) => (bits >> BigInt(bit)) & 1n)
 }
 
 /**
@@ -36,7 +36,7 @@ export function resolveCapabilities(
   const known = (names: readonly string[]): string[] =>
     names.map((name) => {
       const plain = name.toUpperCase().replace(/^CAP_/, '')
-      if (plain !== 'ALL' && !ALL.includes(plain))
+      if (plain !== 'ALL' && !ALL_CAPABILITIES.includes(plain))
         throw new GantryError('InvalidArgument', `"${name}" is no capability`, {
           details: [{ field: 'capabilities', value: name }],
         })
@@ -54,9 +54,9 @@ export function resolveCapabilities(
       ? available
       : drop.includes('ALL')
         ? []
-        : DEFAULT.filter((name) => available.includes(name))
+        : DEFAULT_CAPABILITIES.filter((name) => available.includes(name))
   const dropped = privileged ? [] : drop
-  return ALL.filter((name) => add.includes(name) || (base.includes(name) && !dropped.includes(name))).map(
+  return ALL_CAPABILITIES.filter((name) => add.includes(name) || (base.includes(name) && !dropped.includes(name))).map(
     (name) => `CAP_${name}`,
   )
 }

@@ -11,9 +11,9 @@ import type { ContainerInput } from '../contract.ts'
 /** Of Linux on every architecture that Node.js runs on. */
 const SOCK_SEQPACKET = 5
 /** Bytes of a packet: conmon reads 32 KiB at a time and would lose what goes beyond. */
-const PACKET = '8192'
+const MAX_PACKET_BYTES = '8192'
 
-export function joinInput(socket: string): Promise<ContainerInput> {
+export function connectContainerInput(socket: string): Promise<ContainerInput> {
   const child = spawn(
     'setpriv',
     [
@@ -21,7 +21,7 @@ export function joinInput(socket: string): Promise<ContainerInput> {
       'KILL',
       'socat',
       '-b',
-      PACKET,
+      MAX_PACKET_BYTES,
       '-t',
       '0.1',
       'STDIN!!OPEN:/dev/null,wronly',

@@ -24,11 +24,11 @@ import { Cgroups, type CgroupStats } from './cgroups.ts'
 import { containerConfig, hostDevices, readSeccompProfile, type HostFacts, type SharedNamespaces } from './config.ts'
 import { Conmon } from './conmon.ts'
 import { Containers } from './containers.ts'
-import { joinInput } from './container-input.ts'
-import { Execs, type ExecResult } from './exec.ts'
+import { connectContainerInput } from './container-input.ts'
+import { ExecManager, type ExecResult } from './exec-manager.ts'
 import { ExitWatch } from './exit-watch.ts'
-import { KeyedLock } from '../../../proto/base/turns.ts'
-import { SandboxDirectories } from './namespaces.ts'
+import { KeyedLock } from '../../../proto/base/semaphore.ts'
+import { SandboxDirectories } from './sandbox-directories.ts'
 import { isAlive } from '../../../proto/base/process.ts'
 import { signalNumber } from './signal.ts'
 import { containerRecord, loadRecord, saveRecord, type SandboxEntry } from './records.ts'
@@ -66,12 +66,12 @@ export interface OciDriverOptions {
 /** File names, control group names and the runtime's rules for ids, all at once. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/
 /** Holds a shared process namespace: reaps what is orphaned, ends when it is killed. */
-const PROCESS_HOLDER = ['/busybox', 'sh', '-c', 'while :; do /busybox sleep 2147483647; done']
+const PAUSE_COMMAND = ['/busybox', 'sh', '-c', 'while :; do /busybox sleep 2147483647; done']
 /** Of the names of pods' control groups. */
 const POD_PREFIX = 'pod'
 const NO_LIMITS = { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }
 
-interface Running {
+interface RunningRuntime {
   readonly program: RuntimeProgram
   readonly runtimeArgs: readonly string[]
   readonly cgroups: Cgroups
@@ -82,14 +82,14 @@ interface Running {
 export class OciDriver implements RuntimeDriver {
   readonly #options: OciDriverOptions
   readonly #directories: SandboxDirectories
-  readonly #execs: Execs
+  readonly #execs: ExecManager
   readonly #sandboxes = new Map<string, SandboxEntry>()
   readonly #locks = new KeyedLock()
   readonly #handlers = new Set<(container: ContainerRecord) => void>()
   /** Ends that nobody could be told of yet. */
   readonly #untold: ContainerRecord[] = []
   #holder: Promise<string> | undefined
-  #running: Running | undefined
+  #running: RunningRuntime | undefined
   #started = false
 
   constructor(options: OciDriverOptions) {
@@ -101,7 +101,7 @@ export class OciDriver implements RuntimeDriver {
       options.clock,
       options.logger,
     )
-    this.#execs = new Execs(join(options.runDir, 'exec'), options.clock)
+    this.#execs = new ExecManager(join(options.runDir, 'exec'), options.clock)
   }
 
   get #programDir(): string {
@@ -190,7 +190,7 @@ export class OciDriver implements RuntimeDriver {
       this.#sandboxes.set(spec.id, entry)
       try {
         cgroups.create(this.#podGroup(spec.id), spec.resources)
-        if (spec.shareProcessNamespace && !spec.hostPid) await this.#holdProcesses(entry)
+        if (spec.shareProcessNamespace && !spec.hostPid) await this.#startPauseContainer(entry)
       } catch (error) {
         await this.#dropSandbox(spec.id)
         throw error
@@ -271,7 +271,7 @@ export class OciDriver implements RuntimeDriver {
       throw new GantryError('FailedPrecondition', `container ${id} is not running but ${state.state}`)
     if (this.#container(id).stdin !== true)
       throw new GantryError('FailedPrecondition', `container ${id} has no standard input`)
-    return joinInput(containers.attachSocket(id))
+    return connectContainerInput(containers.attachSocket(id))
   }
 
   resizeTerminal(id: string, size: { readonly width: number; readonly height: number }): Promise<void> {
@@ -311,7 +311,7 @@ export class OciDriver implements RuntimeDriver {
     for (const container of this.#untold.splice(0)) for (const handler of this.#handlers) handler(container)
   }
 
-  #ready(): Running {
+  #ready(): RunningRuntime {
     if (this.#running === undefined) throw new GantryError('FailedPrecondition', 'the runtime driver is not started')
     return this.#running
   }
@@ -333,7 +333,7 @@ export class OciDriver implements RuntimeDriver {
     const config = containerConfig({
       spec,
       sandbox: sandbox.spec,
-      shared: await this.#shared(sandbox, internal, spec.processesOf),
+      shared: await this.#shared(sandbox, internal, spec.pidNamespaceOf),
       host,
       cgroupsPath: cgroup,
       localSeccomp: spec.seccomp.type === 'Localhost' ? await readSeccompProfile(spec.seccomp.path) : undefined,
@@ -364,7 +364,7 @@ export class OciDriver implements RuntimeDriver {
       return { ...pins, pid: `/proc/${target.pid}/ns/pid` }
     }
     if (!spec.shareProcessNamespace || spec.hostPid || internal) return { ...pins, pid: undefined }
-    const holder = this.#ready().containers.init(holderId(spec.id))
+    const holder = this.#ready().containers.init(pauseContainerId(spec.id))
     if (holder === undefined || !isAlive(holder))
       throw new GantryError(
         'FailedPrecondition',
@@ -376,14 +376,14 @@ export class OciDriver implements RuntimeDriver {
   /**
    * A process namespace lives as long as its first process, so one is started that belongs to no container of the pod.
    */
-  async #holdProcesses(sandbox: SandboxEntry): Promise<void> {
-    const id = holderId(sandbox.spec.id)
+  async #startPauseContainer(sandbox: SandboxEntry): Promise<void> {
+    const id = pauseContainerId(sandbox.spec.id)
     await this.#make(
       {
         id,
         sandboxId: sandbox.spec.id,
         rootfs: await this.#holderRootfs(),
-        args: PROCESS_HOLDER,
+        args: PAUSE_COMMAND,
         env: [],
         cwd: '/',
         user: { uid: 0, gid: 0, additionalGids: [] },
@@ -464,7 +464,7 @@ export class OciDriver implements RuntimeDriver {
   }
 }
 
-function holderId(sandboxId: string): string {
+function pauseContainerId(sandboxId: string): string {
   return `${sandboxId}.processes`
 }
 

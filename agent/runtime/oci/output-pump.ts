@@ -13,12 +13,12 @@ type Name = 'stdout' | 'stderr'
  * Milliseconds of waiting for output after the command ended: what it left behind in the background may hold the pipes
  * open.
  */
-const QUIET = 500
+const DRAIN_TIMEOUT_MS = 500
 /**
  * Bytes of one stream that may still be underway then: a pipe's 64 KiB (pipe(7)) and what is read ahead. More is not
  * the command's.
  */
-const UNDERWAY = 256 * 1024
+const MAX_UNREAD_BYTES = 256 * 1024
 
 export class OutputPump {
   readonly #clock: Clock
@@ -46,8 +46,8 @@ export class OutputPump {
 
   /** After the command has ended: resolves when all of its output is taken, or after `stop`. */
   async drain(): Promise<void> {
-    const most = this.#bytes + this.#open * UNDERWAY
-    let left = QUIET
+    const most = this.#bytes + this.#open * MAX_UNREAD_BYTES
+    let left = DRAIN_TIMEOUT_MS
     while (!this.#stopped && this.#open > 0 && (this.#waiting > 0 || (left > 0 && this.#bytes < most))) {
       const idle = this.#waiting === 0
       const begun = this.#clock.monotonic()

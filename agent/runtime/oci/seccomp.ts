@@ -38,7 +38,7 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, readonly string[]>> = {
   s390x: ['SCMP_ARCH_S390X', 'SCMP_ARCH_S390'],
 }
 
-const ALLOWED = {
+const ALLOWED_SYSCALLS = {
   reading: `read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek _llseek sendfile sendfile64 splice tee vmsplice
     copy_file_range readahead fadvise64 fadvise64_64 arm_fadvise64_64 sync syncfs fsync fdatasync sync_file_range sync_file_range2 arm_sync_file_range`,
   opening:
@@ -107,7 +107,7 @@ export function defaultSeccomp(
   architecture: NodeJS.Architecture = process.arch,
 ): SeccompProfile {
   const granted = capabilities.flatMap((capability) => words(WITH_CAPABILITY[capability] ?? ''))
-  const allowed = new Set([...Object.values(ALLOWED).flatMap(words), ...granted])
+  const allowed = new Set([...Object.values(ALLOWED_SYSCALLS).flatMap(words), ...granted])
   const mayMakeNamespaces = capabilities.includes('CAP_SYS_ADMIN')
   return {
     defaultAction: 'SCMP_ACT_ERRNO',

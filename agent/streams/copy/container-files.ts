@@ -7,16 +7,16 @@ import { open, readlink, type FileHandle } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { openWithin, procPath } from '../../volumes/safe-path.ts'
-import { identityOf, mayAccess, READ, SEARCH, WRITE, type Identity } from './identity.ts'
+import { processCredentials, mayAccess, READ, SEARCH, WRITE, type ProcessCredentials } from './process-credentials.ts'
 
 export class ContainerFiles {
-  readonly identity: Identity
+  readonly identity: ProcessCredentials
   readonly #pid: number
 
   /** `pid`: a process of the container, whose user's rights count. FailedPrecondition: it has ended. */
   constructor(pid: number) {
     this.#pid = pid
-    this.identity = identityOf(pid)
+    this.identity = processCredentials(pid)
   }
 
   /** In full: a relative one begins at the process's working directory. */
@@ -33,7 +33,7 @@ export class ContainerFiles {
         permit: (directory) => this.permit(directory, SEARCH, path),
       })
     } catch (thrown) {
-      throw placed(thrown, path)
+      throw errorAtPath(thrown, path)
     }
   }
 
@@ -88,10 +88,10 @@ export async function openEntry(directory: FileHandle, name: string): Promise<Fi
 }
 
 /** An error of the file system in terms of the path that was meant, not of the descriptor that led there. */
-export function placed(thrown: unknown, path: string): GantryError {
+export function errorAtPath(thrown: unknown, path: string): GantryError {
   const error = GantryError.from(thrown)
   const errno = ((thrown instanceof GantryError ? thrown.cause : thrown) as NodeJS.ErrnoException | undefined)?.code
-  const says = errno === undefined ? undefined : WORDS[errno]
+  const says = errno === undefined ? undefined : ERRNO_MESSAGES[errno]
   if (says === undefined) return error
   return new GantryError(
     errno === 'ENOTDIR' || errno === 'EISDIR' ? 'InvalidArgument' : error.code,
@@ -100,7 +100,7 @@ export function placed(thrown: unknown, path: string): GantryError {
   )
 }
 
-const WORDS: Readonly<Record<string, string>> = {
+const ERRNO_MESSAGES: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or directory',
   ENOTDIR: 'a part of the path is not a directory',
   EISDIR: 'is a directory',

@@ -3,8 +3,8 @@ import { constants, type Stats } from 'node:fs'
 import { open, opendir, readlink, type FileHandle } from 'node:fs/promises'
 import { ArchiveWriter, type EntryFacts } from '../../../proto/rpc/copy-archive.ts'
 import { procPath } from '../../volumes/safe-path.ts'
-import { openEntry, placed, type ContainerFiles } from './container-files.ts'
-import { READ, SEARCH } from './identity.ts'
+import { openEntry, errorAtPath, type ContainerFiles } from './container-files.ts'
+import { READ, SEARCH } from './process-credentials.ts'
 import { Warnings } from './warnings.ts'
 
 /** Directories within each other: every one is held open, and the descriptors are the agent's. */
@@ -35,7 +35,7 @@ export class Packer {
       await this.#write(source, [], path)
       this.archive.finish()
     } catch (thrown) {
-      this.archive.fail(placed(thrown, path))
+      this.archive.fail(errorAtPath(thrown, path))
     }
   }
 
@@ -77,7 +77,7 @@ export class Packer {
           this.files++
         } else await this.#write(handle, [...components, child], below)
       } catch (thrown) {
-        const error = placed(thrown, below)
+        const error = errorAtPath(thrown, below)
         if (this.#signal.aborted || error.code === 'Internal') throw error
         this.warnings.add(error.message)
       } finally {

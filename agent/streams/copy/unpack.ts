@@ -9,8 +9,8 @@ import { posix } from 'node:path'
 import type { ArchiveEntry } from '../../../proto/rpc/copy-archive.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { procPath } from '../../volumes/safe-path.ts'
-import { openEntry, placed, type ContainerFiles } from './container-files.ts'
-import { WRITE } from './identity.ts'
+import { openEntry, errorAtPath, type ContainerFiles } from './container-files.ts'
+import { WRITE } from './process-credentials.ts'
 import { Warnings } from './warnings.ts'
 
 const BLOCK = 64 * 1024
@@ -53,7 +53,7 @@ export class Unpacker {
           return await this.#link(directory, name, entry)
       }
     } catch (thrown) {
-      throw placed(thrown, path)
+      throw errorAtPath(thrown, path)
     }
   }
 
@@ -175,7 +175,7 @@ export class Unpacker {
 
   #owner({ uid, gid }: ArchiveEntry): { uid: number; gid: number } {
     const { identity } = this.#files
-    return this.#preserve && identity.uid === 0 && identity.chowns
+    return this.#preserve && identity.uid === 0 && identity.canChown
       ? { uid, gid }
       : { uid: identity.uid, gid: identity.gid }
   }

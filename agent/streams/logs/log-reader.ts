@@ -43,7 +43,7 @@ export async function* readLog(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const formatter = new LineFormatter(options)
-  const news = options.follow ? new LogNews(source, signal) : undefined
+  const news = options.follow ? new LogChangeWaiter(source, signal) : undefined
   try {
     for await (const lines of logLines(source, options, news, signal)) {
       const chunk = formatter.format(lines)
@@ -75,7 +75,7 @@ export async function* followPieces(
     limit: undefined,
     follow: true,
   }
-  const news = new LogNews(source, signal)
+  const news = new LogChangeWaiter(source, signal)
   try {
     yield* logLines(source, options, news, signal, begun)
   } finally {
@@ -86,7 +86,7 @@ export async function* followPieces(
 async function* logLines(
   source: LogSource,
   options: LogOptions,
-  news: LogNews | undefined,
+  news: LogChangeWaiter | undefined,
   signal: AbortSignal,
   begun?: () => void,
 ): AsyncGenerator<LogLine[], void, undefined> {
@@ -153,7 +153,7 @@ async function newerFile(live: string, open: FileHandle): Promise<FileHandle | u
 }
 
 /** Wakes who waits when the log's folder or the instance changed. */
-class LogNews {
+class LogChangeWaiter {
   readonly #stop: (() => void)[] = []
   #wake: (() => void) | undefined
   #pending = false

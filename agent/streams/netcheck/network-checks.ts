@@ -27,15 +27,15 @@ import type {
   NetCheckStart,
 } from '../../../proto/gen/types.ts'
 import type { Run } from '../../launcher.ts'
-import type { Attachment, Network } from '../../network/contract.ts'
+import type { Attachment, PodNetwork } from '../../network/contract.ts'
 import type { TableWatch } from '../../network/table-watch.ts'
 import { defaultRouter } from './default-router.ts'
-import { tryProbe } from './probes.ts'
-import type { Told } from './program.ts'
+import { runProbe } from './probes.ts'
+import type { ProgramMessage } from './program.ts'
 
 const PROGRAM = 'gantry-netcheck.cjs'
 /** Milliseconds at most, whatever is asked for. */
-const LONGEST = 15_000
+const MAX_CHECK_TIMEOUT_MS = 15_000
 /** Where pods ask for names: the node's resolver, agent/dns. */
 const RESOLVER = '169.254.20.10'
 const DNS_PORT = 53
@@ -44,7 +44,7 @@ const HOST_MTU = 1_500
 
 export interface NetworkChecksParts {
   /** Has started: whoever asks has a session with the node. */
-  readonly network: Pick<Network, 'attach' | 'detach'>
+  readonly network: Pick<PodNetwork, 'attach' | 'detach'>
   /** The node's own address. */
   readonly nodeAddress: string
   readonly tables: Pick<TableWatch, 'missing'>
@@ -72,7 +72,10 @@ export class NetworkChecks {
     const { network, clock, random, log } = this.#parts
     const ending = new AbortController()
     const both = AbortSignal.any([signal, ending.signal])
-    const millis = Math.min(LONGEST, start.deadlineMillis > 0 ? start.deadlineMillis : LONGEST)
+    const millis = Math.min(
+      MAX_CHECK_TIMEOUT_MS,
+      start.deadlineMillis > 0 ? start.deadlineMillis : MAX_CHECK_TIMEOUT_MS,
+    )
     const late = clock.after(millis, () =>
       ending.abort(new GantryError('DeadlineExceeded', `the check is over after ${millis} ms`)),
     )
@@ -149,7 +152,7 @@ export class NetworkChecks {
       ),
     )
     createInterface({ input: child.stdout! }).on('line', (line) => {
-      const told = JSON.parse(line) as Told
+      const told = JSON.parse(line) as ProgramMessage
       if ('ready' in told) outputs.push({ output: { case: 'ready', value: ready(told.ready.port) } })
       else outputs.push({ output: { case: 'result', value: told.result } })
     })
@@ -180,7 +183,7 @@ export class NetworkChecks {
             void outputs.push({
               output: {
                 case: 'result',
-                value: await tryProbe(probe, { clock: this.#parts.clock, mtu: HOST_MTU, token }),
+                value: await runProbe(probe, { clock: this.#parts.clock, mtu: HOST_MTU, token }),
               },
             }),
         )

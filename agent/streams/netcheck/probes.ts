@@ -18,7 +18,7 @@ export type Probe = NetCheckProbe
 export type ProbeResult = NetCheckProbeResult
 
 /** What a probe cannot know itself. */
-export interface ProbeSurroundings {
+export interface ProbeContext {
   readonly clock: Clock
   /** Of the interface that packets leave by. */
   readonly mtu: number
@@ -27,7 +27,7 @@ export interface ProbeSurroundings {
 }
 
 /** Never rejects: a failure is a result. */
-export async function tryProbe(probe: Probe, around: ProbeSurroundings): Promise<ProbeResult> {
+export async function runProbe(probe: Probe, around: ProbeContext): Promise<ProbeResult> {
   const begun = around.clock.monotonic()
   const done = (ok: boolean, message: string): ProbeResult => ({
     id: probe.id,
@@ -39,11 +39,11 @@ export async function tryProbe(probe: Probe, around: ProbeSurroundings): Promise
     return done(true, await answerOf(probe, around))
   } catch (thrown) {
     const { code, message } = thrown as NodeJS.ErrnoException
-    return done(false, code === undefined ? message : (WORDS[code] ?? `${message} (${code})`))
+    return done(false, code === undefined ? message : (ERROR_TEXTS[code] ?? `${message} (${code})`))
   }
 }
 
-const WORDS: Readonly<Record<string, string>> = {
+const ERROR_TEXTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection is refused: packets arrive, and nothing listens there',
   EHOSTUNREACH: 'no route to it (EHOSTUNREACH)',
   ENETUNREACH: 'no route to its network (ENETUNREACH)',
@@ -57,7 +57,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ETIMEOUT: 'the resolver does not answer',
 }
 
-function answerOf(probe: Probe, around: ProbeSurroundings): Promise<string> {
+function answerOf(probe: Probe, around: ProbeContext): Promise<string> {
   switch (probe.kind) {
     case 'TCP_ECHO':
       return tcp(probe, around, around.token)
@@ -81,7 +81,7 @@ function answerOf(probe: Probe, around: ProbeSurroundings): Promise<string> {
 
 function tcp(
   { address, port, timeoutMillis }: Probe,
-  { clock }: ProbeSurroundings,
+  { clock }: ProbeContext,
   echo: string | undefined,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -107,7 +107,7 @@ function tcp(
   })
 }
 
-function udp({ address, port, timeoutMillis }: Probe, { clock }: ProbeSurroundings, payload: Buffer): Promise<string> {
+function udp({ address, port, timeoutMillis }: Probe, { clock }: ProbeContext, payload: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
     let sent = 0

@@ -5,20 +5,20 @@
  */
 import { createInterface } from 'node:readline'
 import { systemClock } from '../../../proto/base/clock.ts'
-import { Semaphore } from '../../../proto/base/turns.ts'
+import { Semaphore } from '../../../proto/base/semaphore.ts'
 import { ECHO_PORT, startEcho } from './echo.ts'
-import { tryProbe, type Probe } from './probes.ts'
+import { runProbe, type Probe } from './probes.ts'
 
 /** Probes under way at once. */
-const PARALLEL = 64
+const MAX_CONCURRENT_PROBES = 64
 
-export type Told =
-  { readonly ready: { readonly port: number } } | { readonly result: Awaited<ReturnType<typeof tryProbe>> }
+export type ProgramMessage =
+  { readonly ready: { readonly port: number } } | { readonly result: Awaited<ReturnType<typeof runProbe>> }
 
 async function main([mtu, token, families]: readonly string[]): Promise<void> {
-  const tell = (message: Told): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
+  const tell = (message: ProgramMessage): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
   const around = { clock: systemClock, mtu: Number(mtu), token: token! }
-  const slots = new Semaphore(PARALLEL)
+  const slots = new Semaphore(MAX_CONCURRENT_PROBES)
   const { port } = await startEcho(
     ECHO_PORT,
     families!.split(',').map((family) => (family === '6' ? 6 : 4)),
@@ -27,7 +27,7 @@ async function main([mtu, token, families]: readonly string[]): Promise<void> {
   const lines = createInterface({ input: process.stdin })
   lines.on('line', (line) => {
     slots
-      .run(() => tryProbe(JSON.parse(line) as Probe, around))
+      .run(() => runProbe(JSON.parse(line) as Probe, around))
       .then(
         (result) => tell({ result }),
         (thrown: unknown) => {

@@ -5,16 +5,16 @@
 import type { Attributes, Authorizer, Decision } from '../../api/authorization.ts'
 import type { User } from '../../api/contract.ts'
 import type { Declarations } from '../../api/cel/program.ts'
-import type { Subject } from '../subject.ts'
+import type { VersionedAttributes } from '../versioned-attributes.ts'
 
 type Asked = Omit<Attributes, 'user' | 'verb'>
 
 export class AuthorizerValue {
   readonly authorizer: Authorizer
-  readonly subject: Subject
+  readonly subject: VersionedAttributes
   readonly user: User
 
-  constructor(authorizer: Authorizer, subject: Subject, user = subject.user) {
+  constructor(authorizer: Authorizer, subject: VersionedAttributes, user = subject.user) {
     this.authorizer = authorizer
     this.subject = subject
     this.user = user
@@ -23,7 +23,7 @@ export class AuthorizerValue {
   /** The resource of the request itself. */
   get requestResource(): ResourceCheck {
     const {
-      requested: { resource, subresource, name },
+      matchAttributes: { resource, subresource, name },
       attributes: { namespace },
     } = this.subject
     return new ResourceCheck(this, { group: resource.group, resource: resource.plural, subresource, namespace, name })

@@ -6,7 +6,7 @@ import { encodeFields } from '../../../proto/codec/codec.ts'
 import type { Authorizer } from '../../api/authorization.ts'
 import { CelEnvironment, type Variables } from '../../api/cel/program.ts'
 import { untyped } from '../../api/custom/schema-types.ts'
-import type { Subject } from '../subject.ts'
+import type { VersionedAttributes } from '../versioned-attributes.ts'
 import { AuthorizerValue, authorizerDeclarations } from './authorizer.ts'
 
 const REQUEST: Variables = { object: 'dyn', oldObject: 'dyn', request: 'dyn' }
@@ -56,7 +56,7 @@ export function variableValues(makers: Readonly<Record<string, () => unknown>>):
 
 /** Values of one request, each made when an expression first reads it; `version`: of the objects. */
 export function requestValues(
-  subject: Subject,
+  subject: VersionedAttributes,
   version: string,
   authorizer: Authorizer,
 ): Readonly<Record<string, unknown>> {

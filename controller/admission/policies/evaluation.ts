@@ -5,7 +5,7 @@ import type { Authorizer } from '../../api/authorization.ts'
 import { Budget } from '../../api/cel/budget.ts'
 import { untyped } from '../../api/custom/schema-types.ts'
 import { lazy, requestValues } from '../cel/environment.ts'
-import type { Subject } from '../subject.ts'
+import type { VersionedAttributes } from '../versioned-attributes.ts'
 import type { Policy, Rule } from './policy.ts'
 
 /** Of a text that an annotation has. */
@@ -18,7 +18,7 @@ export interface Failure {
   readonly index?: number
 }
 
-export interface Verdict {
+export interface PolicyDecision {
   readonly failures: readonly Failure[]
   readonly annotations: Readonly<Record<string, string>>
 }
@@ -31,14 +31,14 @@ export interface EvaluationParts {
   readonly namespace: Namespace | undefined
 }
 
-const NOTHING: Verdict = { failures: [], annotations: {} }
+const NOTHING: PolicyDecision = { failures: [], annotations: {} }
 
 export function evaluate(
   policy: Policy,
   params: AnyResource | undefined,
-  subject: Subject,
+  subject: VersionedAttributes,
   { authorizer, version, namespace }: EvaluationParts,
-): Verdict {
+): PolicyDecision {
   const budget = new Budget()
   const request = requestValues(subject, version, authorizer)
   const extra = lazy({
@@ -47,16 +47,17 @@ export function evaluate(
     variables: () => policy.variables(() => values, budget),
   })
   const values = joined(request, extra)
-  const met = policy.conditions.met(
+  const met = policy.conditions.match(
     () => values,
     () => budget,
   )
   if (met.is === 'unmet') return NOTHING
   if (met.is === 'failed')
-    return { failures: policy.ignored ? [] : [{ message: met.message, reason: 'Invalid' }], annotations: {} }
+    return { failures: policy.ignoreFailures ? [] : [{ message: met.message, reason: 'Invalid' }], annotations: {} }
   const failures = policy.rules.flatMap((rule, index): Failure[] => {
     const result = rule.expression.evaluate(values, budget)
-    if (result.is === 'failed') return policy.ignored ? [] : [{ message: result.message, reason: 'Invalid', index }]
+    if (result.is === 'failed')
+      return policy.ignoreFailures ? [] : [{ message: result.message, reason: 'Invalid', index }]
     return result.value === true ? [] : [{ message: messageOf(rule, values, budget), reason: rule.reason, index }]
   })
   const annotations: [string, string][] = []
@@ -69,7 +70,7 @@ export function evaluate(
           ? `valueExpression '${expression.text}' resulted in unsupported return type: ${typeof result.value}; return type must be either string or null`
           : undefined
     if (fault !== undefined) {
-      if (!policy.ignored) failures.push({ message: fault, reason: 'Invalid' })
+      if (!policy.ignoreFailures) failures.push({ message: fault, reason: 'Invalid' })
     } else if (result.is === 'value' && typeof result.value === 'string' && result.value.trim() !== '')
       annotations.push([`${policy.name}/${key}`, result.value.slice(0, ANNOTATION)])
   }

@@ -7,7 +7,7 @@ import { findKind, resourceOf } from '../../../proto/schema/schema.ts'
 import { labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
-import type { Subject } from '../subject.ts'
+import type { VersionedAttributes } from '../versioned-attributes.ts'
 import type { Binding, Policy } from './policy.ts'
 
 /**
@@ -17,7 +17,7 @@ import type { Binding, Policy } from './policy.ts'
 export function paramsOf(
   { paramKind }: Policy,
   { paramRef }: Binding,
-  subject: Subject,
+  subject: VersionedAttributes,
   informer: Informer,
 ): readonly (AnyResource | undefined)[] {
   if (paramKind === undefined || paramRef === undefined) return [undefined]

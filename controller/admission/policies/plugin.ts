@@ -6,23 +6,23 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { AdmissionRefusal } from '../../api/admission-refusal.ts'
 import type { Authorizer } from '../../api/authorization.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../../api/contract.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../../api/contract.ts'
 import type { Informer } from '../../informer/contract.ts'
-import { Followed, MadeOnce } from '../followed.ts'
-import type { Match, Namespaces } from '../matching.ts'
-import { describeSubject, isAskedAbout, Subject } from '../subject.ts'
-import { evaluate, type Failure, type Verdict } from './evaluation.ts'
+import { DerivedValue, PerObjectCache } from '../derived-value.ts'
+import type { Matcher, NamespaceLookup } from '../matcher.ts'
+import { describeSubject, isSubjectToAdmission, VersionedAttributes } from '../versioned-attributes.ts'
+import { evaluate, type Failure, type PolicyDecision } from './evaluation.ts'
 import { paramsOf } from './params.ts'
 import { bindingOf, Policy, type Binding } from './policy.ts'
 
 export interface PolicyParts {
   readonly informer: Informer
-  readonly namespaces: Namespaces
+  readonly namespaces: NamespaceLookup
   readonly authorizer: Authorizer
   readonly logger: Logger
 }
 
-interface InForce {
+interface BoundPolicy {
   readonly policy: Policy
   readonly bindings: readonly Binding[]
 }
@@ -31,32 +31,36 @@ const CODES = { Unauthorized: 401, Forbidden: 403, RequestEntityTooLarge: 413, I
 
 export class PoliciesPlugin implements AdmissionPlugin {
   readonly name = 'ValidatingAdmissionPolicy'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   readonly #parts: PolicyParts
-  readonly #inForce: Followed<readonly InForce[]>
+  readonly #inForce: DerivedValue<readonly BoundPolicy[]>
 
   constructor(parts: PolicyParts) {
     const { informer } = parts
-    const policies = new MadeOnce<'ValidatingAdmissionPolicy', Policy>((policy) => new Policy(policy))
+    const policies = new PerObjectCache<'ValidatingAdmissionPolicy', Policy>((policy) => new Policy(policy))
     this.#parts = parts
-    this.#inForce = new Followed(informer, ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'], () => {
-      const bindings = informer.lister('ValidatingAdmissionPolicyBinding').list().map(bindingOf)
-      const bound = informer
-        .lister('ValidatingAdmissionPolicy')
-        .list()
-        .filter(({ metadata: { name } }) => bindings.some(({ policyName }) => policyName === name))
-      return policies
-        .of(bound)
-        .map((policy) => ({ policy, bindings: bindings.filter(({ policyName }) => policyName === policy.name) }))
-    })
+    this.#inForce = new DerivedValue(
+      informer,
+      ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'],
+      () => {
+        const bindings = informer.lister('ValidatingAdmissionPolicyBinding').list().map(bindingOf)
+        const bound = informer
+          .lister('ValidatingAdmissionPolicy')
+          .list()
+          .filter(({ metadata: { name } }) => bindings.some(({ policyName }) => policyName === name))
+        return policies
+          .of(bound)
+          .map((policy) => ({ policy, bindings: bindings.filter(({ policyName }) => policyName === policy.name) }))
+      },
+    )
   }
 
-  handles(occasion: AdmissionOccasion): boolean {
-    return this.#inForce.get().length > 0 && isAskedAbout(occasion)
+  handles(occasion: AdmissionRequestInfo): boolean {
+    return this.#inForce.get().length > 0 && isSubjectToAdmission(occasion)
   }
 
   async validate(attributes: AdmissionAttributes): Promise<void> {
-    const subject = new Subject(attributes)
+    const subject = new VersionedAttributes(attributes)
     const denied: { policy: Policy; binding: Binding; failure: Failure }[] = []
     for (const { policy, bindings } of this.#inForce.get()) {
       const version = await this.#matched(policy.match, subject, false)
@@ -78,8 +82,8 @@ export class PoliciesPlugin implements AdmissionPlugin {
     if (first !== undefined) throw refusal(subject, first.policy, first.binding, first.failure)
   }
 
-  async #matched(match: Match, subject: Subject, unruled: boolean): Promise<string | undefined> {
-    const version = match.version(subject.requested, unruled)
+  async #matched(match: Matcher, subject: VersionedAttributes, unruled: boolean): Promise<string | undefined> {
+    const version = match.version(subject.matchAttributes, unruled)
     return version !== undefined &&
       match.selectsObject(subject) &&
       (await match.selectsNamespace(subject, this.#parts.namespaces))
@@ -87,7 +91,12 @@ export class PoliciesPlugin implements AdmissionPlugin {
       : undefined
   }
 
-  async #verdict(policy: Policy, binding: Binding, subject: Subject, version: string): Promise<Verdict> {
+  async #verdict(
+    policy: Policy,
+    binding: Binding,
+    subject: VersionedAttributes,
+    version: string,
+  ): Promise<PolicyDecision> {
     const { informer, namespaces, authorizer } = this.#parts
     const { namespace } = subject.attributes
     try {
@@ -101,12 +110,20 @@ export class PoliciesPlugin implements AdmissionPlugin {
       }
     } catch (thrown) {
       if (!GantryError.is(thrown, 'FailedPrecondition') || thrown instanceof AdmissionRefusal) throw thrown
-      return { failures: policy.ignored ? [] : [{ message: thrown.message, reason: 'Invalid' }], annotations: {} }
+      return {
+        failures: policy.ignoreFailures ? [] : [{ message: thrown.message, reason: 'Invalid' }],
+        annotations: {},
+      }
     }
   }
 
   /** There is no audit log but the controller's own. */
-  #note(policy: Policy, binding: Binding, subject: Subject, { failures, annotations }: Verdict): void {
+  #note(
+    policy: Policy,
+    binding: Binding,
+    subject: VersionedAttributes,
+    { failures, annotations }: PolicyDecision,
+  ): void {
     const { logger } = this.#parts
     const fields = {
       policy: policy.name,
@@ -121,12 +138,17 @@ export class PoliciesPlugin implements AdmissionPlugin {
   }
 }
 
-function refusal(subject: Subject, policy: Policy, binding: Binding, { message, reason }: Failure): AdmissionRefusal {
+function refusal(
+  subject: VersionedAttributes,
+  policy: Policy,
+  binding: Binding,
+  { message, reason }: Failure,
+): AdmissionRefusal {
   const text = `ValidatingAdmissionPolicy '${policy.name}' with binding '${binding.name}' denied request: ${message}`
   const {
     resource: { group, plural },
     name,
-  } = subject.requested
+  } = subject.matchAttributes
   return new AdmissionRefusal({
     code: CODES[reason],
     reason,

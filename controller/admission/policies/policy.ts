@@ -7,10 +7,10 @@ import type {
   Validation,
 } from '../../../proto/gen/types.ts'
 import type { Budget } from '../../api/cel/budget.ts'
-import { Conditions } from '../cel/conditions.ts'
+import { MatchConditions } from '../cel/match-conditions.ts'
 import { conditionEnvironment, policyEnvironment, variableValues } from '../cel/environment.ts'
 import { Expression } from '../cel/expression.ts'
-import { Match } from '../matching.ts'
+import { Matcher } from '../matcher.ts'
 
 export interface Rule {
   readonly expression: Expression
@@ -21,13 +21,13 @@ export interface Rule {
 
 export class Policy {
   readonly name: string
-  readonly match: Match
-  readonly conditions: Conditions
+  readonly match: Matcher
+  readonly conditions: MatchConditions
   readonly rules: readonly Rule[]
   readonly annotations: readonly { readonly key: string; readonly expression: Expression }[]
   readonly paramKind: ParamKind | undefined
   /** A write goes on when it cannot be evaluated. */
-  readonly ignored: boolean
+  readonly ignoreFailures: boolean
   readonly #variables: readonly { readonly name: string; readonly expression: Expression }[]
 
   constructor({ metadata, spec }: ValidatingAdmissionPolicy) {
@@ -46,7 +46,7 @@ export class Policy {
     const forMessages = policyEnvironment({ params, variables: names, authorizer: false })
     this.name = metadata.name
     this.match = matchOf(matchConstraints)
-    this.conditions = new Conditions(matchConditions, conditionEnvironment(params))
+    this.conditions = new MatchConditions(matchConditions, conditionEnvironment(params))
     this.#variables = variables.map(({ name, expression }, index) => ({
       name,
       expression: new Expression(policyEnvironment({ params, variables: names.slice(0, index) }), expression),
@@ -65,7 +65,7 @@ export class Policy {
       expression: new Expression(environment, valueExpression),
     }))
     this.paramKind = paramKind
-    this.ignored = failurePolicy === 'Ignore'
+    this.ignoreFailures = failurePolicy === 'Ignore'
   }
 
   /** What its expressions know as `variables`; `values`: what they know beside that. */
@@ -83,7 +83,7 @@ export interface Binding {
   readonly policyName: string
   readonly paramRef: ValidatingAdmissionPolicyBinding['spec']['paramRef']
   /** Undefined: every write that the policy is about. */
-  readonly match: Match | undefined
+  readonly match: Matcher | undefined
   readonly actions: readonly ('Deny' | 'Warn' | 'Audit')[]
 }
 
@@ -106,8 +106,8 @@ function matchOf({
   matchPolicy,
   namespaceSelector,
   objectSelector,
-}: MatchResources): Match {
-  return new Match({
+}: MatchResources): Matcher {
+  return new Matcher({
     rules: resourceRules,
     exclude: excludeResourceRules,
     matchPolicy,

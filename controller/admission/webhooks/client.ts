@@ -6,18 +6,23 @@ import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import type { Endpoint } from './connections.ts'
+import type { WebhookEndpoint } from './connection-pool.ts'
 
 /** Of an answer, in bytes. */
 const LIMIT = 3 * 1024 * 1024
 /** Characters of an answer that is none, as it is told. */
-const SHOWN = 256
+const MAX_QUOTED_CHARS = 256
 
 /**
  * The text of the answer. Rejects with why there is none; DeadlineExceeded after `seconds`. A connection that was kept
  * and turns out to be closed is replaced.
  */
-export async function ask(endpoint: Endpoint, body: string, seconds: number, clock: Clock): Promise<string> {
+export async function callWebhook(
+  endpoint: WebhookEndpoint,
+  body: string,
+  seconds: number,
+  clock: Clock,
+): Promise<string> {
   const url = new URL(endpoint.url)
   url.searchParams.set('timeout', `${seconds}s`)
   const ending = new AbortController()
@@ -28,12 +33,12 @@ export async function ask(endpoint: Endpoint, body: string, seconds: number, clo
   )
   try {
     return await exchange(url, endpoint, body, ending.signal).catch((thrown: unknown) => {
-      if (thrown instanceof Stale) return exchange(url, endpoint, body, ending.signal)
+      if (thrown instanceof StaleConnectionError) return exchange(url, endpoint, body, ending.signal)
       throw thrown
     })
   } catch (thrown) {
     const error = GantryError.from(
-      ending.signal.aborted ? ending.signal.reason : thrown instanceof Stale ? thrown.cause : thrown,
+      ending.signal.aborted ? ending.signal.reason : thrown instanceof StaleConnectionError ? thrown.cause : thrown,
       'Unavailable',
     )
     throw new GantryError(error.code, `failed to call webhook: Post "${url.href}": ${error.message}`, { cause: error })
@@ -43,9 +48,9 @@ export async function ask(endpoint: Endpoint, body: string, seconds: number, clo
 }
 
 /** The webhook had closed the connection before the question came. */
-class Stale extends Error {}
+class StaleConnectionError extends Error {}
 
-function exchange(url: URL, { agent }: Endpoint, body: string, signal: AbortSignal): Promise<string> {
+function exchange(url: URL, { agent }: WebhookEndpoint, body: string, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let answered = false
     const sent = httpsRequest(
@@ -70,7 +75,11 @@ function exchange(url: URL, { agent }: Endpoint, body: string, signal: AbortSign
       },
     )
     sent.on('error', (error) =>
-      reject(!answered && sent.reusedSocket && !signal.aborted ? new Stale(error.message, { cause: error }) : error),
+      reject(
+        !answered && sent.reusedSocket && !signal.aborted
+          ? new StaleConnectionError(error.message, { cause: error })
+          : error,
+      ),
     )
     sent.end(body)
   })
@@ -88,7 +97,7 @@ async function read(reply: IncomingMessage): Promise<string> {
   if (reply.statusCode !== 200)
     throw new GantryError(
       'Unavailable',
-      `HTTP status ${reply.statusCode}${text.trim() === '' ? '' : `: ${text.trim().slice(0, SHOWN)}`}`,
+      `HTTP status ${reply.statusCode}${text.trim() === '' ? '' : `: ${text.trim().slice(0, MAX_QUOTED_CHARS)}`}`,
     )
   return text
 }

@@ -3,41 +3,47 @@ import { inspectJson, inspectMessage } from '../../../proto/codec/codec.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { applyJsonPatch } from '../../../proto/merge/patch.ts'
-import { DecodingError, describeLenient, isLenient, problemError, type Problem } from '../../../proto/base/problem.ts'
+import {
+  DecodingError,
+  describeWarning,
+  isStrictOnly,
+  problemError,
+  type Problem,
+} from '../../../proto/base/problem.ts'
 import { setOwn } from '../../../proto/base/json.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { AdmissionResponse, AnyResource, JsonObject, JsonValue } from '../../../proto/gen/types.ts'
-import type { AdmissionAttributes, AdmissionOccasion, AdmissionPlugin } from '../../api/contract.ts'
-import { hasStatus } from '../../api/halves.ts'
+import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../../api/contract.ts'
+import { hasStatus } from '../../api/object-section.ts'
 import { replaceContent } from '../../api/plugins.ts'
 import { scalePathsOf } from '../../api/scale-form.ts'
-import type { Followed } from '../followed.ts'
-import { describeSubject, isAskedAbout, Subject } from '../subject.ts'
-import { failed, type WebhookCaller } from './caller.ts'
+import type { DerivedValue } from '../derived-value.ts'
+import { describeSubject, isSubjectToAdmission, VersionedAttributes } from '../versioned-attributes.ts'
+import { failed, type WebhookDispatcher } from './dispatcher.ts'
 import { patchOf } from './review.ts'
 import type { Webhook } from './webhook.ts'
 
 export class MutatingWebhooksPlugin implements AdmissionPlugin {
   readonly name = 'MutatingAdmissionWebhook'
-  readonly intrinsic = true
+  readonly admitsControlPlane = true
   readonly remote = true
-  readonly #webhooks: Followed<readonly Webhook[]>
-  readonly #caller: WebhookCaller
+  readonly #webhooks: DerivedValue<readonly Webhook[]>
+  readonly #caller: WebhookDispatcher
   readonly #logger: Logger
 
-  constructor(webhooks: Followed<readonly Webhook[]>, caller: WebhookCaller, logger: Logger) {
+  constructor(webhooks: DerivedValue<readonly Webhook[]>, caller: WebhookDispatcher, logger: Logger) {
     this.#webhooks = webhooks
     this.#caller = caller
     this.#logger = logger
   }
 
-  handles(occasion: AdmissionOccasion): boolean {
-    return this.#webhooks.get().length > 0 && isAskedAbout(occasion)
+  handles(occasion: AdmissionRequestInfo): boolean {
+    return this.#webhooks.get().length > 0 && isSubjectToAdmission(occasion)
   }
 
   /** Those that want it are asked once more when a later one has changed the object. */
   async mutate(attributes: AdmissionAttributes): Promise<void> {
-    const subject = new Subject(attributes)
+    const subject = new VersionedAttributes(attributes)
     /** How often the object had been changed when a webhook was last asked. */
     const asked = new Map<Webhook, number>()
     let changes = 0
@@ -50,16 +56,16 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
     }
     for (const webhook of webhooks) {
       const before = asked.get(webhook)
-      if (webhook.again && before !== undefined && before < changes && (await this.#ask(webhook, subject)) === true)
+      if (webhook.reinvoke && before !== undefined && before < changes && (await this.#ask(webhook, subject)) === true)
         changes++
     }
   }
 
   /** Whether it has changed the object; undefined if it was not asked. */
-  async #ask(webhook: Webhook, subject: Subject): Promise<boolean | undefined> {
-    const version = await this.#caller.wanted(webhook, subject)
+  async #ask(webhook: Webhook, subject: VersionedAttributes): Promise<boolean | undefined> {
+    const version = await this.#caller.matchVersion(webhook, subject)
     if (version === undefined) return undefined
-    const response = await this.#caller.answer(webhook, subject, version)
+    const response = await this.#caller.dispatch(webhook, subject, version)
     if (response === undefined) return false
     const before = subject.object(version)
     const patched = this.#patched(webhook, before, response)
@@ -85,7 +91,7 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
     }
   }
 
-  #take(webhook: Webhook, subject: Subject, patched: JsonValue): void {
+  #take(webhook: Webhook, subject: VersionedAttributes, patched: JsonValue): void {
     const { object, subresource } = subject.attributes
     try {
       if (object === undefined)
@@ -99,7 +105,11 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
         set(object, paths.replicas, scale.spec.replicas ?? 0)
         return
       }
-      const next = this.#read(webhook, subject, inspectJson(object.kind, patched, { repeats: true })) as AnyResource
+      const next = this.#read(
+        webhook,
+        subject,
+        inspectJson(object.kind, patched, { allowDuplicateKeys: true }),
+      ) as AnyResource
       confine(next, object, subresource)
       applyDefaults(next)
       replaceContent(object, next)
@@ -112,17 +122,17 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
   /** What Gantry does not know, or does not act on, is left out, and told of. */
   #read<T>(
     webhook: Webhook,
-    subject: Subject,
+    subject: VersionedAttributes,
     { object, problems }: { readonly object: T; readonly problems: readonly Problem[] },
   ): T {
-    const wrong = problems.filter((problem) => !isLenient(problem))
+    const wrong = problems.filter((problem) => !isStrictOnly(problem))
     if (wrong.length > 0) throw problemError(wrong)
     const { warn } = subject.attributes.context
     for (const problem of problems) {
-      if (warn !== undefined) warn(`admission webhook "${webhook.name}": ${describeLenient(problem)}`)
+      if (warn !== undefined) warn(`admission webhook "${webhook.name}": ${describeWarning(problem)}`)
       else
         this.#logger.warn(
-          { webhook: webhook.name, subject: describeSubject(subject), problem: describeLenient(problem) },
+          { webhook: webhook.name, subject: describeSubject(subject), problem: describeWarning(problem) },
           'an admission webhook adds what is left out',
         )
     }

@@ -4,15 +4,15 @@
  */
 import { encodeFields, inspectMessage } from '../../../proto/codec/codec.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { describeProblem, isLenient } from '../../../proto/base/problem.ts'
+import { describeProblem, isStrictOnly } from '../../../proto/base/problem.ts'
 import type { AdmissionResponse, JsonObject, JsonValue } from '../../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../../api/admission-refusal.ts'
-import type { Subject } from '../subject.ts'
+import type { VersionedAttributes } from '../versioned-attributes.ts'
 
 const REVIEW = { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1' } as const
 
 /** JSON. `version`: in which the objects are sent. */
-export function questionOf(subject: Subject, uid: string, version: string): string {
+export function questionOf(subject: VersionedAttributes, uid: string, version: string): string {
   const request: JsonObject = {
     uid,
     ...encodeFields('AdmissionRequest', subject.request(version)),
@@ -43,7 +43,7 @@ export function answerOf(text: string, uid: string): AdmissionResponse {
   if (typeof review.response !== 'object' || review.response === null)
     throw new GantryError('Unavailable', 'webhook response was absent')
   const { object, problems } = inspectMessage('AdmissionResponse', review.response)
-  const wrong = problems.filter((problem) => !isLenient(problem))
+  const wrong = problems.filter((problem) => !isStrictOnly(problem))
   if (wrong.length > 0)
     throw new GantryError('Unavailable', `the answer is not as it should be: ${wrong.map(describeProblem).join('; ')}`)
   if (object.uid !== uid)

@@ -7,20 +7,20 @@ import type {
   WebhookClientConfig,
 } from '../../../proto/gen/types.ts'
 import { conditionEnvironment } from '../cel/environment.ts'
-import { Conditions } from '../cel/conditions.ts'
-import { Match } from '../matching.ts'
+import { MatchConditions } from '../cel/match-conditions.ts'
+import { Matcher } from '../matcher.ts'
 
 export interface Webhook {
   readonly name: string
   readonly client: WebhookClientConfig
-  readonly match: Match
-  readonly conditions: Conditions
+  readonly match: Matcher
+  readonly conditions: MatchConditions
   /** A write goes on when it cannot be asked. */
-  readonly ignored: boolean
+  readonly ignoreFailures: boolean
   /** That it may take. */
-  readonly seconds: number
+  readonly timeoutSeconds: number
   /** Asked once more when others have changed the object since. */
-  readonly again: boolean
+  readonly reinvoke: boolean
 }
 
 /** In the order in which they are asked. */
@@ -42,11 +42,11 @@ export function webhooksOf({
     return {
       name,
       client: clientConfig,
-      seconds: timeoutSeconds,
-      ignored: failurePolicy === 'Ignore',
-      match: new Match({ rules, matchPolicy, namespaceSelector, objectSelector }),
-      conditions: new Conditions(matchConditions, conditionEnvironment()),
-      again: 'reinvocationPolicy' in webhook && webhook.reinvocationPolicy === 'IfNeeded',
+      timeoutSeconds: timeoutSeconds,
+      ignoreFailures: failurePolicy === 'Ignore',
+      match: new Matcher({ rules, matchPolicy, namespaceSelector, objectSelector }),
+      conditions: new MatchConditions(matchConditions, conditionEnvironment()),
+      reinvoke: 'reinvocationPolicy' in webhook && webhook.reinvocationPolicy === 'IfNeeded',
     }
   })
 }

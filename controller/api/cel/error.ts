@@ -2,7 +2,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 
 /** In an expression, both counted from 1. */
-export interface Place {
+export interface SourcePosition {
   readonly line: number
   readonly column: number
 }
@@ -17,14 +17,14 @@ export type CelFault =
 
 export class CelError extends GantryError {
   readonly fault: CelFault
-  readonly place: Place | undefined
+  readonly position: SourcePosition | undefined
 
-  constructor(message: string, fault: CelFault, place?: Place, cause?: unknown) {
+  constructor(message: string, fault: CelFault, place?: SourcePosition, cause?: unknown) {
     super('InvalidArgument', place === undefined ? message : `line ${place.line}, column ${place.column}: ${message}`, {
       cause,
     })
     this.fault = fault
-    this.place = place
+    this.position = place
   }
 }
 
@@ -33,10 +33,10 @@ export function celError(thrown: unknown, fault: CelFault, expression: string): 
   if (thrown instanceof CelError) return thrown
   const { summary, message, range } = thrown as { summary?: string; message?: string; range?: { start: number } }
   const text = (summary ?? message ?? String(thrown)).split('\n')[0]!
-  return new CelError(text, fault, range === undefined ? undefined : placeOf(expression, range.start), thrown)
+  return new CelError(text, fault, range === undefined ? undefined : positionAt(expression, range.start), thrown)
 }
 
-function placeOf(expression: string, offset: number): Place {
+function positionAt(expression: string, offset: number): SourcePosition {
   const before = expression.slice(0, offset).split('\n')
   return { line: before.length, column: before.at(-1)!.length + 1 }
 }

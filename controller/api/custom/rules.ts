@@ -257,7 +257,11 @@ function isRuled(schema: JSONSchemaProps): boolean {
 }
 
 /** Which rules of its schema a valid object does not keep. `previous`: as it is stored. */
-export function brokenRules(kind: CustomKind, object: AnyResource, previous: AnyResource | undefined): ErrorDetail[] {
+export function ruleViolations(
+  kind: CustomKind,
+  object: AnyResource,
+  previous: AnyResource | undefined,
+): ErrorDetail[] {
   const { schema } = versionOfObject(kind, object.apiVersion)
   if (!isRuled(schema)) return []
   const report = new Report()

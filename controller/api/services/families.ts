@@ -14,7 +14,7 @@ const ALL: readonly Family[] = ['IPv4', 'IPv6']
  * Fills in ipFamilies and ipFamilyPolicy, in place; `served` are the cluster's families, the preferred first.
  * InvalidArgument for those that the cluster has not.
  */
-export function settleFamilies(service: Service, served: readonly Family[]): void {
+export function defaultIpFamilies(service: Service, served: readonly Family[]): void {
   const { spec } = service
   // Nobody but its owner knows the addresses: they may be of any family.
   const free = isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0

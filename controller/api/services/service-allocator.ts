@@ -8,7 +8,7 @@ import type { AnyResource, Kind, Resources, Service } from '../../../proto/gen/t
 import type { Informer } from '../../informer/contract.ts'
 import { COMMIT_LIMIT, type CommitResult, type Operation } from '../../store/contract.ts'
 import { addressKey, claimsOf, claimValue, holderName, holderOf, nodePortKey, type Claim } from './claims.ts'
-import { refused, settleFamilies } from './families.ts'
+import { refused, defaultIpFamilies } from './families.ts'
 import {
   choose,
   DNS_OFFSET,
@@ -111,7 +111,7 @@ export class ServiceAllocator {
     const { spec } = service
     const had = previous === undefined ? new Set<string>() : new Set(claimsOf(previous.spec).keys())
     if (spec.type !== 'ExternalName') {
-      settleFamilies(service, [
+      defaultIpFamilies(service, [
         ...new Set([...this.#ranges.map(({ family }) => family), ...(previous?.spec.ipFamilies ?? [])]),
       ])
       if (isHeadless(spec)) spec.clusterIPs = [HEADLESS]
@@ -174,7 +174,7 @@ export class ServiceAllocator {
     if (isApi) return first
     const isTaken = (offset: number): boolean =>
       offset === FIRST_OFFSET || offset === DNS_OFFSET || this.#isTaken(addressKey(range.at(offset)), avoid)
-    const offset = choose(range.band, isTaken, this.#takenCount(avoid), this.#random)
+    const offset = choose(range.offsets, isTaken, this.#takenCount(avoid), this.#random)
     if (offset === undefined)
       throw exhausted(
         service,

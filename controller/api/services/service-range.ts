@@ -11,7 +11,7 @@ const MOST_CHOICES = 2 ** 40
 const RANDOM_TRIES = 8
 
 /** Numbers from `first` to `last`; those below `dynamic` are chosen only when no other is left. */
-export interface Band {
+export interface AllocationRange {
   readonly first: number
   readonly last: number
   readonly dynamic: number
@@ -21,7 +21,7 @@ export interface Band {
  * A number of the band that is not taken; undefined if all are. `takenCount` is no less than the count of those taken.
  */
 export function choose(
-  { first, last, dynamic }: Band,
+  { first, last, dynamic }: AllocationRange,
   isTaken: (number: number) => boolean,
   takenCount: number,
   random: Random,
@@ -51,7 +51,7 @@ function staticCount(size: number, share: number, most: number): number {
 }
 
 /** https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport */
-export const NODE_PORTS: Band = { first: 30_000, last: 32_767, dynamic: 30_000 + staticCount(2768, 32, 128) }
+export const NODE_PORTS: AllocationRange = { first: 30_000, last: 32_767, dynamic: 30_000 + staticCount(2768, 32, 128) }
 
 /** Offset of the address of Service default/kubernetes. */
 export const FIRST_OFFSET = 1
@@ -62,7 +62,7 @@ export const DNS_OFFSET = 10
 export class ServiceRange {
   readonly cidr: string
   readonly family: Family
-  readonly band: Band
+  readonly offsets: AllocationRange
   readonly #first: bigint
   readonly #last: bigint
 
@@ -83,7 +83,7 @@ export class ServiceRange {
     this.#last = range.last
     // The first address is that of the network, the last of IPv4 that of everybody in it.
     const last = Number(size > BigInt(MOST_CHOICES) ? BigInt(MOST_CHOICES) : size) - (range.family === 4 ? 2 : 1)
-    this.band = { first: FIRST_OFFSET, last, dynamic: FIRST_OFFSET + staticCount(last, 16, 256) }
+    this.offsets = { first: FIRST_OFFSET, last, dynamic: FIRST_OFFSET + staticCount(last, 16, 256) }
   }
 
   at(offset: number): string {

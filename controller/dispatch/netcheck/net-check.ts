@@ -25,15 +25,15 @@ import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { Peers } from '../../election/peers.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { Dispatcher } from '../dispatcher.ts'
-import { begin, startedAgain, wrapped } from '../pods.ts'
+import { begin, prependMessage, wrapped } from '../pod-streams.ts'
 import { controllerOf } from '../registration.ts'
-import { judge } from './judgement.ts'
-import { planProbes, type CheckSubjects, type Participant, type PlannedProbe } from './plan.ts'
+import { evaluateProbes } from './evaluation.ts'
+import { planProbes, type CheckSubjects, type Participant, type PlannedProbe } from './probe-plan.ts'
 
 /** Milliseconds for the whole, for nodes to get ready, and what is left for the answer's way. */
-const WHOLE = 9_500
-const GETTING_READY = 4_000
-const RETURNING = 300
+const TOTAL_TIMEOUT_MS = 9_500
+const READY_TIMEOUT_MS = 4_000
+const RESPONSE_MARGIN_MS = 300
 
 export interface NetCheckParts {
   readonly informer: Informer
@@ -73,15 +73,15 @@ export class NetCheck {
     for (const { node, why } of absent) yield nodeResult(node, why)
     const ending = new AbortController()
     const signal = AbortSignal.any([call.signal, ending.signal])
-    const news = new News()
-    const late = clock.after(WHOLE, () => news.end())
+    const news = new ConditionVariable()
+    const late = clock.after(TOTAL_TIMEOUT_MS, () => news.end())
     call.signal.addEventListener('abort', () => news.end(), { once: true, signal: ending.signal })
     const parts = present.map((node) => this.#begin(node, { ...call, signal }, news))
     try {
       await news.until(
         () => parts.every(({ ready, ended }) => ready !== undefined || ended !== undefined),
         clock,
-        GETTING_READY,
+        READY_TIMEOUT_MS,
       )
       const participants: Participant[] = []
       for (const { node, ready, ended } of parts) {
@@ -89,7 +89,7 @@ export class NetCheck {
         else
           yield nodeResult(
             node,
-            ended === undefined ? `did not get ready within ${GETTING_READY / 1000} s` : ended.message,
+            ended === undefined ? `did not get ready within ${READY_TIMEOUT_MS / 1000} s` : ended.message,
           )
       }
       const planned = planProbes(participants, subjects)
@@ -100,7 +100,7 @@ export class NetCheck {
       await news.until(
         () => planned.every((one) => resultOf(one) !== undefined || byNode.get(one.node)!.ended !== undefined),
         clock,
-        WHOLE,
+        TOTAL_TIMEOUT_MS,
       )
       if (call.signal.aborted) return
       if (subjects.service === undefined)
@@ -112,7 +112,7 @@ export class NetCheck {
           message: 'there is no Service default/kubernetes with an address',
         }
       const over = 'the check was over before it had an answer'
-      yield* judge(planned, new Map(planned.map((one) => [one, resultOf(one)])), participants, over)
+      yield* evaluateProbes(planned, new Map(planned.map((one) => [one, resultOf(one)])), participants, over)
       for (const { node, ended } of parts)
         if (ended !== undefined && participants.some((other) => other.node === node))
           yield nodeResult(node, ended.message)
@@ -135,28 +135,30 @@ export class NetCheck {
     yield* this.#open(start.value.node, start.value.deadlineMillis, first!, rest, call)
   }
 
-  #begin(node: string, call: CallContext, news: News): Part {
+  #begin(node: string, call: CallContext, news: ConditionVariable): Part {
     const inputs = new Channel<Input<NetCheckInput>>()
-    const start: Input<NetCheckInput> = { input: { case: 'start', value: { node, deadlineMillis: WHOLE + RETURNING } } }
+    const start: Input<NetCheckInput> = {
+      input: { case: 'start', value: { node, deadlineMillis: TOTAL_TIMEOUT_MS + RESPONSE_MARGIN_MS } },
+    }
     const results = new Map<number, NetCheckProbeResult>()
     const run = async (): Promise<void> => {
       try {
         for await (const { output } of this.#open(
           node,
-          WHOLE + RETURNING,
+          TOTAL_TIMEOUT_MS + RESPONSE_MARGIN_MS,
           start as NetCheckInput,
           inputs[Symbol.asyncIterator]() as AsyncIterator<NetCheckInput>,
           call,
         )) {
           if (output?.case === 'ready') part.ready = output.value
           else if (output?.case === 'result') results.set(output.value.id, output.value)
-          news.tell()
+          news.broadcast()
         }
         part.ended ??= new GantryError('Unavailable', 'its part of the check ended early')
       } catch (thrown) {
         part.ended = GantryError.from(thrown, 'Unavailable')
       }
-      news.tell()
+      news.broadcast()
     }
     const part: Part = {
       node,
@@ -181,7 +183,7 @@ export class NetCheck {
     if (stored === undefined) throw new GantryError('NotFound', `nodes "${node}" not found`)
     const holder = isController(call.user) ? controller : (controllerOf(stored) ?? controller)
     if (holder !== controller)
-      return yield* (await peers.client(holder, 'Cluster')).netCheckNode(startedAgain(first, rest), {
+      return yield* (await peers.client(holder, 'Cluster')).netCheckNode(prependMessage(first, rest), {
         signal: call.signal,
       })
     const request = { podUid: '', request: { case: 'netCheck' as const, value: { node, deadlineMillis } } }
@@ -261,18 +263,18 @@ function nodeResult(node: string, why: string): Input<NetCheckResult> {
 }
 
 /** Wakes who waits for something to come true. */
-class News {
+class ConditionVariable {
   readonly #waiting = new Set<() => void>()
   #ended = false
 
-  tell(): void {
+  broadcast(): void {
     for (const look of [...this.#waiting]) look()
   }
 
   /** Nothing is waited for any more. */
   end(): void {
     this.#ended = true
-    this.tell()
+    this.broadcast()
   }
 
   /** Resolves when it is true, or `millis` have passed, or the end has come. */

@@ -5,7 +5,7 @@ import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { EntryContent, EntrySink, FeedEntry, FeedReader, NetworkSource, SharedChange } from './contract.ts'
-import { cut } from './message-parts.ts'
+import { splitIntoParts } from './message-parts.ts'
 import type { NetworkStream } from './stream.ts'
 
 export class NetworkFeed implements EntrySink, FeedReader {
@@ -43,7 +43,7 @@ export class NetworkFeed implements EntrySink, FeedReader {
    * All that every node is told, in parts that fit into a message each. Shared by those who send it: not to be changed.
    */
   get whole(): readonly Input<NetworkEntry>[][] {
-    return (this.#whole ??= cut([...this.#shared].map(([key, { content }]) => ({ key, entry: content() }))))
+    return (this.#whole ??= splitIntoParts([...this.#shared].map(([key, { content }]) => ({ key, entry: content() }))))
   }
 
   /** What only this node is told, by key. */

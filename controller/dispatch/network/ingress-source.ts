@@ -3,17 +3,22 @@
  * exactly the Secrets with certificates that they name. Other nodes are told nothing of it.
  */
 import { isParent } from '../../../proto/objects/ingress/attachment.ts'
-import { ENTRANCE_LABEL, entranceNodes, servesGateway, servesIngress } from '../../../proto/objects/ingress/classes.ts'
+import {
+  INGRESS_NODE_LABEL,
+  ingressNodes,
+  servesGateway,
+  servesIngress,
+} from '../../../proto/objects/ingress/classes.ts'
 import { gatewaySecrets, ingressSecrets } from '../../../proto/objects/ingress/references.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
-import type { Cached, Change, Informer } from '../../informer/contract.ts'
+import type { CachedObject, Change, Informer } from '../../informer/contract.ts'
 import type { EntryContent, EntrySink, NetworkSource } from './contract.ts'
 import { objectContent, objectKey } from './objects-source.ts'
 
 type Entries = ReadonlyMap<string, { readonly version: string; readonly content: () => EntryContent }>
 
 const NONE: Entries = new Map()
-const FOLLOWED = [
+const WATCHED_KINDS = [
   'Ingress',
   'IngressClass',
   'Gateway',
@@ -24,7 +29,7 @@ const FOLLOWED = [
   'Secret',
 ] as const satisfies readonly Kind[]
 
-export class EntranceSource implements NetworkSource {
+export class IngressSource implements NetworkSource {
   readonly name = 'entrance'
   #informer: Informer | undefined
   /** Names of the nodes, and what they are told; worked out again after a change. */
@@ -39,10 +44,10 @@ export class EntranceSource implements NetworkSource {
       for (const node of this.#nodes ?? []) sink.node(node)
     }
     const stops = [
-      ...FOLLOWED.map((kind) => informer.on(kind, (change) => changed(change as Change))),
+      ...WATCHED_KINDS.map((kind) => informer.on(kind, (change) => changed(change as Change))),
       informer.on('Node', ({ type, cached, previous }) => {
-        const label = (node: Cached<'Node'> | undefined): string | undefined =>
-          node?.object.metadata.labels?.[ENTRANCE_LABEL]
+        const label = (node: CachedObject<'Node'> | undefined): string | undefined =>
+          node?.object.metadata.labels?.[INGRESS_NODE_LABEL]
         if (this.#nodes === undefined || (type === 'modified' && label(cached) === label(previous))) return
         const before = this.#nodes
         this.#nodes = namesOf(informer)
@@ -78,7 +83,7 @@ export class EntranceSource implements NetworkSource {
 }
 
 function namesOf(informer: Informer): ReadonlySet<string> {
-  return new Set(entranceNodes(informer.lister('Node').list()).map(({ metadata }) => metadata.name))
+  return new Set(ingressNodes(informer.lister('Node').list()).map(({ metadata }) => metadata.name))
 }
 
 function served(informer: Informer) {
@@ -110,30 +115,30 @@ function entries(informer: Informer): Entries {
   const { ingresses, gateways } = served(informer)
   if (ingresses.length + gateways.length === 0) return NONE
   const found = new Map<string, { readonly version: string; readonly content: () => EntryContent }>()
-  const add = (cached: Cached): void => {
+  const add = (cached: CachedObject): void => {
     const { kind } = cached.object
     found.set(objectKey(kind, cached), { version: String(cached.revision), content: () => objectContent(kind, cached) })
   }
-  ingresses.forEach((cached) => add(cached as Cached))
-  gateways.forEach((cached) => add(cached as Cached))
+  ingresses.forEach((cached) => add(cached as CachedObject))
+  gateways.forEach((cached) => add(cached as CachedObject))
   for (const kind of ['IngressClass', 'GatewayClass'] as const)
-    for (const cached of informer.lister(kind).cachedList()) add(cached as Cached)
+    for (const cached of informer.lister(kind).cachedList()) add(cached as CachedObject)
   if (gateways.length > 0) {
-    for (const cached of informer.lister('ReferenceGrant').cachedList()) add(cached as Cached)
+    for (const cached of informer.lister('ReferenceGrant').cachedList()) add(cached as CachedObject)
     for (const cached of informer.lister('HTTPRoute').cachedList()) {
       const parents = cached.object.spec.parentRefs ?? []
       if (parents.some((parent) => gateways.some(({ object }) => isParent(parent, cached.object, object))))
-        add(cached as Cached)
+        add(cached as CachedObject)
     }
     const byLabels = gateways.some(({ object }) =>
       object.spec.listeners.some(({ allowedRoutes }) => allowedRoutes.namespaces.from === 'Selector'),
     )
-    if (byLabels) for (const cached of informer.lister('Namespace').cachedList()) add(cached as Cached)
+    if (byLabels) for (const cached of informer.lister('Namespace').cachedList()) add(cached as CachedObject)
   }
   for (const key of wantedSecrets(informer)) {
     const [namespace = '', name = ''] = key.split('/')
     const cached = informer.lister('Secret').cached(namespace, name)
-    if (cached !== undefined) add(cached as Cached)
+    if (cached !== undefined) add(cached as CachedObject)
   }
   return found
 }

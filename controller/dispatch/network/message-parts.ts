@@ -8,7 +8,7 @@ const PART_ENTRIES = 500
 const PART_BYTES = 1 << 20
 
 /** Parts that fit into a message each; one empty part if there is nothing. */
-export function cut(set: readonly Input<NetworkEntry>[]): Input<NetworkEntry>[][] {
+export function splitIntoParts(set: readonly Input<NetworkEntry>[]): Input<NetworkEntry>[][] {
   const parts: Input<NetworkEntry>[][] = [[]]
   let bytes = 0
   for (const item of set) {

@@ -2,7 +2,7 @@
 import { apiVersionOf, resourceOf } from '../../../proto/schema/schema.ts'
 import { withResourceVersion } from '../../../proto/codec/wire.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
-import type { Cached, Informer } from '../../informer/contract.ts'
+import type { CachedObject, Informer } from '../../informer/contract.ts'
 import type { EntryContent, EntrySink, NetworkSource } from './contract.ts'
 
 export class ObjectsSource<K extends Kind> implements NetworkSource {
@@ -32,12 +32,12 @@ export function objectKey(
     object: {
       metadata: { namespace, name },
     },
-  }: Cached,
+  }: CachedObject,
 ): string {
   return `${kind}/${namespace}/${name}`
 }
 
-export function objectContent(kind: Kind, { bytes, revision }: Cached): EntryContent {
+export function objectContent(kind: Kind, { bytes, revision }: CachedObject): EntryContent {
   return {
     case: 'object',
     value: { apiVersion: apiVersionOf(resourceOf(kind)), kind, raw: withResourceVersion(bytes, String(revision)) },

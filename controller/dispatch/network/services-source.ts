@@ -1,7 +1,7 @@
 import { sameJson } from '../../../proto/base/json.ts'
 import { encodeResource } from '../../../proto/codec/wire.ts'
 import type { Node, Service } from '../../../proto/gen/types.ts'
-import type { Cached, Informer } from '../../informer/contract.ts'
+import type { CachedObject, Informer } from '../../informer/contract.ts'
 import type { ExternalAddresses } from '../../traffic/external-addresses.ts'
 import { externalAddressesOf } from '../../traffic/external-addresses-plugin.ts'
 import type { EntrySink, NetworkSource } from './contract.ts'
@@ -9,18 +9,18 @@ import { objectContent, objectKey } from './objects-source.ts'
 
 export class ServicesSource implements NetworkSource {
   readonly name = 'Service'
-  readonly #addresses: Pick<ExternalAddresses, 'problem' | 'balancerProblem'>
+  readonly #addresses: Pick<ExternalAddresses, 'problem' | 'loadBalancerProblem'>
   /** Services with external addresses, by key. */
-  readonly #external = new Map<string, Cached<'Service'>>()
+  readonly #external = new Map<string, CachedObject<'Service'>>()
 
-  constructor(addresses: Pick<ExternalAddresses, 'problem' | 'balancerProblem'>) {
+  constructor(addresses: Pick<ExternalAddresses, 'problem' | 'loadBalancerProblem'>) {
     this.#addresses = addresses
   }
 
   start(informer: Informer, sink: EntrySink): () => void {
     const stops = [
       informer.on('Service', ({ type, cached }) => {
-        const key = objectKey('Service', cached as Cached)
+        const key = objectKey('Service', cached as CachedObject)
         if (type === 'deleted' || externalAddressesOf(cached.object).length === 0) this.#external.delete(key)
         else this.#external.set(key, cached)
         if (type === 'deleted') sink.all(key, '', undefined)
@@ -34,7 +34,7 @@ export class ServicesSource implements NetworkSource {
     return () => stops.forEach((stop) => stop())
   }
 
-  #tell(key: string, cached: Cached<'Service'>, sink: EntrySink): void {
+  #tell(key: string, cached: CachedObject<'Service'>, sink: EntrySink): void {
     const { object, revision } = cached
     const refused = this.#refusedOf(object)
     const version = refused.size === 0 ? String(revision) : `${revision} without ${[...refused].join()}`
@@ -42,8 +42,8 @@ export class ServicesSource implements NetworkSource {
       objectContent(
         'Service',
         refused.size === 0
-          ? (cached as Cached)
-          : ({ ...cached, bytes: encodeResource(without(object, refused)) } as Cached),
+          ? (cached as CachedObject)
+          : ({ ...cached, bytes: encodeResource(without(object, refused)) } as CachedObject),
       ),
     )
   }
@@ -55,7 +55,7 @@ export class ServicesSource implements NetworkSource {
         .map(({ address }) => address)
         .filter(
           (address) =>
-            (own.has(address) ? this.#addresses.problem(address) : this.#addresses.balancerProblem(address)) !==
+            (own.has(address) ? this.#addresses.problem(address) : this.#addresses.loadBalancerProblem(address)) !==
             undefined,
         ),
     )

@@ -1,7 +1,7 @@
 /** Everything that nodes are told of the network. */
 import type { ExternalAddresses } from '../../traffic/external-addresses.ts'
 import type { NetworkSource } from './contract.ts'
-import { EntranceSource } from './ingress-source.ts'
+import { IngressSource } from './ingress-source.ts'
 import { ObjectsSource } from './objects-source.ts'
 import { PeersSource } from './peers-source.ts'
 import { ServicesSource } from './services-source.ts'
@@ -18,6 +18,6 @@ export function networkSources(external?: ExternalAddresses): NetworkSource[] {
     new ObjectsSource('EndpointSlice'),
     new ObjectsSource('Network'),
     new PoliciesSource(),
-    new EntranceSource(),
+    new IngressSource(),
   ]
 }

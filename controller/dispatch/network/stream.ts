@@ -2,7 +2,7 @@
 import type { Input } from '../../../proto/codec/wire.ts'
 import type { NetworkEntry, NetworkUpdate } from '../../../proto/gen/types.ts'
 import type { FeedEntry, FeedReader, SharedChange } from './contract.ts'
-import { cut } from './message-parts.ts'
+import { splitIntoParts } from './message-parts.ts'
 
 export class NetworkStream {
   readonly node: string
@@ -36,7 +36,7 @@ export class NetworkStream {
     const own = this.#feed.entriesOf(this.node)
     this.#told = versions(own)
     const further = [...own].map(([key, { content }]) => ({ key, entry: content() }))
-    const parts = [...this.#feed.whole, ...cut(further)].filter((part) => part.length > 0)
+    const parts = [...this.#feed.whole, ...splitIntoParts(further)].filter((part) => part.length > 0)
     this.#tell(revision, true, parts.length === 0 ? [[]] : parts, [])
   }
 
@@ -54,7 +54,7 @@ export class NetworkStream {
       for (const key of this.#told.keys()) if (!now.has(key)) removed.push(key)
       this.#told = versions(now)
     }
-    if (set.length > 0 || removed.length > 0) this.#tell(revision, false, cut(set), removed)
+    if (set.length > 0 || removed.length > 0) this.#tell(revision, false, splitIntoParts(set), removed)
   }
 
   /** The node says that it follows a revision. */

@@ -1,8 +1,8 @@
 /** Answers the paths of discovery. Documents are made once per change of the catalog, however many clients ask. */
 import type { Catalog } from '../catalog.ts'
-import type { Answer, Endpoint, KubeRequest, Sendable } from '../contract.ts'
+import type { Answer, Endpoint, KubeRequest, EncodableObject } from '../contract.ts'
 import { entityTag, unchanged } from '../entity-tag.ts'
-import { sendJson } from '../sendable.ts'
+import { encodableJson } from '../encodable-object.ts'
 import { HttpError } from '../status.ts'
 import { aggregatedDocument, aggregatedType, wantedAggregation } from './aggregated.ts'
 import { coreVersions, groupDocument, groupList, resourceList, type Document } from './documents.ts'
@@ -14,7 +14,7 @@ export class Discovery {
   readonly #others: readonly string[]
   #revision = -1
   #groups: readonly ApiGroup[] = []
-  readonly #documents = new Map<string, Sendable>()
+  readonly #documents = new Map<string, EncodableObject>()
   readonly #aggregated = new Map<string, { readonly body: Buffer; readonly tag: string }>()
 
   constructor(catalog: Catalog, others: readonly string[]) {
@@ -71,12 +71,12 @@ export class Discovery {
     return { is: 'bytes', type: aggregatedType(version), body: made.body, headers }
   }
 
-  #document(path: string): Sendable {
+  #document(path: string): EncodableObject {
     let sendable = this.#documents.get(path)
     if (sendable === undefined) {
       const document = this.#make(path.split('/').slice(1))
       if (document === undefined) throw notFound()
-      this.#documents.set(path, (sendable = sendJson(document)))
+      this.#documents.set(path, (sendable = encodableJson(document)))
     }
     return sendable
   }

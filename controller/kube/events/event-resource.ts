@@ -13,7 +13,7 @@ import { encode, encodeResource } from '../../../proto/codec/wire.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'
-import { settleNew } from '../../api/admission.ts'
+import { finalizeCreate } from '../../api/admission.ts'
 import type { NamedEvent, NamedEvents } from '../../events/named-events.ts'
 import { isDeletion, type EventQuery, type EventReader } from '../../events/reader.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
@@ -25,15 +25,15 @@ import type {
   Verb,
   VirtualResource,
   WatchFrame,
-  Sendable,
+  EncodableObject,
 } from '../contract.ts'
 import { parameter } from '../resources/query.ts'
-import { ofKind } from '../resources/received.ts'
+import { ofKind } from '../resources/request-object.ts'
 import { deletionOf } from '../resources/write-options.ts'
 import { requirePlace, success } from '../resources/writes.ts'
 import { HttpError } from '../status.ts'
-import { chunkOf, page } from './chunks.ts'
-import { coreForm, coreSelector, otherForm } from './forms.ts'
+import { continueRangeOf, page } from './continue-range.ts'
+import { toCoreV1, toCoreSelector, toEventsV1 } from './conversion.ts'
 
 /** Tries of one write that meets others. */
 const ATTEMPTS = 10
@@ -43,7 +43,7 @@ const ATTEMPTS = 10
  */
 const LARGEST = 16 * 1024
 const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
-const OTHER = { group: 'events.k8s.io', version: 'v1', message: 'EventsEvent' } as const
+const EVENTS_V1_RESOURCE = { group: 'events.k8s.io', version: 'v1', message: 'EventsEvent' } as const
 const PATCHES = {
   'application/strategic-merge-patch+json': 'STRATEGIC',
   'application/merge-patch+json': 'MERGE',
@@ -63,11 +63,11 @@ export function eventResources(parts: EventResourceParts): VirtualResource[] {
   const { stored: _stored, ...core } = servedResource(resourceOf('Event'))
   return [
     { ...core, verbs: VERBS },
-    { ...core, ...OTHER, verbs: VERBS },
+    { ...core, ...EVENTS_V1_RESOURCE, verbs: VERBS },
   ].map((resource) => new EventResource(resource, parts))
 }
 
-interface Wanted {
+interface EventSelection {
   readonly query: EventQuery
   readonly matches: (event: Event) => boolean
 }
@@ -93,7 +93,7 @@ class EventResource implements VirtualResource {
 
   async #list(request: ResourceRequest): Promise<Answer> {
     const { query, matches } = wanted(request)
-    const chunk = chunkOf(request.query)
+    const chunk = continueRangeOf(request.query)
     const { events, after } = await this.#parts.events.list(query, request.signal)
     const { items, metadata } = page(events.filter(matches), after, chunk)
     return {
@@ -120,7 +120,7 @@ class EventResource implements VirtualResource {
   async *#frames(
     present: readonly Event[],
     after: number,
-    { query, matches }: Wanted,
+    { query, matches }: EventSelection,
     signal: AbortSignal,
     seconds: number,
   ): AsyncGenerator<WatchFrame, void, undefined> {
@@ -175,7 +175,7 @@ class EventResource implements VirtualResource {
       deletionTimestamp: undefined,
       resourceVersion: '',
     }
-    settleNew<'Event'>(event)
+    finalizeCreate<'Event'>(event)
     requireSmall(event)
     return { ...this.#answer(await this.#make(event, request)), code: 201 }
   }
@@ -216,7 +216,7 @@ class EventResource implements VirtualResource {
   async #patch(request: ResourceRequest): Promise<Answer> {
     const { type, bytes } = await readTyped(request, Object.keys(PATCHES))
     const patch = parseJson(bytes).value
-    const shape = this.resource.group === '' ? 'Event' : OTHER.message
+    const shape = this.resource.group === '' ? 'Event' : EVENTS_V1_RESOURCE.message
     return this.#change(request, (stored) =>
       this.#received(patched(PATCHES[type as keyof typeof PATCHES], shape as Kind, this.#json(stored), patch)),
     )
@@ -239,7 +239,7 @@ class EventResource implements VirtualResource {
         ...content
       } = change(stored)
       const next = { ...content, metadata: { ...stored.metadata, labels, annotations } } as Event
-      settleNew<'Event'>(next)
+      finalizeCreate<'Event'>(next)
       requireSmall(next)
       const written = request.query.get('dryRun') === null ? await this.#put(next, revision, signal) : next
       if (written !== undefined) return this.#answer(written)
@@ -336,33 +336,37 @@ class EventResource implements VirtualResource {
 
   #received(json: JsonObject): Event {
     const event = ofKind(json, this.resource)
-    return decodeJson('Event', this.resource.group === '' ? event : coreForm(event))
+    return decodeJson('Event', this.resource.group === '' ? event : toCoreV1(event))
   }
 
   #json(event: Event): JsonObject {
     if (this.resource.group === '') return encodeJson(event)
-    return { apiVersion: 'events.k8s.io/v1', kind: 'Event', ...encodeFields(OTHER.message, otherForm(event)) }
+    return {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      ...encodeFields(EVENTS_V1_RESOURCE.message, toEventsV1(event)),
+    }
   }
 
   #answer(event: Event): Answer & { is: 'object' } {
     return { is: 'object', object: this.#sendable(event) }
   }
 
-  #sendable(event: Event): Sendable {
+  #sendable(event: Event): EncodableObject {
     const { group } = this.resource
     return {
       apiVersion: group === '' ? 'v1' : 'events.k8s.io/v1',
       kind: 'Event',
       object: event,
       json: () => Buffer.from(JSON.stringify(this.#json(event))),
-      protobuf: () => (group === '' ? encode('Event', event) : encode(OTHER.message, otherForm(event))),
+      protobuf: () => (group === '' ? encode('Event', event) : encode(EVENTS_V1_RESOURCE.message, toEventsV1(event))),
     }
   }
 }
 
 /** What a list or watch asks for; what names the object concerned is asked of the stream itself. */
-function wanted({ target: { namespace }, query }: ResourceRequest): Wanted {
-  const fields = parameter(() => parseFieldSelector(coreSelector(query.get('fieldSelector') ?? ''), 'Event'))
+function wanted({ target: { namespace }, query }: ResourceRequest): EventSelection {
+  const fields = parameter(() => parseFieldSelector(toCoreSelector(query.get('fieldSelector') ?? ''), 'Event'))
   const labels = parameter(() => parseLabelSelector(query.get('labelSelector') ?? ''))
   const about = { kind: fields.exact('involvedObject.kind'), name: fields.exact('involvedObject.name') }
   // A stream's subject says of which namespace the object is, which for cluster-scoped ones is `default`.

@@ -5,7 +5,7 @@ import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import type { Informer } from '../../informer/contract.ts'
 
 /** Milliseconds that a check takes at most. */
-const PATIENCE = 2_000
+const CHECK_TIMEOUT_MS = 2_000
 
 export interface CheckResult {
   /** Why it does not hold; undefined: it does. */
@@ -45,7 +45,9 @@ function etcdCheck({ reads, clock }: CheckParts): Check {
     name: 'etcd',
     run: () =>
       new Promise((resolve) => {
-        const timer = clock.after(PATIENCE, () => resolve({ failure: `no answer within ${PATIENCE} ms` }))
+        const timer = clock.after(CHECK_TIMEOUT_MS, () =>
+          resolve({ failure: `no answer within ${CHECK_TIMEOUT_MS} ms` }),
+        )
         reads
           .current()
           .then(

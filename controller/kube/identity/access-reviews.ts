@@ -10,8 +10,8 @@ import type {
   SubjectAccessReviewStatus,
   SubjectRulesReviewStatus,
 } from '../../../proto/gen/types.ts'
-import { EVERYBODY_PATHS } from '../../accounts/access-authorizer.ts'
-import { accountGroups, asKnown } from '../../accounts/token-authenticator.ts'
+import { AUTHENTICATED_PATHS } from '../../accounts/access-authorizer.ts'
+import { accountGroups, withAuthenticatedGroup } from '../../accounts/token-authenticator.ts'
 import { accountOf } from '../../accounts/tokens.ts'
 import type { Authorizer } from '../../api/authorization.ts'
 import type { User } from '../../api/contract.ts'
@@ -61,7 +61,7 @@ function subjectOf({ user: name = '', groups = [], uid, extra = {} }: SubjectAcc
   const user = { name, groups, extra, ...(uid !== undefined && { uid }) }
   const account = accountOf(name)
   if (account !== undefined) return { ...user, groups: [...new Set([...groups, ...accountGroups(account.namespace)])] }
-  return groups.length === 0 ? asKnown(user) : user
+  return groups.length === 0 ? withAuthenticatedGroup(user) : user
 }
 
 function judge(
@@ -79,12 +79,12 @@ function judge(
     throw invalid('spec', 'must have exactly one of resourceAttributes and nonResourceAttributes')
   const decision =
     nonResourceAttributes === undefined
-      ? authorizer.decide({ user, ...wishOf(resourceAttributes!) })
+      ? authorizer.decide({ user, ...accessRequestOf(resourceAttributes!) })
       : authorizer.decide({ user, verb: nonResourceAttributes.verb ?? '', path: nonResourceAttributes.path ?? '' })
   return { allowed: decision.allowed, ...(decision.reason !== undefined && { reason: decision.reason }) }
 }
 
-function wishOf({
+function accessRequestOf({
   verb = '',
   group = '',
   resource = '',
@@ -151,7 +151,7 @@ function rulesOf({ authorizer, served }: AccessReviewsParts, user: User, namespa
     authorizer.decide(own).allowed && !authorizer.decide({ ...own, name: '' }).allowed
       ? [{ verbs: ['get'], apiGroups: [''], resources: ['namespaces'], resourceNames: [namespace] }]
       : []
-  const paths = EVERYBODY_PATHS.filter(
+  const paths = AUTHENTICATED_PATHS.filter(
     (path) => authorizer.decide({ user, verb: 'get', path: path.replace(/\*$/, 'x') }).allowed,
   )
   return {

@@ -4,9 +4,9 @@ import { apiVersionOf, virtualResources } from '../../../proto/schema/schema.ts'
 import type { Messages } from '../../../proto/gen/types.ts'
 import { servedVirtual } from '../catalog.ts'
 import type { Answer, ResourceRequest, VirtualResource } from '../contract.ts'
-import { place, receivedMessage } from '../resources/received.ts'
+import { applyPathIdentity, readRequestMessage } from '../resources/request-object.ts'
 import { writeContext } from '../resources/write-options.ts'
-import { sendMessage } from '../sendable.ts'
+import { encodableMessage } from '../encodable-object.ts'
 
 /** Messages of reviews. */
 type Review =
@@ -27,8 +27,8 @@ export function reviewResource<M extends Review>(
     ['create'],
   )
   const create = async (request: ResourceRequest): Promise<Answer> => {
-    const review = await receivedMessage(request, message, resource.group, writeContext(request, 'CreateOptions'))
-    place(review.metadata, request.target)
+    const review = await readRequestMessage(request, message, resource.group, writeContext(request, 'CreateOptions'))
+    applyPathIdentity(review.metadata, request.target)
     return messageAnswer(message, resource.group, { ...review, status: await judge(review, request) })
   }
   return { resource, verbs: { create } }
@@ -39,7 +39,7 @@ export function messageAnswer(message: keyof Messages & string, group: string, o
   return {
     is: 'object',
     code: 201,
-    object: sendMessage(message, {
+    object: encodableMessage(message, {
       ...encodeFields(message, object),
       apiVersion: apiVersionOf({ group, version: 'v1' }),
       kind: message,

@@ -7,12 +7,12 @@ import { formatTime } from '../../../proto/base/time.ts'
 import { TOKEN_SECONDS } from '../../../proto/validation/volume.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import type { BoundObjectReference, Pod } from '../../../proto/gen/types.ts'
-import type { AccountTokens, Named, TokenSubject } from '../../accounts/tokens.ts'
+import type { AccountTokens, BoundObject, TokenSubject } from '../../accounts/tokens.ts'
 import { accountName } from '../../accounts/pod-specs.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import { servedResource, type Catalog } from '../catalog.ts'
 import type { Answer, ResourceRequest, Subresource } from '../contract.ts'
-import { place, receivedMessage } from '../resources/received.ts'
+import { applyPathIdentity, readRequestMessage } from '../resources/request-object.ts'
 import { writeContext } from '../resources/write-options.ts'
 import { HttpError } from '../status.ts'
 import { messageAnswer } from './review.ts'
@@ -36,8 +36,8 @@ export function tokenSubresource(catalog: Catalog, parts: TokenRequestParts): Su
 }
 
 async function issueToken(request: ResourceRequest, { tokens, reads }: TokenRequestParts): Promise<Answer> {
-  const wanted = await receivedMessage(request, 'TokenRequest', GROUP, writeContext(request, 'CreateOptions'))
-  place(wanted.metadata, request.target)
+  const wanted = await readRequestMessage(request, 'TokenRequest', GROUP, writeContext(request, 'CreateOptions'))
+  applyPathIdentity(wanted.metadata, request.target)
   const { namespace, name } = request.target
   const { audiences = [], expirationSeconds = DEFAULT_SECONDS, boundObjectRef } = wanted.spec
   if (expirationSeconds < TOKEN_SECONDS.least || expirationSeconds > TOKEN_SECONDS.most) {
@@ -82,7 +82,7 @@ async function boundTo(
       `the UID in the bound object reference (${uid}) does not match the UID in record (${object.metadata.uid}): the object might have been deleted and made again`,
       'Conflict',
     )
-  const named: Named = object.metadata
+  const named: BoundObject = object.metadata
   if (kind === 'Secret') return { secret: named }
   if (kind === 'Node') return { node: named }
   const { spec } = object as Pod

@@ -13,7 +13,7 @@ import type { Node, NodeMetrics, NodeUsage, ObjectMeta, Pod, PodMetrics, Usage }
 import type { User } from '../../api/contract.ts'
 import type { Informer } from '../../informer/contract.ts'
 import { servedResource } from '../catalog.ts'
-import type { Answer, ResourceRequest, ServedResource, VirtualResource, Sendable } from '../contract.ts'
+import type { Answer, ResourceRequest, ServedResource, VirtualResource, EncodableObject } from '../contract.ts'
 import { parameter } from '../resources/query.ts'
 const GROUP_VERSION = 'metrics.k8s.io/v1beta1'
 
@@ -155,7 +155,7 @@ function listed(kind: Metrics['kind'], items: readonly (Metrics | undefined)[]):
   }
 }
 
-function sendable(metrics: Metrics): Sendable {
+function sendable(metrics: Metrics): EncodableObject {
   const { kind } = metrics
   return {
     apiVersion: GROUP_VERSION,

@@ -7,10 +7,10 @@ import { formatMicroTime, parseTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Lease, Node } from '../../../proto/gen/types.ts'
 import { NODE_LEASES_NAMESPACE } from '../../api/identity.ts'
-import { LOST_AFTER } from '../../dispatch/liveness.ts'
+import { LOST_TIMEOUT_MS } from '../../dispatch/liveness.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { Handle } from '../contract.ts'
-import { sendResource } from '../sendable.ts'
+import { encodableResource } from '../encodable-object.ts'
 import { selectionOf } from './list-options.ts'
 
 /**
@@ -34,7 +34,7 @@ export function withNodeLeases(
     const lease = (node: Node): Lease => leaseOf(node, clock.now())
     if (name !== '') {
       const node = stored(name) ? undefined : nodes.get('', name)
-      return node === undefined ? read(request) : { is: 'object', object: sendResource(lease(node), resource) }
+      return node === undefined ? read(request) : { is: 'object', object: encodableResource(lease(node), resource) }
     }
     const answer = await read(request)
     // A list that comes in pieces has them with its last.
@@ -45,7 +45,7 @@ export function withNodeLeases(
       .filter((node) => !stored(node.metadata.name))
       .map(lease)
       .filter((object) => selection.matches(object))
-    return { ...answer, items: [...answer.items, ...made.map((object) => sendResource(object, resource))] }
+    return { ...answer, items: [...answer.items, ...made.map((object) => encodableResource(object, resource))] }
   }
 }
 
@@ -65,6 +65,6 @@ function leaseOf({ metadata: { name, uid, creationTimestamp, resourceVersion }, 
       creationTimestamp,
       ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid }],
     },
-    spec: { holderIdentity: name, leaseDurationSeconds: LOST_AFTER / 1000, renewTime: formatMicroTime(heard) },
+    spec: { holderIdentity: name, leaseDurationSeconds: LOST_TIMEOUT_MS / 1000, renewTime: formatMicroTime(heard) },
   }
 }

@@ -1,11 +1,11 @@
 import { isObject } from '../../../proto/base/json.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { PatchOptions, WriteContext } from '../../api/contract.ts'
-import { settle } from '../../api/field-validation.ts'
+import { reportProblems } from '../../api/field-validation.ts'
 import { parseJson, readTyped, readYamlBody } from '../body.ts'
 import type { ResourceRequest, Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
-import { ofKind, place } from './received.ts'
+import { ofKind, applyPathIdentity } from './request-object.ts'
 import { refuseForce, requireManager } from './write-options.ts'
 
 const APPLY = 'application/apply-patch+yaml'
@@ -39,7 +39,7 @@ export async function receivedPatch(request: ResourceRequest, context: WriteCont
     )
   const { type, bytes } = await readTyped(request, types)
   const { value, problems } = type === APPLY ? await readYamlBody(request, bytes) : parseJson(bytes)
-  settle(problems, context)
+  reportProblems(problems, context)
   if (type !== APPLY) {
     refuseForce(request)
     if (Array.isArray(value) && value.length > OPERATIONS_LIMIT)
@@ -67,5 +67,5 @@ function checkIdentity({ metadata }: JsonObject, target: Target): void {
   const { name = '', namespace = '', managedFields } = metadata
   if (Array.isArray(managedFields) && managedFields.length > 0)
     throw new HttpError(400, 'BadRequest', 'metadata.managedFields must be nil')
-  if (typeof name === 'string' && typeof namespace === 'string') place({ name, namespace }, target)
+  if (typeof name === 'string' && typeof namespace === 'string') applyPathIdentity({ name, namespace }, target)
 }

@@ -5,11 +5,11 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import { notFound } from '../../api/consistent-reads.ts'
-import type { Pages, Snapshot } from '../../api/pages.ts'
+import type { ListPaginator, Snapshot } from '../../api/list-paginator.ts'
 import type { Selection } from '../../api/selection.ts'
-import type { Cached, Informer } from '../../informer/contract.ts'
+import type { CachedObject, Informer } from '../../informer/contract.ts'
 import type { Answer, Handle, ResourceRequest, Verb } from '../contract.ts'
-import { sendCached } from '../sendable.ts'
+import { encodableCached } from '../encodable-object.ts'
 import { freshnessOf, listOptions, watchOptions, type Freshness, type ListOptions } from './list-options.ts'
 import { parameter } from './query.ts'
 import { Watchers } from './watchers.ts'
@@ -20,7 +20,7 @@ const REACH_TIMEOUT = 3_000
 export interface ReadParts {
   readonly reads: ConsistentReads
   readonly informer: Informer
-  readonly pages: Pages
+  readonly pages: ListPaginator
   readonly clock: Clock
   readonly random: Random
 }
@@ -45,7 +45,7 @@ export class StoredReads {
     await this.#reach(freshnessOf(query.get('resourceVersion') ?? ''))
     const cached = this.#parts.informer.lister(kind).cached(namespace, name)
     if (cached === undefined) throw notFound(kind, namespace, name)
-    return { is: 'object', object: sendCached(cached, resource) }
+    return { is: 'object', object: encodableCached(cached, resource) }
   }
 
   async #list(request: ResourceRequest): Promise<Answer> {
@@ -56,7 +56,7 @@ export class StoredReads {
       apiVersion: apiVersionOf(resource),
       kind: resource.listKind,
       metadata,
-      items: items.map((cached) => sendCached(cached, resource)),
+      items: items.map((cached) => encodableCached(cached, resource)),
     }
   }
 
@@ -66,7 +66,7 @@ export class StoredReads {
     freshness,
     limit,
     continue: token,
-  }: ListOptions): Promise<{ items: readonly Cached[]; metadata: (Answer & { is: 'list' })['metadata'] }> {
+  }: ListOptions): Promise<{ items: readonly CachedObject[]; metadata: (Answer & { is: 'list' })['metadata'] }> {
     const page = await parameterOf(
       this.#parts.pages.page(selection, { limit, continue: token }, () => this.#take(selection, freshness)),
     )
@@ -87,7 +87,7 @@ export class StoredReads {
     await this.#reach(freshness)
     if (freshness.is !== 'exact')
       return { items: selection.of(informer.lister(selection.kind)), revision: informer.revision }
-    const then = await informer.at(selection.kind, freshness.revision)
+    const then = await informer.listAt(selection.kind, freshness.revision)
     return { items: then.filter(({ object }) => selection.matches(object)), revision: freshness.revision }
   }
 
@@ -112,7 +112,7 @@ export class StoredReads {
       case 'exact': {
         const { revision } = freshness
         try {
-          await informer.reached(revision, REACH_TIMEOUT)
+          await informer.waitForRevision(revision, REACH_TIMEOUT)
         } catch (cause) {
           if (!GantryError.is(cause, 'Unavailable') || informer.revision >= revision) throw cause
           throw new GantryError(

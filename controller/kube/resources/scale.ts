@@ -9,13 +9,13 @@ import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import type { AnyResource, JsonValue, Scale } from '../../../proto/gen/types.ts'
 import { notFound, type ConsistentReads } from '../../api/consistent-reads.ts'
 import type { ObjectApi, WriteContext } from '../../api/contract.ts'
-import { settle } from '../../api/field-validation.ts'
+import { reportProblems } from '../../api/field-validation.ts'
 import { nested, scaleOf, type ScalePaths } from '../../api/scale-form.ts'
 import type { Answer, ResourceRequest, ServedResource, Subresource } from '../contract.ts'
-import { sendMessage } from '../sendable.ts'
+import { encodableMessage } from '../encodable-object.ts'
 import { receivedPatch } from './patches.ts'
 import { flag } from '../query-flag.ts'
-import { place, receivedMessage } from './received.ts'
+import { applyPathIdentity, readRequestMessage } from './request-object.ts'
 import { writeContext } from './write-options.ts'
 
 /** Tries of a patch that meets other writers. */
@@ -61,8 +61,8 @@ class ScaleOf {
 
   async update(request: ResourceRequest): Promise<Answer> {
     const context = writeContext(request, 'UpdateOptions')
-    const scale = await receivedMessage(request, 'Scale', 'autoscaling', context)
-    place(scale.metadata, request.target)
+    const scale = await readRequestMessage(request, 'Scale', 'autoscaling', context)
+    applyPathIdentity(scale.metadata, request.target)
     const { uid, resourceVersion } = scale.metadata
     return this.#answer(await this.#set(request, scale, { uid, resourceVersion }, context))
   }
@@ -108,7 +108,7 @@ class ScaleOf {
       const after =
         received.type === 'JSON' ? applyJsonPatch(before, received.patch) : applyMergePatch(before, received.patch)
       const scale = readScale(after, context)
-      place(scale.metadata, request.target)
+      applyPathIdentity(scale.metadata, request.target)
       const { uid, resourceVersion } = scale.metadata
       try {
         return this.#answer(await this.#set(request, scale, { uid, resourceVersion }, context))
@@ -143,12 +143,12 @@ class ScaleOf {
   }
 
   #answer(object: AnyResource): Answer {
-    return { is: 'object', object: sendMessage('Scale', scaleOf(object, this.#paths)) }
+    return { is: 'object', object: encodableMessage('Scale', scaleOf(object, this.#paths)) }
   }
 }
 
 function readScale(value: JsonValue, context: WriteContext): Scale {
   const { object, problems } = inspectMessage('Scale', value)
-  settle(problems, context)
+  reportProblems(problems, context)
   return object
 }

@@ -9,12 +9,12 @@ import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Selection } from '../../api/selection.ts'
-import type { Cached, Change, Follower, Informer } from '../../informer/contract.ts'
+import type { CachedObject, Change, Follower, Informer } from '../../informer/contract.ts'
 import type { ServedResource, WatchFrame } from '../contract.ts'
-import { sendCached, sendMessage, sendResource } from '../sendable.ts'
+import { encodableCached, encodableMessage, encodableResource } from '../encodable-object.ts'
 import { statusOf } from '../status.ts'
 import type { WatchOptions } from './list-options.ts'
-import { WAITING_BYTES, WAITING_LIMIT, WaitingFrames } from './waiting-frames.ts'
+import { MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, FrameQueue } from './frame-queue.ts'
 
 /** Milliseconds between bookmarks, for those who ask for them. */
 const BOOKMARK_INTERVAL = 60_000
@@ -82,7 +82,8 @@ export class Watchers {
    */
   #begun(selection: Selection, revision: number): number {
     let told = 0
-    const count = (change: Change): void => void (change.revision === revision && isTold(change, selection) && told++)
+    const count = (change: Change): void =>
+      void (change.revision === revision && isVisible(change, selection) && told++)
     this.#parts.informer.follow(selection.kind, revision - 1, { change: count, end: () => undefined })()
     return told > 1 ? revision - 1 : revision
   }
@@ -108,9 +109,9 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
   readonly #selection: Selection
   /** Called once, when it is over. */
   released: () => void = () => undefined
-  #present: Iterator<Cached> | undefined
+  #present: Iterator<CachedObject> | undefined
   #marked: WatchFrame | undefined
-  readonly #waiting = new WaitingFrames()
+  readonly #waiting = new FrameQueue()
   #over = false
   #wake: ((result: IteratorResult<WatchFrame>) => void) | undefined
 
@@ -118,7 +119,7 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
   constructor(
     served: ServedResource,
     selection: Selection,
-    present: readonly Cached[],
+    present: readonly CachedObject[],
     marked: WatchFrame | undefined,
   ) {
     this.served = served
@@ -144,7 +145,7 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
     this.end(
       new GantryError(
         'Expired',
-        `more than ${WAITING_LIMIT} changes, or ${WAITING_BYTES} bytes of them, waited to be read: list again, and read faster`,
+        `more than ${MAX_QUEUED_FRAMES} changes, or ${MAX_QUEUED_BYTES} bytes of them, waited to be read: list again, and read faster`,
       ),
     )
   }
@@ -201,7 +202,7 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
   #take(): WatchFrame | undefined {
     if (this.#present !== undefined) {
       const { done, value } = this.#present.next()
-      if (done !== true) return { type: 'ADDED', object: sendCached(value, this.served) }
+      if (done !== true) return { type: 'ADDED', object: encodableCached(value, this.served) }
       this.#present = undefined
     }
     if (this.#marked !== undefined) {
@@ -217,14 +218,14 @@ class Watcher implements Follower, AsyncIterableIterator<WatchFrame> {
  * The last state that those may see who see an object no more, at the revision of the change that took it away from
  * them. Made once for all.
  */
-const departures = new WeakMap<Change, Cached>()
+const lastVisibleStates = new WeakMap<Change, CachedObject>()
 
-function departed(change: Change): Cached {
-  let last = departures.get(change)
+function lastVisibleState(change: Change): CachedObject {
+  let last = lastVisibleStates.get(change)
   if (last === undefined) {
     const { object, bytes } = change.previous!
     const metadata = { ...object.metadata, resourceVersion: String(change.revision) }
-    departures.set(
+    lastVisibleStates.set(
       change,
       (last = { object: { ...object, metadata } as AnyResource, bytes, revision: change.revision }),
     )
@@ -238,14 +239,14 @@ function frameOf(change: Change, selection: Selection, served: ServedResource): 
   const before = previous !== undefined && selection.matches(previous.object)
   if (type === 'deleted')
     return before || selection.matches(cached.object)
-      ? { type: 'DELETED', object: sendCached(cached, served) }
+      ? { type: 'DELETED', object: encodableCached(cached, served) }
       : undefined
   if (selection.matches(cached.object))
-    return { type: before ? 'MODIFIED' : 'ADDED', object: sendCached(cached, served) }
-  return before ? { type: 'DELETED', object: sendCached(departed(change), served) } : undefined
+    return { type: before ? 'MODIFIED' : 'ADDED', object: encodableCached(cached, served) }
+  return before ? { type: 'DELETED', object: encodableCached(lastVisibleState(change), served) } : undefined
 }
 
-function isTold({ cached, previous }: Change, selection: Selection): boolean {
+function isVisible({ cached, previous }: Change, selection: Selection): boolean {
   return selection.matches(cached.object) || (previous !== undefined && selection.matches(previous.object))
 }
 
@@ -256,10 +257,10 @@ function bookmark(served: ServedResource, revision: number, annotations?: Record
     kind: served.stored!,
     metadata: { name: '', namespace: '', uid: '', resourceVersion: String(revision), annotations },
   } as AnyResource
-  return { type: 'BOOKMARK', object: sendResource(object, served) }
+  return { type: 'BOOKMARK', object: encodableResource(object, served) }
 }
 
 function failure(error: GantryError): WatchFrame {
   const { body } = statusOf(error)
-  return { type: 'ERROR', object: sendMessage('Status', body) }
+  return { type: 'ERROR', object: encodableMessage('Status', body) }
 }

@@ -2,7 +2,7 @@
 import { inspectMessage } from '../../../proto/codec/codec.ts'
 import type { DeleteOptions as DeleteOptionsMessage, JsonObject } from '../../../proto/gen/types.ts'
 import type { DeleteOptions, FieldValidation, WriteContext } from '../../api/contract.ts'
-import { inOrder, settle } from '../../api/field-validation.ts'
+import { inOrder, reportProblems } from '../../api/field-validation.ts'
 import { readOptions } from '../body.ts'
 import type { KubeRequest } from '../contract.ts'
 import { flag } from '../query-flag.ts'
@@ -91,7 +91,7 @@ export async function deletionOf(request: KubeRequest): Promise<Deletion> {
   const body = await readOptions(request, 'DeleteOptions')
   const { object, problems } = inspectMessage('DeleteOptions', body?.value ?? queried(request.query))
   const context = { ...writeContext(request, 'UpdateOptions'), dryRun: dryRunOf(object.dryRun ?? [], 'DeleteOptions') }
-  settle(inOrder(problems, body?.problems ?? []), { fieldValidation: 'Warn', warn: context.warn })
+  reportProblems(inOrder(problems, body?.problems ?? []), { fieldValidation: 'Warn', warn: context.warn })
   return { options: deleteOptions(object), context }
 }
 

@@ -2,15 +2,15 @@
 import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
-import type { Draft, ObjectApi, ObjectPart, WriteSubresource } from '../../api/contract.ts'
+import type { Draft, ObjectApi, ObjectSubresource, WriteSubresource } from '../../api/contract.ts'
 import type { Answer, Handle, ResourceRequest, ServedResource, Verb } from '../contract.ts'
 import { flag } from '../query-flag.ts'
-import { sendCached, sendMessage, sendResource } from '../sendable.ts'
+import { encodableCached, encodableMessage, encodableResource } from '../encodable-object.ts'
 import { HttpError } from '../status.ts'
 import { listOptions } from './list-options.ts'
 import { receivedPatch } from './patches.ts'
 import type { StoredReads } from './reads.ts'
-import { receivedObject } from './received.ts'
+import { readRequestObject } from './request-object.ts'
 import { deletionOf, writeContext } from './write-options.ts'
 
 /** Deletions of one collection under way at a time. */
@@ -35,20 +35,20 @@ export class StoredWrites {
   async #create(request: ResourceRequest): Promise<Answer> {
     requirePlace(request)
     const context = writeContext(request, 'CreateOptions')
-    const object = await receivedObject(request, context)
+    const object = await readRequestObject(request, context)
     return {
       is: 'object',
       code: 201,
-      object: sendResource(await this.#api.create(object as Draft<Kind>, context), request.target.resource),
+      object: encodableResource(await this.#api.create(object as Draft<Kind>, context), request.target.resource),
     }
   }
 
-  async update(request: ResourceRequest, subresource: '' | 'status' | ObjectPart): Promise<Answer> {
+  async update(request: ResourceRequest, subresource: '' | 'status' | ObjectSubresource): Promise<Answer> {
     const context = writeContext(request, 'UpdateOptions')
-    const object = await receivedObject(request, context)
+    const object = await readRequestObject(request, context)
     return {
       is: 'object',
-      object: sendResource(
+      object: encodableResource(
         await (subresource === 'status'
           ? this.#api.updateStatus(object, context)
           : this.#api.update(object, context, subresource === '' ? undefined : subresource)),
@@ -64,7 +64,7 @@ export class StoredWrites {
     if (received.is === 'patch')
       return {
         is: 'object',
-        object: sendResource(
+        object: encodableResource(
           await this.#api.patch(
             resource.stored!,
             namespace,
@@ -84,7 +84,7 @@ export class StoredWrites {
       context,
       subresource,
     )
-    return { is: 'object', code: outcome === 'CREATED' ? 201 : 200, object: sendResource(object, resource) }
+    return { is: 'object', code: outcome === 'CREATED' ? 201 : 200, object: encodableResource(object, resource) }
   }
 
   async #delete(request: ResourceRequest): Promise<Answer> {
@@ -96,7 +96,7 @@ export class StoredWrites {
     return {
       is: 'object',
       code: options.propagation === 'FOREGROUND' ? 202 : 200,
-      object: sendResource(object, resource),
+      object: encodableResource(object, resource),
     }
   }
 
@@ -136,7 +136,7 @@ export class StoredWrites {
       apiVersion: apiVersionOf(resource),
       kind: resource.listKind,
       metadata,
-      items: items.map((cached) => sendCached(cached, resource)),
+      items: items.map((cached) => encodableCached(cached, resource)),
     }
   }
 }
@@ -160,7 +160,7 @@ export function success(
   return {
     is: 'object',
     code,
-    object: sendMessage('Status', {
+    object: encodableMessage('Status', {
       kind: 'Status',
       apiVersion: 'v1',
       metadata: {},

@@ -23,12 +23,14 @@ export interface CommandClient {
 }
 
 /** Pieces of input that wait at most; then the client is made to wait. */
-export const IN_FLIGHT = 4
+export const MAX_PENDING_INPUTS = 4
 /** Bytes of a piece of input at most. */
-export const PIECE = 64 * 1024
+export const MAX_INPUT_BYTES = 64 * 1024
 
 export function pieces(data: Uint8Array): Uint8Array[] {
-  return Array.from({ length: Math.ceil(data.length / PIECE) }, (_, at) => data.subarray(at * PIECE, (at + 1) * PIECE))
+  return Array.from({ length: Math.ceil(data.length / MAX_INPUT_BYTES) }, (_, at) =>
+    data.subarray(at * MAX_INPUT_BYTES, (at + 1) * MAX_INPUT_BYTES),
+  )
 }
 
 /**

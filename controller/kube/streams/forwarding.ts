@@ -5,7 +5,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import type { Pod, PortForwardInput } from '../../../proto/gen/types.ts'
-import type { PodStreams } from '../../dispatch/pods.ts'
+import type { PodStreams } from '../../dispatch/pod-streams.ts'
 
 /** The client's side, whatever protocol it speaks. */
 export interface ForwardedConnection {

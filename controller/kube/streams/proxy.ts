@@ -5,9 +5,9 @@
 import type { IncomingMessage } from 'node:http'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { connectPod } from '../../../proto/rpc/port-forward.ts'
-import { forwardRequest, forwardUpgrade, type Onward } from '../../../proto/base/http-forward.ts'
+import { forwardRequest, forwardUpgrade, type ForwardTarget } from '../../../proto/base/http-forward.ts'
 import { forbidden, type Attributes, type Authorizer } from '../../api/authorization.ts'
-import type { PodStreams } from '../../dispatch/pods.ts'
+import type { PodStreams } from '../../dispatch/pod-streams.ts'
 import type { Answer, ResourceRequest, Target, UpgradedConnection } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import { protocolsOf } from '../web-socket-protocols.ts'
@@ -21,7 +21,7 @@ export interface ProxyParts extends BackendParts {
 
 export type FindBackend = (parts: BackendParts, target: Target) => Promise<Backend>
 /** By what is proxied. A node has pages of its own: see node-proxy.ts. */
-export const PROXIED: Readonly<Record<string, FindBackend>> = { pods: podBackend, services: serviceBackend }
+export const BACKEND_FINDERS: Readonly<Record<string, FindBackend>> = { pods: podBackend, services: serviceBackend }
 
 export class Proxy {
   readonly #parts: ProxyParts
@@ -73,7 +73,7 @@ export class Proxy {
     return backend
   }
 
-  #onward(request: ResourceRequest, { start, tls }: Backend, message: IncomingMessage): Onward {
+  #onward(request: ResourceRequest, { start, tls }: Backend, message: IncomingMessage): ForwardTarget {
     const socket = connectPod(
       (inputs, signal) => this.#parts.pods.portForward(inputs, callOf(request, signal)),
       start,
@@ -86,8 +86,8 @@ export class Proxy {
     return {
       ...pathsOf(request),
       socket,
-      withheld: credentials(message),
-      added: {
+      strippedHeaders: credentials(message),
+      addedHeaders: {
         ...(protocols.length > 0 && { 'sec-websocket-protocol': protocols.join(', ') }),
         ...(wantsPage && { 'accept-encoding': 'identity' }),
       },

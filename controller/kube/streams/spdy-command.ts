@@ -7,7 +7,7 @@ import { Channel } from '../../../proto/base/channel.ts'
 import type { ExecInput, JsonObject } from '../../../proto/gen/types.ts'
 import {
   failureText,
-  IN_FLIGHT,
+  MAX_PENDING_INPUTS,
   pieces,
   resizeInputs,
   type CommandClient,
@@ -84,7 +84,7 @@ export class SpdyCommand implements CommandClient {
     const pass = async (): Promise<void> => {
       for await (const data of stream.incoming) {
         for (const input of read(data)) inputs.push(input)
-        await inputs.room(IN_FLIGHT)
+        await inputs.waitForRoom(MAX_PENDING_INPUTS)
       }
       if (stream.headers.get('streamtype') === 'stdin') inputs.push({ input: { case: 'stdinClosed', value: true } })
     }

@@ -6,7 +6,7 @@ import { PodLogs, type LogParts } from './logs.ts'
 import { badRequest } from './pod-target.ts'
 import { NodeProxy, type NodeProxyParts } from './node-proxy.ts'
 import { PodPortForward, type PortForwardParts } from './port-forward.ts'
-import { PROXIED, Proxy, type ProxyParts } from './proxy.ts'
+import { BACKEND_FINDERS, Proxy, type ProxyParts } from './proxy.ts'
 
 export type StreamParts = CommandParts & LogParts & PortForwardParts & ProxyParts & NodeProxyParts
 
@@ -31,7 +31,7 @@ export function streamSubresources(catalog: Catalog, parts: StreamParts): Subres
     upgraded('attach', 'PodAttachOptions', (request, connection) => commands.attach(request, connection)),
     upgraded('portforward', 'PodPortForwardOptions', (request, connection) => forwards.forward(request, connection)),
     nodeProxy(catalog, parts),
-    ...Object.entries(PROXIED).map(([plural, find]) => proxied(catalog, plural, new Proxy(parts, find))),
+    ...Object.entries(BACKEND_FINDERS).map(([plural, find]) => proxied(catalog, plural, new Proxy(parts, find))),
   ]
 }
 

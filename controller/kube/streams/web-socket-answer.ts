@@ -8,7 +8,7 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { frameOf, LARGE_FRAME, negotiated } from '../answer.ts'
 import type { Answer, ResourceRequest, UpgradedConnection } from '../contract.ts'
 import { encodeFrame } from '../encoding.ts'
-import { sendMessage } from '../sendable.ts'
+import { encodableMessage } from '../encodable-object.ts'
 import { statusOf } from '../status.ts'
 import { protocolsOf } from '../web-socket-protocols.ts'
 import { badRequest } from './pod-target.ts'
@@ -65,7 +65,7 @@ async function sendWatch(
   } catch (thrown) {
     await send(
       socket,
-      message(encodeFrame({ type: 'ERROR', object: sendMessage('Status', statusOf(thrown, target).body) }, media)),
+      message(encodeFrame({ type: 'ERROR', object: encodableMessage('Status', statusOf(thrown, target).body) }, media)),
     )
   }
   await end(socket)

@@ -8,7 +8,7 @@ import type { ExecInput, JsonObject } from '../../../proto/gen/types.ts'
 import { Channels, type ChannelMessage, type ChannelProtocol } from './channels.ts'
 import {
   failureText,
-  IN_FLIGHT,
+  MAX_PENDING_INPUTS,
   pieces,
   resizeInputs,
   type CommandClient,
@@ -66,9 +66,9 @@ export class WebSocketCommand implements CommandClient {
     } catch (thrown) {
       return inputs.fail(thrown)
     }
-    if (inputs.length < IN_FLIGHT) return
+    if (inputs.length < MAX_PENDING_INPUTS) return
     this.#socket.pause()
-    void inputs.room(IN_FLIGHT).then(() => this.#socket.resume())
+    void inputs.waitForRoom(MAX_PENDING_INPUTS).then(() => this.#socket.resume())
   }
 
   #read(channel: number, data: Buffer): ExecInput[] {

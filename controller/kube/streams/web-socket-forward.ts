@@ -6,7 +6,7 @@ import type { WebSocket } from 'ws'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import { Channels, type ChannelProtocol } from './channels.ts'
-import { IN_FLIGHT } from './command-client.ts'
+import { MAX_PENDING_INPUTS } from './command-client.ts'
 import type { ForwardedConnection } from './forwarding.ts'
 import { badRequest } from './pod-target.ts'
 
@@ -45,9 +45,9 @@ export function forwardedConnections(
     const one = message.is === 'data' && message.channel % 2 === 0 ? incoming[message.channel / 2] : undefined
     if (one === undefined || message.is !== 'data') return
     one.push(message.data)
-    if (one.length < IN_FLIGHT) return
+    if (one.length < MAX_PENDING_INPUTS) return
     socket.pause()
-    void one.room(IN_FLIGHT).then(() => socket.resume())
+    void one.waitForRoom(MAX_PENDING_INPUTS).then(() => socket.resume())
   })
   return ports.map((port, at) => {
     const [data, error] = [2 * at, 2 * at + 1]

@@ -49,7 +49,7 @@ export function parseYaml(text: string): ParsedYaml {
   return {
     value: document.value,
     problems: document.faults.map(({ path, remedy }) =>
-      problem(path, 'duplicate field', { key: true, surplus: true, remedy }),
+      problem(path, 'duplicate field', { key: true, unknownOrDuplicate: true, remedy }),
     ),
   }
 }

@@ -14,7 +14,7 @@ import type { YamlReply, YamlRequest } from './messages.ts'
 import { parseYaml, YAML_LIMIT, type ParsedYaml } from './parse.ts'
 
 /** Characters of a text that is read at once, unless it has aliases, of which few mean much. */
-const AT_ONCE = 1_024
+const INLINE_PARSE_LIMIT = 1_024
 /** Milliseconds that a text may take, and that the thread waits for the next one before it ends. */
 export const READ_DEADLINE = 10_000
 export const IDLE = 60_000
@@ -44,7 +44,7 @@ export class YamlReader {
    */
   async read(text: string, user: string): Promise<ParsedYaml> {
     // Told at once: it is not to wait for its turn.
-    if ((text.length <= AT_ONCE && !text.includes('*')) || text.length > YAML_LIMIT) return parseYaml(text)
+    if ((text.length <= INLINE_PARSE_LIMIT && !text.includes('*')) || text.length > YAML_LIMIT) return parseYaml(text)
     if (this.#stopped) throw stopping()
     return new Promise((resolve, reject) => {
       this.#waiting.push(user, { text, resolve, reject })

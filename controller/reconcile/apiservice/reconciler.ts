@@ -7,11 +7,11 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'
-import { controllerReference } from '../claim.ts'
-import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/endpoints.ts'
+import { controllerReference } from '../adoption-plan.ts'
+import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
 import { keyOf, makeKey } from '../key.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { API_SLICES_MANAGER, planApi, type ApiPlan, type ApiSlice } from './plan.ts'
 
 const KEY = makeKey(API_SERVICE.namespace, API_SERVICE.name)
@@ -22,19 +22,19 @@ const SLICE_LABELS = { [SERVICE_NAME]: API_SERVICE.name, [MANAGED_BY]: API_SLICE
 export class ApiServiceReconciler implements Reconciler {
   readonly name = 'apiservice'
   readonly concurrency = 1
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
-  readonly #told = new Set<string>()
+  readonly #progress: WriteExpectations
+  readonly #reportedSkipped = new Set<string>()
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
-    this.inputs = [
-      input('Service', ({ cached: { object } }) => (keyOf(object) === KEY ? [KEY] : [])),
-      input('EndpointSlice', ({ cached: { object } }) => (isOurs(object) ? [KEY] : [])),
+    this.#progress = new WriteExpectations(parts)
+    this.watches = [
+      watchSource('Service', ({ cached: { object } }) => (keyOf(object) === KEY ? [KEY] : [])),
+      watchSource('EndpointSlice', ({ cached: { object } }) => (isOurs(object) ? [KEY] : [])),
     ]
   }
 
@@ -55,8 +55,8 @@ export class ApiServiceReconciler implements Reconciler {
   }
 
   #tellSkipped(skipped: readonly string[]): void {
-    for (const address of skipped.filter((candidate) => !this.#told.has(candidate))) {
-      this.#told.add(address)
+    for (const address of skipped.filter((candidate) => !this.#reportedSkipped.has(candidate))) {
+      this.#reportedSkipped.add(address)
       this.#parts.logger.warn(
         {
           address,

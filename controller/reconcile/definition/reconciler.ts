@@ -10,7 +10,7 @@ import type { WriteContext } from '../../api/contract.ts'
 import { CLEANUP_FINALIZER } from '../../api/deletion.ts'
 import type { Change } from '../../informer/contract.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { anyInput, input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchAnyKind, watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planDefinition, terminating } from './plan.ts'
 
 /** Deletions under way at once. */
@@ -20,16 +20,16 @@ export class DefinitionReconciler implements Reconciler {
   readonly name = 'definition'
   /** Names that one definition is given must be seen when another asks for them. */
   readonly concurrency = 1
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [
-      input('CustomResourceDefinition', (change) => this.#keys(change)),
-      anyInput((change) => this.#definitionOf(change)),
+    this.watches = [
+      watchSource('CustomResourceDefinition', (change) => this.#keys(change)),
+      watchAnyKind((change) => this.#definitionOf(change)),
     ]
   }
 
@@ -70,7 +70,7 @@ export class DefinitionReconciler implements Reconciler {
   /** The definition that waits for an object to be gone. */
   #definitionOf({ type, cached: { object } }: Change): string[] {
     const kind = type === 'deleted' ? customKinds.get(object.kind) : undefined
-    return kind?.leaving === true ? [makeKey('', `${kind.resource.plural}.${kind.resource.group}`)] : []
+    return kind?.terminating === true ? [makeKey('', `${kind.resource.plural}.${kind.resource.group}`)] : []
   }
 
   async #cleanUp(definition: CustomResourceDefinition): Promise<undefined> {

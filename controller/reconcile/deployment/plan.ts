@@ -7,7 +7,7 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
 import { isTerminal } from '../pod-state.ts'
-import { ageOrder, availableOf, boundsOf, newSize, scaleInProportion, shrinkOld, Sizes } from './scale.ts'
+import { ageOrder, availableOf, boundsOf, newSize, scaleInProportion, shrinkOld, ReplicaTargets } from './scale.ts'
 import { isComplete, statusOf } from './status.ts'
 import {
   DESIRED_REPLICAS,
@@ -46,7 +46,7 @@ export interface DeploymentPlan {
   readonly revision: string | undefined
   readonly status: DeploymentStatus
   /** Milliseconds until the next pass though nothing changes. */
-  readonly again: number | undefined
+  readonly requeueAfterMs: number | undefined
 }
 
 export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSnapshot, now: number): DeploymentPlan {
@@ -56,9 +56,9 @@ export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSn
   const paused = deployment.spec.paused === true
   const { status, again } = statusOf({ deployment, current, all, paused }, now)
   if (deployment.metadata.deletionTimestamp !== undefined)
-    return { changes: [], revision: undefined, status, again: undefined }
+    return { changes: [], revision: undefined, status, requeueAfterMs: undefined }
 
-  const sizes = new Sizes()
+  const sizes = new ReplicaTargets()
   let create: ReturnType<typeof makeCurrent>
   if (paused || all.some((replicaSet) => wasScaled(deployment, replicaSet))) scale(deployment, current, all, sizes)
   else if (current !== undefined) rollOut(deployment, current, old, podsOf, sizes)
@@ -85,7 +85,7 @@ export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSn
         ? undefined
         : revision,
     status,
-    again,
+    requeueAfterMs: again,
   }
 }
 
@@ -99,7 +99,7 @@ function scale(
   deployment: Deployment,
   current: ReplicaSet | undefined,
   all: readonly ReplicaSet[],
-  sizes: Sizes,
+  sizes: ReplicaTargets,
 ): void {
   const { replicas } = deployment.spec
   const active = all.filter((replicaSet) => replicaSet.spec.replicas > 0)
@@ -125,7 +125,7 @@ function makeCurrent(
 ): { draft: Draft<'ReplicaSet'>; replicas: number } | undefined {
   const recreate = deployment.spec.strategy.type === 'Recreate'
   if (recreate && old.some((replicaSet) => isOccupied(replicaSet, podsOf))) return undefined
-  const replicas = newSize(deployment, 0, new Sizes().sum(old))
+  const replicas = newSize(deployment, 0, new ReplicaTargets().sum(old))
   const hash = templateHash(deployment.spec.template, deployment.status.collisionCount ?? 0)
   return {
     draft: replicaSetDraft(deployment, hash, replicas, {
@@ -141,7 +141,7 @@ function rollOut(
   current: ReplicaSet,
   old: readonly ReplicaSet[],
   podsOf: DeploymentSnapshot['podsOf'],
-  sizes: Sizes,
+  sizes: ReplicaTargets,
 ): void {
   switch (deployment.spec.strategy.type) {
     case 'Recreate':
@@ -172,7 +172,7 @@ function currentRevision(current: ReplicaSet | undefined, old: readonly ReplicaS
 function sizeAnnotations(deployment: Deployment): Record<string, string> {
   return {
     [DESIRED_REPLICAS]: String(deployment.spec.replicas),
-    [MAX_REPLICAS]: String(deployment.spec.replicas === 0 ? 0 : boundsOf(deployment).most),
+    [MAX_REPLICAS]: String(deployment.spec.replicas === 0 ? 0 : boundsOf(deployment).maxPods),
   }
 }
 
@@ -187,7 +187,7 @@ function withRevision(draft: Draft<'ReplicaSet'>, revision: string): Draft<'Repl
 function update(
   deployment: Deployment,
   replicaSet: ReplicaSet,
-  sizes: Sizes,
+  sizes: ReplicaTargets,
   revision: string | undefined,
 ): DeploymentChange[] {
   const before = replicaSet.metadata.annotations ?? {}

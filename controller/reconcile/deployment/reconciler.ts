@@ -4,13 +4,13 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, DeploymentStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
-import { controllerOf } from '../claim.ts'
-import { Claims } from '../claims.ts'
+import { controllerOf } from '../adoption-plan.ts'
+import { ControllerRefManager } from '../controller-ref-manager.ts'
 import { findCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { isTerminal } from '../pod-state.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planDeployment, type DeploymentChange } from './plan.ts'
 import { CREATE_ERROR, withCreateError } from './status.ts'
 import { REVISION, sameTemplate } from './template.ts'
@@ -18,27 +18,27 @@ import { REVISION, sameTemplate } from './template.ts'
 export class DeploymentReconciler implements Reconciler {
   readonly name = 'deployment'
   readonly concurrency = 16
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
-  readonly #claims: Claims<'Deployment', 'ReplicaSet'>
+  readonly #progress: WriteExpectations
+  readonly #claims: ControllerRefManager<'Deployment', 'ReplicaSet'>
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
-    this.#claims = new Claims(parts, {
+    this.#progress = new WriteExpectations(parts)
+    this.#claims = new ControllerRefManager(parts, {
       owner: 'Deployment',
       owned: 'ReplicaSet',
       context: this.#context,
       progress: this.#progress,
       adoptable: () => true,
     })
-    this.inputs = [
-      input('Deployment', (change) => [keyOf(change.cached.object)]),
-      input('ReplicaSet', (change) => this.#claims.keys(change)),
-      input('Pod', (change) => this.#waitingForPod(change)),
+    this.watches = [
+      watchSource('Deployment', (change) => [keyOf(change.cached.object)]),
+      watchSource('ReplicaSet', (change) => this.#claims.keys(change)),
+      watchSource('Pod', (change) => this.#waitingForPod(change)),
     ]
   }
 
@@ -68,7 +68,7 @@ export class DeploymentReconciler implements Reconciler {
       creation?.status === 'rejected' ? this.#refused(deployment, plan.status, creation.reason) : plan.status,
     )
     if (failure !== undefined) throw failure.reason
-    return plan.again
+    return plan.requeueAfterMs
   }
 
   /** A Recreate goes on when the last old pod has ended; all else is told by the ReplicaSets. */

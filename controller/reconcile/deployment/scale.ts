@@ -6,30 +6,30 @@ import type { Deployment, ReplicaSet } from '../../../proto/gen/types.ts'
 import { MAX_REPLICAS } from './template.ts'
 
 /** How far a rollout may stray from the number of replicas. */
-export interface Bounds {
+export interface RolloutBounds {
   /** Pods at most: replicas + maxSurge. */
-  readonly most: number
+  readonly maxPods: number
   /** Available pods at least: replicas − maxUnavailable. */
-  readonly least: number
+  readonly minAvailable: number
 }
 
 /**
  * Percentages are of the replicas: the surge is rounded up, the unavailable down; both 0 would never move, so one may
  * then be unavailable.
  */
-export function boundsOf(deployment: Deployment): Bounds {
+export function boundsOf(deployment: Deployment): RolloutBounds {
   const { replicas, strategy } = deployment.spec
   switch (strategy.type) {
     // Between old and new pods there are none at all; the Deployment is not available then.
     case 'Recreate':
-      return { most: replicas, least: replicas }
+      return { maxPods: replicas, minAvailable: replicas }
     case 'RollingUpdate': {
       const { maxSurge = '25%', maxUnavailable = '25%' } = strategy.rollingUpdate ?? {}
       const surge = amount(maxSurge, replicas, Math.ceil)
       const unavailable = Math.min(replicas, amount(maxUnavailable, replicas, Math.floor))
       return {
-        most: replicas + surge,
-        least: replicas - (surge === 0 && unavailable === 0 ? Math.min(1, replicas) : unavailable),
+        maxPods: replicas + surge,
+        minAvailable: replicas - (surge === 0 && unavailable === 0 ? Math.min(1, replicas) : unavailable),
       }
     }
   }
@@ -42,7 +42,7 @@ function amount(value: number | string, of: number, round: (amount: number) => n
 }
 
 /** Sizes of ReplicaSets as they are to be; those of the cache where nothing else is said. */
-export class Sizes {
+export class ReplicaTargets {
   readonly #sizes = new Map<string, number>()
 
   of(replicaSet: ReplicaSet): number {
@@ -59,7 +59,7 @@ export class Sizes {
 }
 
 /** Available pods as its status says; never more than are to stay. */
-export function availableOf(replicaSet: ReplicaSet, sizes: Sizes): number {
+export function availableOf(replicaSet: ReplicaSet, sizes: ReplicaTargets): number {
   return Math.min(replicaSet.status.availableReplicas ?? 0, sizes.of(replicaSet))
 }
 
@@ -67,13 +67,18 @@ export function availableOf(replicaSet: ReplicaSet, sizes: Sizes): number {
 export function newSize(deployment: Deployment, current: number, others: number): number {
   const { replicas } = deployment.spec
   if (current >= replicas) return replicas
-  return Math.max(current, Math.min(replicas, boundsOf(deployment).most - others))
+  return Math.max(current, Math.min(replicas, boundsOf(deployment).maxPods - others))
 }
 
 /** Shrinks old ReplicaSets as far as enough pods stay available: first what is not available anyway, oldest first. */
-export function shrinkOld(deployment: Deployment, current: ReplicaSet, old: readonly ReplicaSet[], sizes: Sizes): void {
+export function shrinkOld(
+  deployment: Deployment,
+  current: ReplicaSet,
+  old: readonly ReplicaSet[],
+  sizes: ReplicaTargets,
+): void {
   const all = [current, ...old]
-  const { least } = boundsOf(deployment)
+  const { minAvailable: least } = boundsOf(deployment)
   const currentUnavailable = sizes.of(current) - availableOf(current, sizes)
   let room = sizes.sum(all) - least - currentUnavailable
   for (const replicaSet of old) {
@@ -94,8 +99,8 @@ export function shrinkOld(deployment: Deployment, current: ReplicaSet, old: read
  * that the rollout stands where it stood; what rounding leaves goes to the largest.
  * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#proportional-scaling
  */
-export function scaleInProportion(deployment: Deployment, active: readonly ReplicaSet[], sizes: Sizes): void {
-  const { most } = boundsOf(deployment)
+export function scaleInProportion(deployment: Deployment, active: readonly ReplicaSet[], sizes: ReplicaTargets): void {
+  const { maxPods: most } = boundsOf(deployment)
   const allowed = deployment.spec.replicas === 0 ? 0 : most
   const toAdd = allowed - sizes.sum(active)
   const order = [...active].sort((a, b) => sizes.of(b) - sizes.of(a) || (toAdd > 0 ? ageOrder(b, a) : ageOrder(a, b)))

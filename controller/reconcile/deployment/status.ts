@@ -56,14 +56,14 @@ export function statusOf(observed: Observed, now: number): { status: DeploymentS
     )
   }
 
-  if (status.availableReplicas! >= boundsOf(deployment).least)
+  if (status.availableReplicas! >= boundsOf(deployment).minAvailable)
     set('Available', 'True', 'MinimumReplicasAvailable', 'Enough replicas are available.')
   else
     set(
       'Available',
       'False',
       'MinimumReplicasUnavailable',
-      `${status.availableReplicas} of at least ${boundsOf(deployment).least} replicas are available.`,
+      `${status.availableReplicas} of at least ${boundsOf(deployment).minAvailable} replicas are available.`,
     )
 
   const progress = progressOf(observed, status, now)

@@ -5,7 +5,7 @@
 import { isHeadless } from '../../../proto/validation/service.ts'
 import type { Endpoints, Service } from '../../../proto/gen/types.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'
-import { HEADLESS_LABEL } from '../endpointslice/endpoints.ts'
+import { HEADLESS_LABEL } from '../endpointslice/desired-endpoints.ts'
 
 const MANAGED_BY = 'endpoints.kubernetes.io/managed-by'
 const MANAGER = 'endpoint-controller'

@@ -27,16 +27,16 @@ export interface EndpointsContent {
   readonly trigger: string | undefined
 }
 
-interface Place {
+interface SubsetAddress {
   readonly address: EndpointAddress
   ready: boolean
 }
 
 /** One port with all its addresses, by what tells one address from another. */
-interface PortPlaces {
+interface PortAddresses {
   /** Undefined where the Service has no ports: the addresses stand for themselves. */
   readonly port: EndpointsPort | undefined
-  readonly places: Map<string, Place>
+  readonly addresses: Map<string, SubsetAddress>
 }
 
 /**
@@ -49,7 +49,7 @@ export function planEndpoints(
   most = MOST_ADDRESSES,
 ): EndpointsContent {
   const family = service.spec.ipFamilies?.[0] ?? 'IPv4'
-  const byPort = new Map<string, PortPlaces>()
+  const byPort = new Map<string, PortAddresses>()
   let trigger: string | undefined
   for (const { addressType, endpoints = [], ports = [], metadata } of slices) {
     const seen = metadata.annotations?.[triggerAnnotation]
@@ -78,18 +78,18 @@ function portsOf({ name = '', port, protocol = 'TCP', appProtocol }: EndpointPor
 }
 
 function add(
-  byPort: Map<string, PortPlaces>,
+  byPort: Map<string, PortAddresses>,
   port: EndpointsPort | undefined,
   { addresses = [], conditions, hostname, nodeName, targetRef }: Endpoint,
 ): void {
   const ip = addresses[0]
   if (ip === undefined) return
   const key = port === undefined ? '' : portKey(port)
-  const entry = byPort.get(key) ?? { port, places: new Map<string, Place>() }
+  const entry = byPort.get(key) ?? { port, addresses: new Map<string, SubsetAddress>() }
   byPort.set(key, entry)
   const identity = JSON.stringify([ip, targetRef?.uid ?? ''])
   const ready = conditions?.ready !== false
-  const known = entry.places.get(identity)
+  const known = entry.addresses.get(identity)
   if (known !== undefined) {
     // Two slices may show one endpoint while it moves from one to the other: not ready wins.
     known.ready &&= ready
@@ -101,7 +101,7 @@ function add(
     ...(nodeName !== undefined && { nodeName }),
     ...(targetRef !== undefined && { targetRef: { ...targetRef } }),
   }
-  entry.places.set(identity, { address, ready })
+  entry.addresses.set(identity, { address, ready })
 }
 
 function portKey({ name = '', port, protocol, appProtocol = '' }: EndpointsPort): string {
@@ -112,26 +112,26 @@ function portKey({ name = '', port, protocol, appProtocol = '' }: EndpointsPort)
  * Ports that have the same addresses in the same state make one subset. Everything is in an order that depends on its
  * content only.
  */
-function pack(ports: readonly PortPlaces[]): EndpointSubset[] {
+function pack(ports: readonly PortAddresses[]): EndpointSubset[] {
   const subsets = new Map<
     string,
-    { readonly places: readonly (readonly [string, Place])[]; readonly ports: EndpointsPort[] }
+    { readonly places: readonly (readonly [string, SubsetAddress])[]; readonly ports: EndpointsPort[] }
   >()
-  for (const { port, places } of [...ports].sort((a, b) => compare(keyOf(a), keyOf(b)))) {
+  for (const { port, addresses: places } of [...ports].sort((a, b) => compare(keyOf(a), keyOf(b)))) {
     const sorted = [...places].sort(([a], [b]) => compare(a, b))
     const key = JSON.stringify(sorted.map(([identity, { ready }]) => [identity, ready]))
     const subset = subsets.get(key) ?? { places: sorted, ports: [] }
     subsets.set(key, subset)
     if (port !== undefined) subset.ports.push(port)
   }
-  const inState = (places: readonly (readonly [string, Place])[], wanted: boolean): EndpointAddress[] =>
+  const inState = (places: readonly (readonly [string, SubsetAddress])[], wanted: boolean): EndpointAddress[] =>
     places.flatMap(([, { address, ready }]) => (ready === wanted ? [address] : []))
   return [...subsets.values()].map(({ places, ports: own }) =>
     subsetOf(inState(places, true), inState(places, false), own),
   )
 }
 
-function keyOf({ port }: PortPlaces): string {
+function keyOf({ port }: PortAddresses): string {
   return port === undefined ? '' : portKey(port)
 }
 

@@ -5,24 +5,24 @@ import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { API_SLICES_MANAGER } from '../apiservice/plan.ts'
-import { controllerOf, controllerReference } from '../claim.ts'
-import { hasEndpoints, MANAGED_BY, MANAGER, SERVICE_NAME, TRIGGER_TIME } from '../endpointslice/endpoints.ts'
+import { controllerOf, controllerReference } from '../adoption-plan.ts'
+import { hasEndpoints, MANAGED_BY, MANAGER, SERVICE_NAME, TRIGGER_TIME } from '../endpointslice/desired-endpoints.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { endpointsLabels, isApiService, isLeaderLock, OVER_CAPACITY } from './labels.ts'
 import { planEndpoints, type EndpointsContent } from './plan.ts'
 
 /** Milliseconds for which changes of a Service's slices are gathered before its Endpoints are written. */
-export const GATHER_MS = 200
+export const BATCH_WINDOW_MS = 200
 
 export class EndpointsReconciler implements Reconciler {
   readonly name = 'endpoint'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
+  readonly #progress: WriteExpectations
   /** By key: from when on, by the monotonic clock, what has changed is to be written. */
   readonly #due = new Map<string, number>()
   /** Keys of Services that have been seen to go: their Endpoints go, too, whoever wrote those. */
@@ -31,11 +31,11 @@ export class EndpointsReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
-    this.inputs = [
-      input('Service', (change) => this.#serviceKeys(change)),
-      input('EndpointSlice', ({ cached: { object } }) => this.#sliceKeys(object)),
-      input('Endpoints', (change) => this.#endpointsKeys(change)),
+    this.#progress = new WriteExpectations(parts)
+    this.watches = [
+      watchSource('Service', (change) => this.#serviceKeys(change)),
+      watchSource('EndpointSlice', ({ cached: { object } }) => this.#sliceKeys(object)),
+      watchSource('Endpoints', (change) => this.#endpointsKeys(change)),
     ]
   }
 
@@ -129,7 +129,7 @@ export class EndpointsReconciler implements Reconciler {
 
   /** Later changes do not put off what waits already. */
   #gather(key: string): string {
-    if (!this.#due.has(key)) this.#due.set(key, this.#parts.clock.monotonic() + GATHER_MS)
+    if (!this.#due.has(key)) this.#due.set(key, this.#parts.clock.monotonic() + BATCH_WINDOW_MS)
     return key
   }
 

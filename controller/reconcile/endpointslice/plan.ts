@@ -1,6 +1,6 @@
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Endpoint, EndpointPort, EndpointSlice } from '../../../proto/gen/types.ts'
-import { portsKey, type EndpointGroup } from './endpoints.ts'
+import { portsKey, type EndpointGroup } from './desired-endpoints.ts'
 
 /** As Kubernetes has it: small enough to be sent for each change, large enough for most Services to need one. */
 export const SLICE_SIZE = 100

@@ -6,12 +6,12 @@ import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { healthOf } from '../../dispatch/health.ts'
 import type { Change } from '../../informer/contract.ts'
-import { controllerReference } from '../claim.ts'
+import { controllerReference } from '../adoption-plan.ts'
 import { findCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { isTerminal } from '../pod-state.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import {
   desiredEndpoints,
   hasEndpoints,
@@ -21,8 +21,8 @@ import {
   sliceLabels,
   TRIGGER_TIME,
   type DesiredEndpoints,
-} from './endpoints.ts'
-import { looksOfNode, NodeViews } from './node-views.ts'
+} from './desired-endpoints.ts'
+import { looksOfNode, EndpointNodes } from './endpoint-nodes.ts'
 import { planSlices, type SliceContent } from './plan.ts'
 import { SelectionIndex } from './selection-index.ts'
 
@@ -31,12 +31,12 @@ const COMPONENT = 'endpointslice-controller'
 export class EndpointSliceReconciler implements Reconciler {
   readonly name = 'endpointslice'
   readonly concurrency = 16
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
+  readonly #progress: WriteExpectations
   readonly #selection: SelectionIndex
-  readonly #nodes: NodeViews
+  readonly #nodes: EndpointNodes
   /** By key: when what the next pass is about was seen first. */
   readonly #triggers = new Map<string, number>()
   /** By key: which endpoints on silent nodes stay, as the last event said. */
@@ -47,14 +47,14 @@ export class EndpointSliceReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
+    this.#progress = new WriteExpectations(parts)
     this.#selection = new SelectionIndex(parts.informer)
-    this.#nodes = new NodeViews(parts.informer, parts.clock)
-    this.inputs = [
-      input('Service', (change) => this.#serviceKeys(change)),
-      input('Pod', (change) => this.#podKeys(change)),
-      input('Node', (change) => this.#nodeKeys(change)),
-      input('EndpointSlice', (change) => this.#sliceKeys(change)),
+    this.#nodes = new EndpointNodes(parts.informer, parts.clock)
+    this.watches = [
+      watchSource('Service', (change) => this.#serviceKeys(change)),
+      watchSource('Pod', (change) => this.#podKeys(change)),
+      watchSource('Node', (change) => this.#nodeKeys(change)),
+      watchSource('EndpointSlice', (change) => this.#sliceKeys(change)),
     ]
   }
 

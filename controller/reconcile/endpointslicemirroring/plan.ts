@@ -4,7 +4,13 @@
  */
 import { familyOf } from '../../../proto/validation/service.ts'
 import type { Endpoint, EndpointAddress, EndpointPort, Endpoints, EndpointsPort } from '../../../proto/gen/types.ts'
-import { MANAGED_BY, portsKey, SERVICE_NAME, TRIGGER_TIME, type EndpointGroup } from '../endpointslice/endpoints.ts'
+import {
+  MANAGED_BY,
+  portsKey,
+  SERVICE_NAME,
+  TRIGGER_TIME,
+  type EndpointGroup,
+} from '../endpointslice/desired-endpoints.ts'
 
 /** Kubernetes' own word for slices that are copies: what reads them looks for it. */
 export const MIRROR_MANAGER = 'endpointslicemirroring-controller.k8s.io'

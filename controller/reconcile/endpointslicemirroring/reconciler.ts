@@ -4,31 +4,33 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
-import { controllerOf, controllerReference } from '../claim.ts'
+import { controllerOf, controllerReference } from '../adoption-plan.ts'
 import { asksForMirror } from '../endpoints/labels.ts'
-import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/endpoints.ts'
+import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
 import { planSlices, type SliceContent } from '../endpointslice/plan.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { mirrorAnnotations, mirroredGroups, mirrorLabels, MIRROR_MANAGER } from './plan.ts'
 
 export class EndpointSliceMirror implements Reconciler {
   readonly name = 'endpointslicemirroring'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
+  readonly #progress: WriteExpectations
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
-    this.inputs = [
-      input('Endpoints', ({ cached: { object } }) => (isSelected(this.#serviceOf(object)) ? [] : [keyOf(object)])),
-      input('Service', (change) => this.#serviceKeys(change)),
-      input('EndpointSlice', ({ cached: { object } }) => sliceKeys(object)),
+    this.#progress = new WriteExpectations(parts)
+    this.watches = [
+      watchSource('Endpoints', ({ cached: { object } }) =>
+        isSelected(this.#serviceOf(object)) ? [] : [keyOf(object)],
+      ),
+      watchSource('Service', (change) => this.#serviceKeys(change)),
+      watchSource('EndpointSlice', ({ cached: { object } }) => sliceKeys(object)),
     ]
   }
 

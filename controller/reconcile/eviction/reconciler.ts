@@ -4,30 +4,30 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { Pod, Taint } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { formatTaint } from '../../scheduler/plugins/taints.ts'
-import { controllerOf } from '../claim.ts'
+import { controllerOf } from '../adoption-plan.ts'
 import { keyOf, splitKey } from '../key.ts'
 import { isBound } from '../pod-state.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { noExecuteTaints, planEviction } from './plan.ts'
 
 export class TaintEvictor implements Reconciler {
   readonly name = 'eviction'
   readonly concurrency = 16
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [
-      input('Node', ({ type, cached: { object: node }, previous }) => {
+    this.watches = [
+      watchSource('Node', ({ type, cached: { object: node }, previous }) => {
         if (type === 'deleted') return []
         const taints = noExecuteTaints(node)
         if (taints.length === 0 || sameJson(taints, noExecuteTaints(previous?.object))) return []
         return parts.informer.lister('Pod').byIndex('node', node.metadata.name).map(keyOf)
       }),
-      input('Pod', ({ type, cached: { object: pod } }) =>
+      watchSource('Pod', ({ type, cached: { object: pod } }) =>
         type !== 'deleted' && this.#taints(pod).length > 0 ? [keyOf(pod)] : [],
       ),
     ]

@@ -6,20 +6,20 @@ import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../../api/deletion.ts'
 import type { Change } from '../../informer/contract.ts'
-import { anyInput, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchAnyKind, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { isWaiting, planOwned, planOwner, type OwnerState } from './plan.ts'
 
 export class GarbageReconciler implements Reconciler {
   readonly name = 'garbage'
   readonly concurrency = 32
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [anyInput((change) => this.#keys(change))]
+    this.watches = [watchAnyKind((change) => this.#keys(change))]
   }
 
   async reconcile(key: string): Promise<undefined> {

@@ -1,12 +1,12 @@
 /** Where the entrance is reached. */
-import { entranceNodes } from '../../../proto/objects/ingress/classes.ts'
+import { ingressNodes } from '../../../proto/objects/ingress/classes.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 
 /**
  * Addresses of the entrance's nodes that are ready: the external ones of a node that has any, else its internal ones.
  */
-export function entranceAddresses(nodes: readonly Node[]): string[] {
-  return entranceNodes(nodes)
+export function ingressAddresses(nodes: readonly Node[]): string[] {
+  return ingressNodes(nodes)
     .filter(isReady)
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
     .flatMap(({ status }) => {

@@ -2,7 +2,7 @@
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Condition } from '../../../proto/gen/types.ts'
 
-export interface Verdict {
+export interface ConditionUpdate {
   readonly type: string
   readonly status: 'True' | 'False' | 'Unknown'
   readonly reason: string
@@ -10,9 +10,9 @@ export interface Verdict {
 }
 
 /** Exactly these conditions beside those of other types; the time of one that keeps its status stays. */
-export function withVerdicts(
+export function applyConditions(
   conditions: readonly Condition[] | undefined,
-  verdicts: readonly Verdict[],
+  verdicts: readonly ConditionUpdate[],
   generation: number | undefined,
   now: number,
 ): Condition[] {

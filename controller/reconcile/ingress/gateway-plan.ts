@@ -8,9 +8,9 @@ import {
   portProtocols,
   routeKinds,
   type NamespaceLabels,
-  type Problem,
+  type ConditionProblem,
 } from '../../../proto/objects/ingress/attachment.ts'
-import { NO_ENTRANCE } from '../../../proto/objects/ingress/classes.ts'
+import { NO_INGRESS_NODE_MESSAGE } from '../../../proto/objects/ingress/classes.ts'
 import { certificateProblem, certificateReferences } from '../../../proto/objects/ingress/references.ts'
 import type {
   Gateway,
@@ -21,7 +21,7 @@ import type {
   ReferenceGrant,
   Secret,
 } from '../../../proto/gen/types.ts'
-import { withVerdicts, type Verdict } from './conditions.ts'
+import { applyConditions, type ConditionUpdate } from './conditions.ts'
 
 /** Where Ingresses are served: the agents' settings may say otherwise, and then their events tell of a clash. */
 export const INGRESS_PORTS: ReadonlyMap<number, string> = new Map([
@@ -39,7 +39,7 @@ export interface GatewaySnapshot {
   /** Of the entrance. */
   readonly addresses: readonly string[]
   /** Whether any node is an entrance, ready or not. */
-  readonly hasEntrance: boolean
+  readonly hasIngressNodes: boolean
 }
 
 export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, now: number): GatewayStatus {
@@ -54,7 +54,7 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
     conditions.some(({ type, status }) => type === 'Accepted' && status === 'True'),
   ).length
   const all = listeners.length
-  const verdicts: Verdict[] = [
+  const verdicts: ConditionUpdate[] = [
     accepted === 0
       ? {
           type: 'Accepted',
@@ -74,18 +74,22 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
   return {
     ...gateway.status,
     addresses: snapshot.addresses.map((value) => ({ type: 'IPAddress', value })),
-    conditions: withVerdicts(gateway.status.conditions, verdicts, gateway.metadata.generation, now),
+    conditions: applyConditions(gateway.status.conditions, verdicts, gateway.metadata.generation, now),
     listeners,
   }
 }
 
-function programmed(good: number, all: number, { addresses, hasEntrance }: GatewaySnapshot): Verdict {
+function programmed(
+  good: number,
+  all: number,
+  { addresses, hasIngressNodes: hasEntrance }: GatewaySnapshot,
+): ConditionUpdate {
   if (addresses.length === 0)
     return {
       type: 'Programmed',
       status: 'False',
       reason: 'AddressNotAssigned',
-      message: hasEntrance ? 'No node of the entrance is ready' : NO_ENTRANCE,
+      message: hasEntrance ? 'No node of the entrance is ready' : NO_INGRESS_NODE_MESSAGE,
     }
   if (good === 0)
     return { type: 'Programmed', status: 'False', reason: 'Invalid', message: 'None of its listeners is served' }
@@ -112,7 +116,7 @@ function listenerStatus(
   const first = problem ?? conflict
   const unresolved = references.problem
   const unserved = first ?? (references.certificates === 0 ? unresolved : undefined)
-  const verdicts: Verdict[] = [
+  const verdicts: ConditionUpdate[] = [
     first === undefined
       ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The entrance serves it' }
       : {
@@ -145,7 +149,7 @@ function listenerStatus(
     name: listener.name,
     supportedKinds: kinds.httpRoutes && problem === undefined ? [{ group: GATEWAY_GROUP, kind: 'HTTPRoute' }] : [],
     attachedRoutes: snapshot.routes.filter((route) => isAttached(route, gateway, listener, snapshot.labelsOf)).length,
-    conditions: withVerdicts(before?.conditions, verdicts, gateway.metadata.generation, now),
+    conditions: applyConditions(before?.conditions, verdicts, gateway.metadata.generation, now),
   }
 }
 
@@ -154,9 +158,9 @@ function referenceProblem(
   gateway: Gateway,
   listener: Listener,
   { grants, secretOf }: GatewaySnapshot,
-): { readonly problem: Problem | undefined; readonly certificates: number } {
+): { readonly problem: ConditionProblem | undefined; readonly certificates: number } {
   const { unknown } = routeKinds(listener)
-  const kinds: Problem | undefined =
+  const kinds: ConditionProblem | undefined =
     unknown.length === 0
       ? undefined
       : { reason: 'InvalidRouteKinds', message: `Routes of kind ${unknown.join(', ')} are not served` }

@@ -1,18 +1,18 @@
 /** Says in a Gateway what holds of it. Keys are Gateways. */
-import { entranceNodes, servesGateway } from '../../../proto/objects/ingress/classes.ts'
+import { ingressNodes, servesGateway } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Gateway, HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { entranceAddresses } from './addresses.ts'
-import { entranceNodesInput } from './ingress-nodes.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { ingressAddresses } from './addresses.ts'
+import { ingressNodesWatch } from './ingress-nodes.ts'
 import { planGatewayStatus } from './gateway-plan.ts'
 
 export class GatewayStatusReconciler implements Reconciler {
   readonly name = 'gateway-status'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
@@ -20,27 +20,27 @@ export class GatewayStatusReconciler implements Reconciler {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     const all = (): string[] => parts.informer.lister('Gateway').list().map(keyOf)
-    this.inputs = [
+    this.watches = [
       // Another Gateway may want the same port.
-      input('Gateway', ({ type, cached, previous }) =>
+      watchSource('Gateway', ({ type, cached, previous }) =>
         type === 'modified' && sameJson(cached.object.spec, previous?.object.spec)
           ? [keyOf(cached.object)]
           : [keyOf(cached.object), ...all()],
       ),
-      input('GatewayClass', all),
-      input('ReferenceGrant', all),
-      entranceNodesInput(all),
-      input('HTTPRoute', ({ type, cached, previous }) =>
+      watchSource('GatewayClass', all),
+      watchSource('ReferenceGrant', all),
+      ingressNodesWatch(all),
+      watchSource('HTTPRoute', ({ type, cached, previous }) =>
         type === 'modified' && sameJson(cached.object.spec, previous?.object.spec)
           ? []
           : [...parents(cached.object), ...(previous === undefined ? [] : parents(previous.object))],
       ),
-      input('Namespace', ({ type, cached, previous }) =>
+      watchSource('Namespace', ({ type, cached, previous }) =>
         type === 'modified' && sameJson(cached.object.metadata.labels, previous?.object.metadata.labels)
           ? []
           : parts.informer.lister('Gateway').list().filter(asksForLabels).map(keyOf),
       ),
-      input(
+      watchSource(
         'Secret',
         ({
           cached: {
@@ -75,8 +75,8 @@ export class GatewayStatusReconciler implements Reconciler {
         grants: informer.lister('ReferenceGrant').list(),
         secretOf: (place) => informer.lister('Secret').get(...partsOf(place)),
         labelsOf: (place) => labelsOf(informer.lister('Namespace').get('', place)),
-        addresses: entranceAddresses(nodes),
-        hasEntrance: entranceNodes(nodes).length > 0,
+        addresses: ingressAddresses(nodes),
+        hasIngressNodes: ingressNodes(nodes).length > 0,
       },
       clock.now(),
     )

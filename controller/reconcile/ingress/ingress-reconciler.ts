@@ -2,32 +2,32 @@
  * Says in an Ingress where it is reached: at the ready nodes of the entrance; where there is none, an event says so.
  * Keys are Ingresses.
  */
-import { entranceNodes, NO_ENTRANCE, servesIngress } from '../../../proto/objects/ingress/classes.ts'
+import { ingressNodes, NO_INGRESS_NODE_MESSAGE, servesIngress } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Ingress, IngressStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../key.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { entranceAddresses } from './addresses.ts'
-import { entranceNodesInput } from './ingress-nodes.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { ingressAddresses } from './addresses.ts'
+import { ingressNodesWatch } from './ingress-nodes.ts'
 
 export class IngressStatusReconciler implements Reconciler {
   readonly name = 'ingress-status'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
   /** Uids of Ingresses that have been told that there is no entrance, by key. */
-  readonly #told = new Map<string, string>()
+  readonly #lastEvents = new Map<string, string>()
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     const all = (): string[] => parts.informer.lister('Ingress').list().map(keyOf)
-    this.inputs = [
-      input('Ingress', ({ cached }) => [keyOf(cached.object)]),
-      input('IngressClass', all),
-      entranceNodesInput(all),
+    this.watches = [
+      watchSource('Ingress', ({ cached }) => [keyOf(cached.object)]),
+      watchSource('IngressClass', all),
+      ingressNodesWatch(all),
     ]
   }
 
@@ -40,12 +40,12 @@ export class IngressStatusReconciler implements Reconciler {
       ingress.metadata.deletionTimestamp !== undefined ||
       !servesIngress(ingress, informer.lister('IngressClass').list())
     ) {
-      this.#told.delete(key)
+      this.#lastEvents.delete(key)
       return undefined
     }
     const nodes = informer.lister('Node').list()
-    this.#tell(key, ingress, entranceNodes(nodes).length > 0)
-    const addresses = entranceAddresses(nodes)
+    this.#recordEvent(key, ingress, ingressNodes(nodes).length > 0)
+    const addresses = ingressAddresses(nodes)
     const status: IngressStatus = {
       loadBalancer: addresses.length === 0 ? {} : { ingress: addresses.map((ip) => ({ ip })) },
     }
@@ -65,15 +65,15 @@ export class IngressStatusReconciler implements Reconciler {
     return undefined
   }
   /** An Ingress has no conditions. Once for each Ingress, and again when the last entrance goes. */
-  #tell(key: string, ingress: Ingress, hasEntrance: boolean): void {
-    if (hasEntrance) return void this.#told.delete(key)
-    if (this.#told.get(key) === ingress.metadata.uid) return
-    this.#told.set(key, ingress.metadata.uid)
+  #recordEvent(key: string, ingress: Ingress, hasEntrance: boolean): void {
+    if (hasEntrance) return void this.#lastEvents.delete(key)
+    if (this.#lastEvents.get(key) === ingress.metadata.uid) return
+    this.#lastEvents.set(key, ingress.metadata.uid)
     this.#parts.events.record({
       regarding: ingress,
       type: 'Warning',
       reason: 'NoEntrance',
-      message: NO_ENTRANCE,
+      message: NO_INGRESS_NODE_MESSAGE,
       component: this.#context.fieldManager,
     })
   }

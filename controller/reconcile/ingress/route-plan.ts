@@ -2,8 +2,13 @@
  * What the Gateways that Gantry serves make of an HTTPRoute. Pure.
  * https://gateway-api.sigs.k8s.io/reference/spec/#routeparentstatus
  */
-import { attach, isParent, type NamespaceLabels, type Problem } from '../../../proto/objects/ingress/attachment.ts'
-import { ENTRANCE_CONTROLLER } from '../../../proto/objects/ingress/classes.ts'
+import {
+  attach,
+  isParent,
+  type NamespaceLabels,
+  type ConditionProblem,
+} from '../../../proto/objects/ingress/attachment.ts'
+import { INGRESS_CONTROLLER_NAME } from '../../../proto/objects/ingress/classes.ts'
 import { backendService } from '../../../proto/objects/ingress/references.ts'
 import type {
   Gateway,
@@ -13,7 +18,7 @@ import type {
   RouteParentStatus,
   Service,
 } from '../../../proto/gen/types.ts'
-import { withVerdicts, type Verdict } from './conditions.ts'
+import { applyConditions, type ConditionUpdate } from './conditions.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 
 export interface RouteSnapshot {
@@ -36,7 +41,7 @@ export function planRouteStatus(
     const gateway = gateways.find((candidate) => isParent(parentRef, route, candidate))
     if (gateway === undefined) return []
     const attachments = attach(route, parentRef, gateway, labelsOf)
-    const accepted: Verdict =
+    const accepted: ConditionUpdate =
       'reason' in attachments
         ? { type: 'Accepted', status: 'False', ...attachments }
         : {
@@ -46,19 +51,19 @@ export function planRouteStatus(
             message: `Attached to ${attachments.map(({ listener }) => listener.name).join(', ')}`,
           }
     const known = before.find(
-      (status) => status.controllerName === ENTRANCE_CONTROLLER && sameJson(status.parentRef, parentRef),
+      (status) => status.controllerName === INGRESS_CONTROLLER_NAME && sameJson(status.parentRef, parentRef),
     )
     return [
       {
         parentRef,
-        controllerName: ENTRANCE_CONTROLLER,
-        conditions: withVerdicts(known?.conditions, [accepted, resolved], route.metadata.generation, now),
+        controllerName: INGRESS_CONTROLLER_NAME,
+        conditions: applyConditions(known?.conditions, [accepted, resolved], route.metadata.generation, now),
       },
     ]
   })
   return {
     ...route.status,
-    parents: [...before.filter(({ controllerName }) => controllerName !== ENTRANCE_CONTROLLER), ...own],
+    parents: [...before.filter(({ controllerName }) => controllerName !== INGRESS_CONTROLLER_NAME), ...own],
   }
 }
 
@@ -66,9 +71,9 @@ function resolvedRefs(
   route: HTTPRoute,
   grants: readonly ReferenceGrant[],
   serviceOf: RouteSnapshot['serviceOf'],
-): Verdict {
+): ConditionUpdate {
   const refs = (route.spec.rules ?? []).flatMap(({ backendRefs = [] }) => backendRefs)
-  const problems = refs.flatMap((ref): Problem[] => {
+  const problems = refs.flatMap((ref): ConditionProblem[] => {
     const found = backendService(ref, route.metadata.namespace, grants, serviceOf)
     return 'problem' in found ? [found.problem] : []
   })

@@ -5,14 +5,14 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../key.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { labelsOf, partsOf } from './gateway-reconciler.ts'
 import { planRouteStatus } from './route-plan.ts'
 
 export class RouteStatusReconciler implements Reconciler {
   readonly name = 'httproute-status'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
@@ -21,21 +21,21 @@ export class RouteStatusReconciler implements Reconciler {
     this.#context = writeContext(parts, this.name)
     const routes = (fits: (route: HTTPRoute) => boolean = () => true): string[] =>
       parts.informer.lister('HTTPRoute').list().filter(fits).map(keyOf)
-    this.inputs = [
-      input('HTTPRoute', ({ cached }) => [keyOf(cached.object)]),
-      input('Gateway', ({ type, cached: { object }, previous }) =>
+    this.watches = [
+      watchSource('HTTPRoute', ({ cached }) => [keyOf(cached.object)]),
+      watchSource('Gateway', ({ type, cached: { object }, previous }) =>
         type === 'modified' && sameJson(object.spec, previous?.object.spec)
           ? []
           : routes((route) => (route.spec.parentRefs ?? []).some((parent) => isParent(parent, route, object))),
       ),
-      input('GatewayClass', () => routes()),
-      input('ReferenceGrant', () => routes()),
-      input('Namespace', ({ type, cached, previous }) =>
+      watchSource('GatewayClass', () => routes()),
+      watchSource('ReferenceGrant', () => routes()),
+      watchSource('Namespace', ({ type, cached, previous }) =>
         type === 'modified' && sameJson(cached.object.metadata.labels, previous?.object.metadata.labels)
           ? []
           : routes(({ metadata }) => metadata.namespace === cached.object.metadata.name),
       ),
-      input('Service', ({ type, cached: { object }, previous }) =>
+      watchSource('Service', ({ type, cached: { object }, previous }) =>
         type === 'modified' && sameJson(object.spec.ports, previous?.object.spec.ports)
           ? []
           : routes((route) => names(route, object.metadata.namespace, object.metadata.name)),

@@ -4,14 +4,14 @@
  */
 import { canonical } from '../../api/services/service-range.ts'
 import { formatTime } from '../../../proto/base/time.ts'
-import { entranceNodes } from '../../../proto/objects/ingress/classes.ts'
-import { ENTRANCE_PORTS } from '../../../proto/objects/reserved-ports.ts'
+import { ingressNodes } from '../../../proto/objects/ingress/classes.ts'
+import { INGRESS_PORTS } from '../../../proto/objects/reserved-ports.ts'
 import { rangeContains, readAddress, readCidr, type AddressRange } from '../../../proto/base/cidr.ts'
 import { specialAddress } from '../../../proto/validation/address.ts'
 import { familyOf } from '../../../proto/validation/service.ts'
 import type { EndpointSlice, LoadBalancerIngress, Node, Service, ServiceStatus } from '../../../proto/gen/types.ts'
 import { withCondition, withoutCondition } from '../conditions.ts'
-import { internalAddresses } from '../endpointslice/node-views.ts'
+import { internalAddresses } from '../endpointslice/endpoint-nodes.ts'
 
 /** A node that is to take no traffic for load balancers has this label. */
 export const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
@@ -35,7 +35,7 @@ export function portsTaken({ spec: { ports = [] } }: Service): string[] {
  * The Service that keeps this one from being reached: an older one, itself reached, that takes one of its ports at the
  * same addresses.
  */
-export function rivalOf(
+export function conflictingService(
   service: Service,
   others: readonly Service[],
 ): { readonly rival: Service; readonly port: string } | undefined {
@@ -78,14 +78,14 @@ export interface LoadBalancerSnapshot {
   readonly nodes: readonly Node[]
   /** Of the Service. */
   readonly slices: readonly EndpointSlice[]
-  readonly rival: ReturnType<typeof rivalOf>
+  readonly conflict: ReturnType<typeof conflictingService>
   /** CIDRs of pods and Services: whatever a node says, no address of these is its own. */
   readonly clusterRanges: readonly string[]
 }
 
 /** Its status as it should be. Other conditions stay. */
 export function loadBalancerStatus(
-  { service, nodes, slices, rival, clusterRanges }: LoadBalancerSnapshot,
+  { service, nodes, slices, conflict: rival, clusterRanges }: LoadBalancerSnapshot,
   now: number,
 ): ServiceStatus {
   if (!isServed(service)) return service.spec.type === 'LoadBalancer' ? service.status : cleared(service.status)
@@ -108,7 +108,7 @@ export function loadBalancerStatus(
     rival === undefined &&
     ingress.length === 0 &&
     ofEntrance !== undefined &&
-    entranceNodes(nodes).some((node) => addressesOf(node).some(isAsked))
+    ingressNodes(nodes).some((node) => addressesOf(node).some(isAsked))
   const errors = [
     {
       type: PORTS_ERROR,
@@ -168,14 +168,14 @@ function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {
  */
 function portOfEntrance(service: Service): string | undefined {
   return portsTaken(service).find((taken) =>
-    ENTRANCE_PORTS.some(({ port, protocol }) => taken === `${port}/${protocol}`),
+    INGRESS_PORTS.some(({ port, protocol }) => taken === `${port}/${protocol}`),
   )
 }
 
 /** With externalTrafficPolicy Local those that have an endpoint of it themselves. */
 function servingNodes(service: Service, nodes: readonly Node[], slices: readonly EndpointSlice[]): readonly Node[] {
   const { spec } = service
-  const entrance = portOfEntrance(service) === undefined ? new Set<Node>() : new Set(entranceNodes(nodes))
+  const entrance = portOfEntrance(service) === undefined ? new Set<Node>() : new Set(ingressNodes(nodes))
   const able = nodes.filter((node) => node.metadata.labels?.[EXCLUDE_LABEL] === undefined && !entrance.has(node))
   if (spec.externalTrafficPolicy !== 'Local') return able
   const local = new Set(

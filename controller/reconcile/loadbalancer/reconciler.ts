@@ -1,15 +1,15 @@
 /** Says in the status of Services of type LoadBalancer where they are reached. Keys are Services. */
-import { ENTRANCE_LABEL } from '../../../proto/objects/ingress/classes.ts'
+import { INGRESS_NODE_LABEL } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { findCondition } from '../conditions.ts'
-import { SERVICE_NAME } from '../endpointslice/endpoints.ts'
-import { looksOfNode, NodeViews } from '../endpointslice/node-views.ts'
+import { SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
+import { looksOfNode, EndpointNodes } from '../endpointslice/endpoint-nodes.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import {
   ADDRESS_ERROR,
   comparable,
@@ -18,7 +18,7 @@ import {
   loadBalancerStatus,
   PORTS_ERROR,
   portsTaken,
-  rivalOf,
+  conflictingService,
 } from './plan.ts'
 
 const COMPONENT = 'loadbalancer-controller'
@@ -26,11 +26,11 @@ const COMPONENT = 'loadbalancer-controller'
 export class LoadBalancerReconciler implements Reconciler {
   readonly name = 'loadbalancer'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
-  readonly #nodes: NodeViews
+  readonly #progress: WriteExpectations
+  readonly #nodes: EndpointNodes
   /** Keys of the Services that nodes serve, by each port that they take. */
   readonly #byPort = new Map<string, Set<string>>()
   readonly #served = new Set<string>()
@@ -40,16 +40,16 @@ export class LoadBalancerReconciler implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
-    this.#nodes = new NodeViews(parts.informer, parts.clock)
-    this.inputs = [
-      input('Service', (change) => this.#serviceKeys(change)),
-      input('EndpointSlice', (change) => this.#sliceKeys(change)),
-      input('Node', ({ type, cached: { object }, previous }) => {
+    this.#progress = new WriteExpectations(parts)
+    this.#nodes = new EndpointNodes(parts.informer, parts.clock)
+    this.watches = [
+      watchSource('Service', (change) => this.#serviceKeys(change)),
+      watchSource('EndpointSlice', (change) => this.#sliceKeys(change)),
+      watchSource('Node', ({ type, cached: { object }, previous }) => {
         const looks = (node: typeof object): unknown => [
           looksOfNode(node),
           node.metadata.labels?.[EXCLUDE_LABEL],
-          node.metadata.labels?.[ENTRANCE_LABEL],
+          node.metadata.labels?.[INGRESS_NODE_LABEL],
         ]
         if (type === 'modified' && sameJson(looks(object), looks(previous!.object))) return []
         this.#nodes.changed()
@@ -72,12 +72,12 @@ export class LoadBalancerReconciler implements Reconciler {
           .list()
           .filter(
             ({ metadata, status }) =>
-              status.conditions !== undefined && this.#nodes.of(metadata.name).standing !== 'silent',
+              status.conditions !== undefined && this.#nodes.of(metadata.name).reachability !== 'silent',
           )
       : []
-    const rival = isServed(service) ? rivalOf(service, this.#meeting(key)) : undefined
+    const rival = isServed(service) ? conflictingService(service, this.#meeting(key)) : undefined
     const status = loadBalancerStatus(
-      { service, nodes, slices: this.#slicesOf(key), rival, clusterRanges: this.#parts.clusterRanges },
+      { service, nodes, slices: this.#slicesOf(key), conflict: rival, clusterRanges: this.#parts.clusterRanges },
       clock.now(),
     )
     await this.#write(key, service, status)

@@ -48,7 +48,7 @@ const FINALIZERS: Aspect = {
   badReason: 'SomeFinalizersRemain',
 }
 /** Failures told one by one; of more, how many there are. */
-const TOLD = 5
+const MAX_LISTED_FAILURES = 5
 
 export interface NamespacePlan {
   /** Not being deleted yet, and to be now. */
@@ -110,7 +110,7 @@ function conditionsOf(
       DELETION,
       failures.length === 0
         ? ''
-        : `Failed to delete all resource types, ${failures.length} remaining: ${told(failures)}`,
+        : `Failed to delete all resource types, ${failures.length} remaining: ${summarizeFailures(failures)}`,
     ],
     [CONTENT, remaining === '' ? '' : `Some resources are remaining: ${remaining}`],
     [FINALIZERS, finalizers === '' ? '' : `Some content in the namespace has finalizers remaining: ${finalizers}`],
@@ -128,9 +128,9 @@ function conditionsOf(
   )
 }
 
-function told(failures: readonly string[]): string {
-  const some = failures.toSorted().slice(0, TOLD).join(', ')
-  return failures.length <= TOLD ? some : `${some}, and ${failures.length - TOLD} more`
+function summarizeFailures(failures: readonly string[]): string {
+  const some = failures.toSorted().slice(0, MAX_LISTED_FAILURES).join(', ')
+  return failures.length <= MAX_LISTED_FAILURES ? some : `${some}, and ${failures.length - MAX_LISTED_FAILURES} more`
 }
 
 /** "pods.", "deployments.apps": with a dot even where there is no group, as Kubernetes writes it. */

@@ -7,7 +7,7 @@ import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
-import { anyInput, input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchAnyKind, watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planNamespace } from './plan.ts'
 
 /** Deletions under way at once. */
@@ -16,18 +16,18 @@ const BATCH = 500
 export class NamespaceReconciler implements Reconciler {
   readonly name = 'namespace'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [
-      input('Namespace', (change) =>
+    this.watches = [
+      watchSource('Namespace', (change) =>
         change.cached.object.metadata.deletionTimestamp === undefined ? [] : [keyOf(change.cached.object)],
       ),
-      anyInput((change) => this.#terminating(change)),
+      watchAnyKind((change) => this.#terminating(change)),
     ]
   }
 

@@ -6,9 +6,16 @@ import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../..
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Network, NetworkBlock, NetworkStatus } from '../../../proto/gen/types.ts'
 import { withCondition } from '../conditions.ts'
-import { FIRST_VNI, holdingsOf, LAST_VNI, OWN_CHOICE, OWN_CHOICE_PREFIX, partBits } from './holdings.ts'
+import {
+  FIRST_VNI,
+  currentAllocation,
+  LAST_VNI,
+  DEFAULT_NETWORK_POOL,
+  DEFAULT_NETWORK_PREFIX,
+  partBits,
+} from './network-allocation.ts'
 
-export interface NetworkSituation {
+export interface NetworkSnapshot {
   readonly network: Network
   /** Every other Network, of all namespaces. */
   readonly others: readonly Network[]
@@ -19,7 +26,7 @@ export interface NetworkSituation {
 }
 
 /** The status as it is to be. */
-export function planNetwork({ network, others, pods, taken }: NetworkSituation, now: number): NetworkStatus {
+export function planNetwork({ network, others, pods, taken }: NetworkSnapshot, now: number): NetworkStatus {
   const { spec, status, metadata } = network
   const settle = (next: Partial<NetworkStatus>, holds: boolean, reason: string, message: string): NetworkStatus => ({
     ...status,
@@ -34,14 +41,14 @@ export function planNetwork({ network, others, pods, taken }: NetworkSituation, 
       lastTransitionTime: formatTime(now),
     }),
   })
-  const held = holdingsOf(network, others)
+  const held = currentAllocation(network, others)
   const cidrs = held.cidrs ?? choose(spec.cidrs, others, taken)
   if (cidrs === undefined)
     return settle(
       { cidrs: undefined, vni: held.vni, blocks: undefined },
       false,
       'NoRangeFree',
-      `every range of ${formatCidr(OWN_CHOICE)} is taken: give spec.cidrs`,
+      `every range of ${formatCidr(DEFAULT_NETWORK_POOL)} is taken: give spec.cidrs`,
     )
   const ranges = cidrs.map((cidr) => readCidr(cidr)!)
   const clash = taken.find((other) => ranges.some((range) => rangesOverlap(range, readCidr(other)!)))
@@ -85,7 +92,7 @@ function choose(
   const used = [...others.flatMap(({ spec, status }) => status.cidrs ?? spec.cidrs ?? []), ...taken].flatMap(
     (cidr) => readCidr(cidr) ?? [],
   )
-  for (const range of parts(OWN_CHOICE, 32 - OWN_CHOICE_PREFIX))
+  for (const range of parts(DEFAULT_NETWORK_POOL, 32 - DEFAULT_NETWORK_PREFIX))
     if (!used.some((other) => rangesOverlap(other, range))) return [formatCidr(range)]
   return undefined
 }

@@ -7,7 +7,7 @@ import type { WriteContext } from '../../api/contract.ts'
 import { withCondition } from '../conditions.ts'
 import { keyOf, makeKey, splitKey } from '../key.ts'
 import { isBound } from '../pod-state.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planNetwork } from './plan.ts'
 
 /** Keeps a Network until the last pod on it has gone. */
@@ -17,16 +17,16 @@ export class NetworkReconciler implements Reconciler {
   readonly name = 'network'
   /** What one Network is given must be seen when the next one is given something. */
   readonly concurrency = 1
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'network')
-    this.inputs = [
-      input('Network', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [keyOf(object)])),
-      input('Pod', ({ type, cached: { object }, previous }) =>
+    this.watches = [
+      watchSource('Network', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [keyOf(object)])),
+      watchSource('Pod', ({ type, cached: { object }, previous }) =>
         isBound(object) && (type !== 'modified' || previous === undefined || !isBound(previous.object))
           ? networksOf(object)
           : [],

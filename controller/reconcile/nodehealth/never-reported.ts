@@ -8,7 +8,7 @@ import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { readyOf, withConditions } from '../../dispatch/health.ts'
 import { keyOf, splitKey } from '../key.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 
 /** Milliseconds that a new node is given to report, as Kubernetes' --node-startup-grace-period. */
 const STARTUP_GRACE = 60_000
@@ -17,15 +17,15 @@ const CONDITIONS = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'] as
 export class NeverReportedNodes implements Reconciler {
   readonly name = 'neverreported'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'node-health')
-    this.inputs = [
-      input('Node', ({ type, cached: { object } }) =>
+    this.watches = [
+      watchSource('Node', ({ type, cached: { object } }) =>
         type === 'deleted' || readyOf(object.status) !== undefined ? [] : [keyOf(object)],
       ),
     ]

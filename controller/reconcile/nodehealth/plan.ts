@@ -6,8 +6,8 @@
 import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
 import { healthOf, type Health } from '../../dispatch/health.ts'
 import {
-  brakeOf,
-  CONFIRMED,
+  disruptionStateOf,
+  LOST_CONFIRMED,
   EVICTION_HELD,
   hasVanished,
   heldOf,
@@ -15,35 +15,35 @@ import {
   isUnreachable,
   LOST_ANNOTATION,
   UNREACHABLE,
-  type Brake,
-} from './brake.ts'
+  type DisruptionState,
+} from './disruption-state.ts'
 
 /** What a node's object is to say. */
-export interface Verdict {
+export interface NodeTaintPlan {
   readonly node: Node
   /** What was judged: nothing is to be written if the object says otherwise by now. */
   readonly health: Health['is']
   readonly taints: { readonly noSchedule: boolean; readonly noExecute: boolean }
   /** Why its pods stay, if they do. */
-  readonly held: (Brake & { is: 'held' }) | undefined
+  readonly held: (DisruptionState & { is: 'held' }) | undefined
 }
 
 export interface NodeHealthPlan {
-  readonly brake: Brake
+  readonly brake: DisruptionState
   /** Of the nodes whose objects say something else. */
-  readonly verdicts: readonly Verdict[]
+  readonly verdicts: readonly NodeTaintPlan[]
 }
 
 export function planNodeHealth(nodes: readonly Node[], now: number): NodeHealthPlan {
-  const brake = brakeOf(nodes, now)
+  const brake = disruptionStateOf(nodes, now)
   const verdicts = nodes
-    .map((node) => judge(node, brake, now))
-    .filter((verdict) => verdict !== undefined && !isFulfilled(verdict)) as Verdict[]
+    .map((node) => planNode(node, brake, now))
+    .filter((verdict) => verdict !== undefined && !isFulfilled(verdict)) as NodeTaintPlan[]
   return { brake, verdicts }
 }
 
 /** Undefined for a node that has never been heard from. */
-function judge(node: Node, brake: Brake, now: number): Verdict | undefined {
+function planNode(node: Node, brake: DisruptionState, now: number): NodeTaintPlan | undefined {
   const { is } = healthOf(node)
   switch (is) {
     case 'unknown':
@@ -59,7 +59,7 @@ function judge(node: Node, brake: Brake, now: number): Verdict | undefined {
   }
 }
 
-function isFulfilled({ node, health, taints, held }: Verdict): boolean {
+function isFulfilled({ node, health, taints, held }: NodeTaintPlan): boolean {
   const condition = heldOf(node)
   return (
     withTaints(node.spec.taints, taints) === node.spec.taints &&
@@ -71,7 +71,7 @@ function isFulfilled({ node, health, taints, held }: Verdict): boolean {
 /** The same list if it says so already; taints of others stay as they are. */
 export function withTaints(
   taints: Taint[] | undefined,
-  { noSchedule, noExecute }: Verdict['taints'],
+  { noSchedule, noExecute }: NodeTaintPlan['taints'],
 ): Taint[] | undefined {
   let list = taints
   for (const [effect, wanted] of [
@@ -85,7 +85,7 @@ export function withTaints(
   return list
 }
 
-const WHY: Readonly<Record<(Brake & { is: 'held' })['reason'], string>> = {
+const WHY: Readonly<Record<(DisruptionState & { is: 'held' })['reason'], string>> = {
   NoNodeReady: 'no node is ready that could take its pods: its pods stay until enough nodes are back',
   TooManyNodesLost: 'more than a third of the nodes vanished together: its pods stay until enough nodes are back',
   NodesReturning: 'nodes that vanished together are coming back: its pods stay while more of them do',
@@ -97,9 +97,9 @@ const WHY: Readonly<Record<(Brake & { is: 'held' })['reason'], string>> = {
  */
 export function heldCondition(
   { name }: Node['metadata'],
-  { reason }: Brake & { is: 'held' },
+  { reason }: DisruptionState & { is: 'held' },
   now: string,
 ): NodeCondition {
-  const message = `${WHY[reason]}; if its machine will not come back: gantry delete node ${name}, or gantry annotate node ${name} ${LOST_ANNOTATION}=${CONFIRMED}`
+  const message = `${WHY[reason]}; if its machine will not come back: gantry delete node ${name}, or gantry annotate node ${name} ${LOST_ANNOTATION}=${LOST_CONFIRMED}`
   return { type: EVICTION_HELD, status: 'True', reason, message, lastHeartbeatTime: now, lastTransitionTime: now }
 }

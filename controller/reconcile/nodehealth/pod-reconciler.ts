@@ -5,27 +5,29 @@ import type { WriteContext } from '../../api/contract.ts'
 import { healthOf, type Health } from '../../dispatch/health.ts'
 import { makeKey, splitKey } from '../key.ts'
 import { isBound } from '../pod-state.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { markedStatus } from './pod-marks.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { podStatusForNodeHealth } from './pod-node-status.ts'
 
 export class PodHealthReconciler implements Reconciler {
   readonly name = 'podhealth'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'node-health')
-    this.inputs = [
-      input('Node', ({ type, cached, previous }) =>
+    this.watches = [
+      watchSource('Node', ({ type, cached, previous }) =>
         type === 'modified' && healthOf(cached.object).is === healthOf(previous!.object as Node).is
           ? []
           : [makeKey('', cached.object.metadata.name)],
       ),
-      input('Pod', ({ type, cached: { object: pod } }) =>
-        type !== 'deleted' && isBound(pod) && markedStatus(pod, this.#health(pod.spec.nodeName!)) !== undefined
+      watchSource('Pod', ({ type, cached: { object: pod } }) =>
+        type !== 'deleted' &&
+        isBound(pod) &&
+        podStatusForNodeHealth(pod, this.#health(pod.spec.nodeName!)) !== undefined
           ? [makeKey('', pod.spec.nodeName!)]
           : [],
       ),
@@ -38,7 +40,7 @@ export class PodHealthReconciler implements Reconciler {
     const pods = this.#parts.informer
       .lister('Pod')
       .byIndex('node', name)
-      .filter((pod) => markedStatus(pod, health) !== undefined)
+      .filter((pod) => podStatusForNodeHealth(pod, health) !== undefined)
     const results = await Promise.allSettled(pods.map((pod) => this.#write(pod, health)))
     const failure = results.find((result) => result.status === 'rejected')
     if (failure !== undefined) throw failure.reason
@@ -59,7 +61,7 @@ export class PodHealthReconciler implements Reconciler {
         name,
         'status',
         (pod) => {
-          const status = pod.metadata.uid === uid ? markedStatus(pod, health) : undefined
+          const status = pod.metadata.uid === uid ? podStatusForNodeHealth(pod, health) : undefined
           if (status === undefined) return false
           pod.status = status
           return undefined

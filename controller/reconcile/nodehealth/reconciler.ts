@@ -9,9 +9,9 @@ import type { Node } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { healthOf } from '../../dispatch/health.ts'
 import { withCondition, withoutCondition } from '../conditions.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
-import { EVICTION_HELD, heldOf, isConfirmed, LOST_ANNOTATION, type Brake } from './brake.ts'
-import { heldCondition, planNodeHealth, withTaints, type Verdict } from './plan.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { EVICTION_HELD, heldOf, isConfirmed, LOST_ANNOTATION, type DisruptionState } from './disruption-state.ts'
+import { heldCondition, planNodeHealth, withTaints, type NodeTaintPlan } from './plan.ts'
 
 const ALL = '/nodes'
 const COMPONENT = 'node-health-controller'
@@ -19,16 +19,16 @@ const COMPONENT = 'node-health-controller'
 export class NodeHealthReconciler implements Reconciler {
   readonly name = 'nodehealth'
   readonly concurrency = 1
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  #brake: Brake['is'] = 'off'
+  #brake: DisruptionState['is'] = 'off'
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'node-health')
-    this.inputs = [
-      input('Node', ({ type, cached, previous }) =>
+    this.watches = [
+      watchSource('Node', ({ type, cached, previous }) =>
         type === 'modified' && sameJson(looks(cached.object), looks(previous!.object)) ? [] : [ALL],
       ),
     ]
@@ -50,7 +50,7 @@ export class NodeHealthReconciler implements Reconciler {
   }
 
   /** A node that is gone, or has changed since it was judged, is left to the pass that follows from that. */
-  async #apply(verdict: Verdict): Promise<void> {
+  async #apply(verdict: NodeTaintPlan): Promise<void> {
     try {
       // What holds eviction back is said before it is lifted, and unsaid after.
       if (verdict.held !== undefined) await this.#writeHeld(verdict)
@@ -67,7 +67,7 @@ export class NodeHealthReconciler implements Reconciler {
     },
     health,
     taints,
-  }: Verdict): Promise<void> {
+  }: NodeTaintPlan): Promise<void> {
     await this.#parts.api.mutate(
       'Node',
       '',
@@ -92,7 +92,7 @@ export class NodeHealthReconciler implements Reconciler {
     },
     health,
     held,
-  }: Verdict): Promise<void> {
+  }: NodeTaintPlan): Promise<void> {
     const { api, clock, events } = this.#parts
     let before: string | undefined
     let changed = false

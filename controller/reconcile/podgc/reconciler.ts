@@ -3,13 +3,13 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { makeKey, splitKey } from '../key.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planPodCollection } from './plan.ts'
 
 export class PodCollector implements Reconciler {
   readonly name = 'podgc'
   readonly concurrency = 4
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
   /** Node name → when it was first missed, by the monotonic clock. */
@@ -18,9 +18,9 @@ export class PodCollector implements Reconciler {
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.inputs = [
-      input('Node', (change) => [makeKey('', change.cached.object.metadata.name)]),
-      input('Pod', ({ cached: { object } }) => {
+    this.watches = [
+      watchSource('Node', (change) => [makeKey('', change.cached.object.metadata.name)]),
+      watchSource('Pod', ({ cached: { object } }) => {
         const { nodeName = '' } = object.spec
         return nodeName === '' || parts.informer.lister('Node').get('', nodeName) !== undefined
           ? []

@@ -26,7 +26,7 @@ export interface ReplicaSetPlan {
   /** As counted now. `failure` of the pass that follows is added by withFailure. */
   readonly status: ReplicaSetStatus
   /** Milliseconds until a pod counts as available by time alone. */
-  readonly again: number | undefined
+  readonly requeueAfterMs: number | undefined
 }
 
 /** Pods that ended count for nothing: they are replaced, and stay to be looked at. */
@@ -47,7 +47,7 @@ export function planReplicaSet({ replicaSet, pods, related }: ReplicaSetSnapshot
       observedGeneration: metadata.generation,
       ...(replicaSet.status.conditions !== undefined && { conditions: replicaSet.status.conditions }),
     },
-    again: pending.length === 0 ? undefined : Math.min(...pending),
+    requeueAfterMs: pending.length === 0 ? undefined : Math.min(...pending),
   }
 }
 

@@ -3,13 +3,13 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
-import { controllerOf, controllerReference } from '../claim.ts'
-import { Claims } from '../claims.ts'
+import { controllerOf, controllerReference } from '../adoption-plan.ts'
+import { ControllerRefManager } from '../controller-ref-manager.ts'
 import { findCondition } from '../conditions.ts'
 import { keyOf, splitKey } from '../key.ts'
 import { isTerminal } from '../pod-state.ts'
-import { Progress } from '../progress.ts'
-import { input, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { WriteExpectations } from '../write-expectations.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
 import { planReplicaSet, withFailure } from './plan.ts'
 
 interface Failure {
@@ -21,28 +21,28 @@ interface Failure {
 export class ReplicaSetReconciler implements Reconciler {
   readonly name = 'replicaset'
   readonly concurrency = 16
-  readonly inputs
+  readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  readonly #progress: Progress
-  readonly #claims: Claims<'ReplicaSet', 'Pod'>
+  readonly #progress: WriteExpectations
+  readonly #claims: ControllerRefManager<'ReplicaSet', 'Pod'>
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
-    this.#progress = new Progress(parts)
-    this.#claims = new Claims(parts, {
+    this.#progress = new WriteExpectations(parts)
+    this.#claims = new ControllerRefManager(parts, {
       owner: 'ReplicaSet',
       owned: 'Pod',
       context: this.#context,
       progress: this.#progress,
       adoptable: (pod) => !isTerminal(pod),
     })
-    this.inputs = [
-      input('ReplicaSet', ({ type, cached: { object }, previous }) =>
+    this.watches = [
+      watchSource('ReplicaSet', ({ type, cached: { object }, previous }) =>
         type === 'modified' && differInConditionsOnly(object, previous!.object) ? [] : [keyOf(object)],
       ),
-      input('Pod', (change) => this.#claims.keys(change)),
+      watchSource('Pod', (change) => this.#claims.keys(change)),
     ]
   }
 
@@ -66,7 +66,7 @@ export class ReplicaSetReconciler implements Reconciler {
       withFailure(plan.status, failures.map(({ reason, message }) => ({ reason, message }))[0], clock.now()),
     )
     if (failures[0] !== undefined) throw failures[0].thrown
-    return plan.again
+    return plan.requeueAfterMs
   }
 
   /** Pods of all ReplicaSets with the same controller. */

@@ -1,4 +1,4 @@
-import type { FilterPlugin, NodeView } from '../framework.ts'
+import type { FilterPlugin, NodeInfo } from '../framework.ts'
 
 /**
  * A pod that names its node goes there. Such pods are bound already; it matters where placing is asked for all the
@@ -6,10 +6,10 @@ import type { FilterPlugin, NodeView } from '../framework.ts'
  */
 export const nodeName: FilterPlugin = {
   name: 'NodeName',
-  helpedBy: ['node-added'],
+  eventsToRegister: ['node-added'],
   prepareFilter: ({ spec: { nodeName: asked = '' } }) =>
     asked === ''
       ? undefined
-      : ({ name }: NodeView) =>
+      : ({ name }: NodeInfo) =>
           name === asked ? undefined : { reason: 'not the node asked for', detail: `the pod asks for node ${asked}` },
 }

@@ -1,7 +1,7 @@
 /** Two pods with one host port do not share a node, and none has that of Ingresses on a node that is an entrance. */
 import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/objects/host-ports.ts'
-import { ENTRANCE_LABEL } from '../../../proto/objects/ingress/classes.ts'
-import { ENTRANCE_PORTS } from '../../../proto/objects/reserved-ports.ts'
+import { INGRESS_NODE_LABEL } from '../../../proto/objects/ingress/classes.ts'
+import { INGRESS_PORTS } from '../../../proto/objects/reserved-ports.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { FilterPlugin } from '../framework.ts'
 
@@ -16,15 +16,15 @@ function claims(pod: Pod): readonly HostPortClaim[] {
 
 export const nodePorts: FilterPlugin = {
   name: 'NodePorts',
-  helpedBy: ['node-added', 'node-changed', 'pod-removed'],
+  eventsToRegister: ['node-added', 'node-changed', 'pod-removed'],
   prepareFilter(pod) {
     const wanted = hostPortClaims(pod)
     if (wanted.length === 0) return undefined
     const ofEntrance = wanted.find((claim) =>
-      ENTRANCE_PORTS.some((reserved) => reserved.protocol === claim.protocol && reserved.port === claim.port),
+      INGRESS_PORTS.some((reserved) => reserved.protocol === claim.protocol && reserved.port === claim.port),
     )
     return ({ node, pods }) => {
-      if (ofEntrance !== undefined && node.metadata.labels?.[ENTRANCE_LABEL] === 'true')
+      if (ofEntrance !== undefined && node.metadata.labels?.[INGRESS_NODE_LABEL] === 'true')
         return {
           reason: 'host port taken',
           detail: `host port ${formatHostPort(ofEntrance)} is for Ingresses, since the node is an entrance`,

@@ -1,13 +1,13 @@
 import { healthOf } from '../../dispatch/health.ts'
-import type { NodeView, FilterPlugin, Refusal } from '../framework.ts'
+import type { NodeInfo, FilterPlugin, FilterRejection } from '../framework.ts'
 
 /** The node is heard from and says that it can run pods: its condition Ready is True. */
 export const nodeReady: FilterPlugin = {
   name: 'NodeReady',
-  helpedBy: ['node-added', 'node-changed'],
+  eventsToRegister: ['node-added', 'node-changed'],
   prepareFilter:
     () =>
-    ({ node }: NodeView): Refusal | undefined => {
+    ({ node }: NodeInfo): FilterRejection | undefined => {
       const health = healthOf(node)
       switch (health.is) {
         case 'ready':

@@ -1,10 +1,10 @@
 import type { Pod } from '../../../proto/gen/types.ts'
-import type { FilterPlugin, NodeView } from '../framework.ts'
+import type { FilterPlugin, NodeInfo } from '../framework.ts'
 
 /** The node has every label of spec.nodeSelector. */
 export const nodeSelector: FilterPlugin = {
   name: 'NodeSelector',
-  helpedBy: ['node-added', 'node-changed'],
+  eventsToRegister: ['node-added', 'node-changed'],
   prepareFilter(pod) {
     if (Object.keys(pod.spec.nodeSelector ?? {}).length === 0) return undefined
     return (node) => {
@@ -21,6 +21,6 @@ export const nodeSelector: FilterPlugin = {
 }
 
 /** The first label that the pod asks for and the node does not have. */
-export function missingLabel(pod: Pod, { node }: NodeView): [string, string] | undefined {
+export function missingLabel(pod: Pod, { node }: NodeInfo): [string, string] | undefined {
   return Object.entries(pod.spec.nodeSelector ?? {}).find(([key, value]) => node.metadata.labels?.[key] !== value)
 }

@@ -1,11 +1,11 @@
 /** Nodes must have what a pod requests; those with more left, and left in proportion, are preferred. */
-import { formatAmount, podRequests, unstatedRequests } from '../amounts.ts'
-import type { FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'
+import { formatAmount, podRequests, defaultedRequests } from '../resource-amounts.ts'
+import type { FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
 
 /** cpu, memory, pods, ephemeral-storage and whatever else nodes offer ("example.com/gpu"). */
 export const resources: FilterPlugin = {
   name: 'Resources',
-  helpedBy: ['node-added', 'node-changed', 'pod-removed'],
+  eventsToRegister: ['node-added', 'node-changed', 'pod-removed'],
   prepareFilter(pod) {
     const requests = [...podRequests(pod)]
     return ({ allocatable, requested }) => {
@@ -38,18 +38,18 @@ const SCORED = ['cpu', 'memory', 'pods']
 
 /**
  * The larger the shares of cpu, memory and pods still free after the pod, the better. Containers that request nothing
- * count as `unstatedRequests` says.
+ * count as `defaultedRequests` says.
  */
 export const leastAllocated: ScorePlugin = {
   name: 'LeastAllocated',
   weight: 1,
   prepareScore(pod) {
     const requests = podRequests(pod)
-    const unstated = unstatedRequests(pod)
+    const unstated = defaultedRequests(pod)
     const asked = SCORED.map((name) => ({ name, amount: (requests.get(name) ?? 0) + (unstated.get(name) ?? 0) }))
     return (node) => {
       let free = 0
-      for (const { name, amount } of asked) free += 1 - usedShare(node, name, amount + (node.unstated.get(name) ?? 0))
+      for (const { name, amount } of asked) free += 1 - usedShare(node, name, amount + (node.defaulted.get(name) ?? 0))
       return (100 * free) / SCORED.length
     }
   },
@@ -69,7 +69,7 @@ export const balanced: ScorePlugin = {
 }
 
 /** 0 to 1; a node that offers none of a resource counts as full. */
-function usedShare({ allocatable, requested }: NodeView, name: string, more: number): number {
+function usedShare({ allocatable, requested }: NodeInfo, name: string, more: number): number {
   const offered = allocatable.get(name) ?? 0
   return offered <= 0 ? 1 : Math.min(1, ((requested.get(name) ?? 0) + more) / offered)
 }

@@ -6,7 +6,7 @@
 import { LabelMatcher, labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { Pod, TopologySpreadConstraint } from '../../../proto/gen/types.ts'
 import { ownerOf } from '../cache.ts'
-import type { ClusterView, FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'
+import type { SchedulerSnapshot, FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
 import { missingLabel } from './node-selector.ts'
 import { repellingTaint } from './taints.ts'
 
@@ -22,7 +22,7 @@ interface Domains {
 
 export const spread: FilterPlugin & ScorePlugin = {
   name: 'Spread',
-  helpedBy: ['node-added', 'node-changed', 'node-removed', 'pod-added', 'pod-changed', 'pod-removed'],
+  eventsToRegister: ['node-added', 'node-changed', 'node-removed', 'pod-added', 'pod-changed', 'pod-removed'],
   weight: 3,
   prepareFilter(pod, cluster) {
     const all = domainsOf(pod, cluster, 'DoNotSchedule')
@@ -56,7 +56,7 @@ export const spread: FilterPlugin & ScorePlugin = {
   prepareScore(pod, cluster) {
     const wishes = domainsOf(pod, cluster, 'ScheduleAnyway').map(({ constraint: { topologyKey }, counts }) => {
       const most = Math.max(1, ...counts.values())
-      return (node: NodeView): number => {
+      return (node: NodeInfo): number => {
         const value = node.node.metadata.labels?.[topologyKey]
         return value === undefined ? 0 : 100 * (1 - (counts.get(value) ?? 0) / most)
       }
@@ -74,7 +74,7 @@ const ZONE = 'topology.kubernetes.io/zone'
  * constraints: what counts of a topology grows with the number of its domains.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints
  */
-function spreadByDefault(pod: Pod, cluster: ClusterView): ((node: NodeView) => number) | undefined {
+function spreadByDefault(pod: Pod, cluster: SchedulerSnapshot): ((node: NodeInfo) => number) | undefined {
   const perNode = similarPods(pod, cluster)
   if (perNode === undefined || perNode.size === 0) return undefined
   const perZone = new Map<string, number>()
@@ -95,7 +95,7 @@ function spreadByDefault(pod: Pod, cluster: ClusterView): ((node: NodeView) => n
  * How many pods each node has that have the pod's owner or, for a pod without an owner, that the Services select which
  * select it.
  */
-function similarPods(pod: Pod, cluster: ClusterView): ReadonlyMap<string, number> | undefined {
+function similarPods(pod: Pod, cluster: SchedulerSnapshot): ReadonlyMap<string, number> | undefined {
   const owner = ownerOf(pod)
   if (owner !== undefined) return cluster.podsOfOwner(owner)
   const selector = cluster.serviceSelector(pod)
@@ -110,7 +110,7 @@ function similarPods(pod: Pod, cluster: ClusterView): ReadonlyMap<string, number
 }
 
 /** Pods of the namespace that match and are not being deleted. */
-function countMatching({ pods }: NodeView, namespace: string, matcher: LabelMatcher): number {
+function countMatching({ pods }: NodeInfo, namespace: string, matcher: LabelMatcher): number {
   let count = 0
   for (const { metadata } of pods.values()) {
     if (
@@ -123,7 +123,11 @@ function countMatching({ pods }: NodeView, namespace: string, matcher: LabelMatc
   return count
 }
 
-function domainsOf(pod: Pod, cluster: ClusterView, when: TopologySpreadConstraint['whenUnsatisfiable']): Domains[] {
+function domainsOf(
+  pod: Pod,
+  cluster: SchedulerSnapshot,
+  when: TopologySpreadConstraint['whenUnsatisfiable'],
+): Domains[] {
   const constraints = (pod.spec.topologySpreadConstraints ?? []).filter(
     ({ whenUnsatisfiable }) => whenUnsatisfiable === when,
   )
@@ -155,7 +159,7 @@ function isEligible(
   { nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' }: TopologySpreadConstraint,
   constraints: readonly TopologySpreadConstraint[],
   pod: Pod,
-  node: NodeView,
+  node: NodeInfo,
 ): boolean {
   if (!constraints.every(({ topologyKey }) => node.node.metadata.labels?.[topologyKey] !== undefined)) return false
   if (nodeAffinityPolicy === 'Honor' && missingLabel(pod, node) !== undefined) return false

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
  */
 import type { Pod, Taint, Toleration } from '../../../proto/gen/types.ts'
-import type { FilterPlugin, NodeView, ScorePlugin } from '../framework.ts'
+import type { FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
 
 /**
  * The pod's first toleration of the taint: same effect (or any), same key (or any, with Exists), same value (or
@@ -22,7 +22,7 @@ export function tolerates(pod: Pod, taint: Taint): boolean {
 }
 
 /** The first taint of the node that keeps the pod off it. */
-export function repellingTaint(pod: Pod, { node }: NodeView): Taint | undefined {
+export function repellingTaint(pod: Pod, { node }: NodeInfo): Taint | undefined {
   return node.spec.taints?.find((taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(pod, taint))
 }
 
@@ -32,7 +32,7 @@ export function formatTaint({ key, value, effect }: Taint): string {
 
 export const taints: FilterPlugin & ScorePlugin = {
   name: 'Taints',
-  helpedBy: ['node-added', 'node-changed'],
+  eventsToRegister: ['node-added', 'node-changed'],
   weight: 3,
   prepareFilter: (pod) => (node) => {
     const taint = repellingTaint(pod, node)
@@ -44,7 +44,7 @@ export const taints: FilterPlugin & ScorePlugin = {
   prepareScore(pod, { nodes }) {
     if (!nodes.some(({ node }) => node.spec.taints?.some(({ effect }) => effect === 'PreferNoSchedule')))
       return undefined
-    return ({ node }: NodeView) => {
+    return ({ node }: NodeInfo) => {
       const against = (node.spec.taints ?? []).filter(
         (taint) => taint.effect === 'PreferNoSchedule' && !tolerates(pod, taint),
       ).length

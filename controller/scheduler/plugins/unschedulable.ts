@@ -1,5 +1,5 @@
 import type { Taint } from '../../../proto/gen/types.ts'
-import type { FilterPlugin, NodeView } from '../framework.ts'
+import type { FilterPlugin, NodeInfo } from '../framework.ts'
 import { tolerates } from './taints.ts'
 
 /**
@@ -11,10 +11,10 @@ const CORDON: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSche
 /** A cordoned node takes no further pods, but for those that tolerate it. */
 export const unschedulable: FilterPlugin = {
   name: 'Unschedulable',
-  helpedBy: ['node-added', 'node-changed'],
+  eventsToRegister: ['node-added', 'node-changed'],
   prepareFilter: (pod) =>
     tolerates(pod, CORDON)
       ? undefined
-      : ({ node }: NodeView) =>
+      : ({ node }: NodeInfo) =>
           node.spec.unschedulable === true ? { reason: 'cordoned', detail: 'is cordoned' } : undefined,
 }

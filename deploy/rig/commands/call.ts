@@ -10,7 +10,7 @@ import type { CommandOptions } from '../../../proto/base/command.ts'
 import type { ErrorDetail, JsonValue } from '../../../proto/gen/types.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import type { Role } from '../contract.ts'
-import type { BeginOptions } from '../faults/engine.ts'
+import type { BeginOptions } from '../faults/fault-engine.ts'
 import { Rig, type NodeRemoval } from '../rig.ts'
 
 export interface CalledMachine {

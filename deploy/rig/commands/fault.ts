@@ -7,11 +7,11 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { openDriver } from '../drivers/index.ts'
 import type { FaultRecord, FaultType, Parameter, ParameterType } from '../faults/contract.ts'
-import { FaultEngine } from '../faults/engine.ts'
+import { FaultEngine } from '../faults/fault-engine.ts'
 import { faultTypes } from '../faults/index.ts'
 import { operandNames, placeOperands } from '../faults/values.ts'
 import { requireRig } from '../rig-record.ts'
-import { rigStage } from '../stage.ts'
+import { rigFaultBackend } from '../rig-fault-backend.ts'
 
 /** What stands for a value in help. */
 const PLACEHOLDER: Readonly<Record<ParameterType, string>> = {
@@ -49,7 +49,7 @@ export function faultEntries(group: string): Record<string, Entry> {
 /** The faults of a rig that is there; NotFound with the nearest name. */
 export async function openEngine(rig: string): Promise<FaultEngine> {
   const { driver } = await requireRig(rig)
-  return new FaultEngine(rigStage(rig, await openDriver(driver)), faultTypes)
+  return new FaultEngine(rigFaultBackend(rig, await openDriver(driver)), faultTypes)
 }
 
 export function faultCommand(type: FaultType): Command {

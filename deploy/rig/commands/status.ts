@@ -7,7 +7,7 @@ import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { openDriver } from '../drivers/index.ts'
-import { isInForce } from '../faults/engine.ts'
+import { isInForce } from '../faults/fault-engine.ts'
 import { requireRig } from '../rig-record.ts'
 import { rigStatus, type MachineStatus, type RigStatus } from '../status.ts'
 

@@ -5,18 +5,18 @@
 import { formatQuantity } from '../../../proto/base/quantity.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
-import { defineFault, type Field } from './contract.ts'
+import { defineFault, type FaultContext } from './contract.ts'
 import { namesIn, onEach, placeRules, removeRules, renewRules, type Undo as RulesUndo } from './packet-rules.ts'
 import {
-  between,
+  linkParameters,
   betweenWords,
   directionsOf,
   machinesAmong,
-  placeOf,
-  placesOf,
-  type Between,
+  attachmentOf,
+  attachmentsOf,
+  type LinkSelector,
   type Direction,
-} from './parties.ts'
+} from './link.ts'
 import { removalText, tableOf } from './ruleset.ts'
 import { classifyText, NO_SHAPER, shapeScript, unshapeScript } from './shaper.ts'
 
@@ -25,7 +25,7 @@ interface Undo extends RulesUndo {
   readonly id: string
 }
 
-interface Bandwidth extends Between {
+interface Bandwidth extends LinkSelector {
   readonly rate: number
 }
 
@@ -35,7 +35,7 @@ interface Bandwidth extends Between {
  */
 const BURST = 128 * 1024
 
-const { from, to, oneWay, port, protocol } = between
+const { from, to, oneWay, port, protocol } = linkParameters
 
 export const bandwidthFault = defineFault({
   kind: 'bandwidth',
@@ -72,7 +72,7 @@ export const bandwidthFault = defineFault({
     await unshape(field, undo)
     const police: Undo = { ...undo, by: 'rules' }
     await record(police as unknown as JsonValue)
-    await placeRules(field, police, values, fateOf(values.rate))
+    await placeRules(field, police, values, verdictFor(values.rate))
     return {
       undo: police as unknown as JsonValue,
       note: 'by the kernel (nftables): what is beyond the rate is dropped where it arrives, because the senders cannot have a shaper (tc htb)',
@@ -87,23 +87,23 @@ export const bandwidthFault = defineFault({
 
   async renew(field, undo, values, machine) {
     const state = undo as unknown as Undo
-    if (state.by === 'rules') await renewRules(field, state, values, fateOf(values.rate), machine)
+    if (state.by === 'rules') await renewRules(field, state, values, verdictFor(values.rate), machine)
     else if (namesIn(state.directions).includes(machine.spec.name)) await shape(field, state, values)
     return undo
   },
 })
 
-function fateOf(rate: number): string {
+function verdictFor(rate: number): string {
   return `limit rate over ${rate} bytes/second burst ${BURST} bytes drop`
 }
 
 /** False if a sender that is on cannot have a shaper. */
 async function shape(
-  field: Field,
+  field: FaultContext,
   { id, directions }: Undo,
   { rate, port: only, protocol: of }: Bandwidth,
 ): Promise<boolean> {
-  const places = await placesOf(machinesAmong(field, namesIn(directions)))
+  const places = await attachmentsOf(machinesAmong(field, namesIn(directions)))
   let can = true
   await onEach(sendersOf(field, directions), async (machine) => {
     const { name } = machine.spec
@@ -123,16 +123,16 @@ async function shape(
   return can
 }
 
-async function unshape(field: Field, { id, table, directions }: Undo): Promise<void> {
+async function unshape(field: FaultContext, { id, table, directions }: Undo): Promise<void> {
   await onEach(sendersOf(field, directions), async (machine) => {
-    const { device } = await placeOf(machine)
+    const { device } = await attachmentOf(machine)
     if (device === undefined) return
     await machine.run(['nft', '-f', '-'], { stdin: removalText(table) })
     await machine.run(['sh', '-ec', unshapeScript(device, id)])
   })
 }
 
-function sendersOf(field: Field, directions: readonly Direction[]): Machine[] {
+function sendersOf(field: FaultContext, directions: readonly Direction[]): Machine[] {
   return machinesAmong(
     field,
     directions.flatMap((direction) => direction.from),

@@ -7,8 +7,8 @@ import { formatDuration } from '../../../cli/duration.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { CLOCK_OFFSET_VARIABLE } from '../../../proto/base/clock.ts'
 import type { Machine, MachineSpec } from '../contract.ts'
-import { defineFault, type Field } from './contract.ts'
-import { findMachine } from './off.ts'
+import { defineFault, type FaultContext } from './contract.ts'
+import { findMachine } from './powered-off.ts'
 import { parseTarget, targetWords } from './target.ts'
 
 /**
@@ -58,7 +58,7 @@ export const clockFault = defineFault({
     if (machine !== undefined && (await machine.state()) !== 'off') await erase(machine, undo as unknown as Line)
   },
 
-  async renew(_field: Field, undo, values, machine) {
+  async renew(_field: FaultContext, undo, values, machine) {
     if (machine.spec.name === parseTarget(values.target).machine)
       await write(machine, undo as unknown as Line, values.offset)
     return undo

@@ -66,7 +66,7 @@ export type Values<P extends Parameters> = {
 }
 
 /** Where faults happen. */
-export interface Field {
+export interface FaultContext {
   readonly rig: string
   readonly driver: Driver
   readonly machines: readonly Machine[]
@@ -85,7 +85,7 @@ export interface Field {
 }
 
 /** A fault that is about to begin. */
-export interface Beginning {
+export interface BeginContext {
   /** Of the fault, unique in the rig: "f3". For names of what it makes. */
   readonly id: string
   /**
@@ -101,7 +101,7 @@ export interface Beginning {
 }
 
 /** What `begin` gives. */
-export interface Begun {
+export interface BeginResult {
   /** What `end` needs; undefined: the fault was over as soon as it was done (a process killed), and cannot last. */
   readonly undo: JsonValue | undefined
   /**
@@ -126,18 +126,18 @@ export interface FaultType<P extends Parameters = Parameters> {
    * Makes it so, wholly or not at all. InvalidArgument for values that do not go together; FailedPrecondition, with the
    * reason, for what the driver cannot do.
    */
-  begin(field: Field, values: Values<P>, beginning: Beginning): Promise<Begun>
+  begin(field: FaultContext, values: Values<P>, beginning: BeginContext): Promise<BeginResult>
   /**
    * Undoes it, wholly begun or not. Machines that have ended or were removed meanwhile are no error; several faults of
    * a kind at once end one by one.
    */
-  end(field: Field, undo: JsonValue, values: Values<P>): Promise<void>
+  end(field: FaultContext, undo: JsonValue, values: Values<P>): Promise<void>
   /**
    * Makes it so again after a machine of the rig was started again, with empty namespaces and none of its processes of
    * before; what `end` then needs. Undefined: what it was done to is gone, and with it the fault. A type without it is
    * not touched by that.
    */
-  renew?(field: Field, undo: JsonValue, values: Values<P>, machine: Machine): Promise<JsonValue | undefined>
+  renew?(field: FaultContext, undo: JsonValue, values: Values<P>, machine: Machine): Promise<JsonValue | undefined>
 }
 
 /** Keeps the parameters' types for begin() and describe(). */

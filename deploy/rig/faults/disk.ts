@@ -5,8 +5,8 @@
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine, MachineDisk } from '../contract.ts'
-import { defineFault, type Field, type Values } from './contract.ts'
-import { findMachine } from './off.ts'
+import { defineFault, type FaultContext, type Values } from './contract.ts'
+import { findMachine } from './powered-off.ts'
 
 const parameters = {
   machines: { type: 'machines', required: true, operand: 0, says: 'whose disks' },
@@ -68,7 +68,7 @@ function check({ mode, free, rate }: DiskValues): void {
   if (mode !== 'full' && free !== undefined) refuse('free', `${mode} leaves no bytes free`, 'leave it out, or use full')
 }
 
-async function requireDisk(field: Field, machine: Machine, mode: string): Promise<void> {
+async function requireDisk(field: FaultContext, machine: Machine, mode: string): Promise<void> {
   const { name } = machine.spec
   if (machine.disk === undefined || !field.driver.capabilities.ownDisk) {
     throw new GantryError(
@@ -88,7 +88,7 @@ async function requireDisk(field: Field, machine: Machine, mode: string): Promis
 }
 
 /** What faults of this mode want of the machine's disk. */
-function wishes({ others }: Field, { spec }: Machine, mode: string): DiskValues[] {
+function wishes({ others }: FaultContext, { spec }: Machine, mode: string): DiskValues[] {
   return others
     .filter(({ kind }) => kind === 'disk')
     .map(({ values }) => values as unknown as DiskValues)
@@ -99,7 +99,12 @@ function wishes({ others }: Field, { spec }: Machine, mode: string): DiskValues[
  * Makes a disk what the faults of this mode want of it together, `also` among them; without any, as it is without
  * faults.
  */
-async function settle(field: Field, machine: Machine, mode: string, also: readonly DiskValues[] = []): Promise<void> {
+async function settle(
+  field: FaultContext,
+  machine: Machine,
+  mode: string,
+  also: readonly DiskValues[] = [],
+): Promise<void> {
   const { disk } = machine
   if (disk === undefined) return
   const wanted = [...wishes(field, machine, mode), ...also]
@@ -122,7 +127,7 @@ async function settle(field: Field, machine: Machine, mode: string, also: readon
  * Ends a read-only disk, unless another fault wants it so. If that took a restart of the machine, the faults that lived
  * on it are made so again.
  */
-async function makeWritable(field: Field, machine: Machine, disk: MachineDisk): Promise<void> {
+async function makeWritable(field: FaultContext, machine: Machine, disk: MachineDisk): Promise<void> {
   if (wishes(field, machine, 'read-only').length > 0) return
   // A restart empties the directory.
   const mark = join(machine.spec.runDir, 'before-restart')

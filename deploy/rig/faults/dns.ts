@@ -6,8 +6,8 @@
 import { isIPv4 } from 'node:net'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine } from '../contract.ts'
-import { defineFault, type Field, type Values } from './contract.ts'
-import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'
+import { defineFault, type FaultContext, type Values } from './contract.ts'
+import { endPrograms, renewPrograms, startPrograms, type FaultProgramSpec } from './fault-program.ts'
 import { DNS_FAULTS, type DnsFault } from './program/task.ts'
 import { dnsRedirects } from './redirect.ts'
 
@@ -85,12 +85,12 @@ function check({ mode, latency, server }: DnsValues): void {
     })
 }
 
-interface Responder extends Wanted {
+interface Responder extends FaultProgramSpec {
   /** Empty: any. */
   readonly servers: readonly string[]
 }
 
-function respondersOf({ machines }: Field, values: DnsValues): Promise<Responder[]> {
+function respondersOf({ machines }: FaultContext, values: DnsValues): Promise<Responder[]> {
   return Promise.all(
     machines.filter(({ spec }) => values.machines.includes(spec.name)).map((machine) => responderOf(machine, values)),
   )
@@ -141,7 +141,7 @@ async function nameservers(machine: Machine): Promise<string[]> {
 }
 
 /** A query goes through one responder only. */
-function refuseTwice({ others }: Field, { machines }: DnsValues): void {
+function refuseTwice({ others }: FaultContext, { machines }: DnsValues): void {
   for (const { id, kind, values } of others) {
     const both =
       kind === 'dns' ? machines.filter((name) => (values as unknown as DnsValues).machines.includes(name)) : []

@@ -9,17 +9,17 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { delay } from '../../../proto/base/clock.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
-import type { Field } from './contract.ts'
-import { findMachine } from './off.ts'
+import type { FaultContext } from './contract.ts'
+import { findMachine } from './powered-off.ts'
 import type { Ready, Task } from './program/task.ts'
 import { tableOf } from './ruleset.ts'
 
 /** Milliseconds between looks for its word, and until it must have given it. */
 const LOOK = 15
-const PATIENCE = 15_000
+const READY_TIMEOUT_MS = 15_000
 
 /** What is to run on a machine. */
-export interface Wanted {
+export interface FaultProgramSpec {
   readonly machine: Machine
   readonly task: Task
   /** The chains of an nft table that lead traffic to the ports that the program listens on. */
@@ -46,9 +46,9 @@ export interface ProgramsUndo {
  * was started.
  */
 export async function startPrograms(
-  field: Field,
+  field: FaultContext,
   id: string,
-  wanted: readonly Wanted[],
+  wanted: readonly FaultProgramSpec[],
   record: (undo: JsonValue) => Promise<void>,
 ): Promise<JsonValue> {
   const started = wanted.map(({ machine }): Started => ({
@@ -70,9 +70,9 @@ export async function startPrograms(
 
 /** Starts again what ran on a machine that was started again; what then ends all of them. */
 export async function renewPrograms(
-  field: Field,
+  field: FaultContext,
   undo: JsonValue,
-  wanted: readonly Wanted[],
+  wanted: readonly FaultProgramSpec[],
   machine: Machine,
 ): Promise<JsonValue> {
   const { programs } = undo as unknown as ProgramsUndo
@@ -88,7 +88,7 @@ export async function renewPrograms(
 }
 
 /** Ends them, wherever they still are. */
-export async function endPrograms(field: Field, undo: JsonValue): Promise<void> {
+export async function endPrograms(field: FaultContext, undo: JsonValue): Promise<void> {
   const { programs } = undo as unknown as ProgramsUndo
   await every(
     programs.map(async ({ machine: name, directory, table, program }) => {
@@ -102,7 +102,11 @@ export async function endPrograms(field: Field, undo: JsonValue): Promise<void> 
   )
 }
 
-async function start({ driver: { installation } }: Field, { machine, task }: Wanted, place: Started): Promise<Started> {
+async function start(
+  { driver: { installation } }: FaultContext,
+  { machine, task }: FaultProgramSpec,
+  place: Started,
+): Promise<Started> {
   await machine.run(['mkdir', '-p', place.directory])
   const program = await machine.startProgram([
     installation.node,
@@ -114,8 +118,12 @@ async function start({ driver: { installation } }: Field, { machine, task }: Wan
 }
 
 /** Resolves when the program is in effect and has the traffic. */
-async function takeEffect(field: Field, { machine, rules, patience = 0 }: Wanted, place: Started): Promise<void> {
-  const ready = await awaitReady(field, machine, readyFile(place), PATIENCE + patience)
+async function takeEffect(
+  field: FaultContext,
+  { machine, rules, patience = 0 }: FaultProgramSpec,
+  place: Started,
+): Promise<void> {
+  const ready = await awaitReady(field, machine, readyFile(place), READY_TIMEOUT_MS + patience)
   if ('error' in ready)
     throw new GantryError('FailedPrecondition', `${machine.spec.name}: ${ready.error}`, {
       details: [{ field: 'machine', value: machine.spec.name, message: ready.error }],
@@ -126,7 +134,7 @@ async function takeEffect(field: Field, { machine, rules, patience = 0 }: Wanted
     })
 }
 
-async function awaitReady({ clock }: Field, machine: Machine, file: string, patience: number): Promise<Ready> {
+async function awaitReady({ clock }: FaultContext, machine: Machine, file: string, patience: number): Promise<Ready> {
   for (const deadline = clock.monotonic() + patience; clock.monotonic() < deadline; await delay(clock, LOOK)) {
     const { code, stdout } = await machine.run(['cat', file], { allow: [0, 1] })
     if (code === 0) return JSON.parse(stdout) as Ready

@@ -5,8 +5,8 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
-import { defineFault, type Field } from './contract.ts'
-import { findMachine, startUnlessKeptOff } from './off.ts'
+import { defineFault, type FaultContext } from './contract.ts'
+import { findMachine, startUnlessPoweredOff } from './powered-off.ts'
 import { EXECUTABLE, findProgram, kill, requireProgram, requireRunning } from './processes.ts'
 import { stopsOf } from './stop.ts'
 import { parseTarget, targetWords, type Program } from './target.ts'
@@ -59,7 +59,7 @@ export const killFault = defineFault({
   async end(field, undo, { target }) {
     const state = undo as Undo
     const { machine: name } = parseTarget(target)
-    if (state.was === 'machine') return startUnlessKeptOff(field, name)
+    if (state.was === 'machine') return startUnlessPoweredOff(field, name)
     const machine = findMachine(field, name)
     if (machine === undefined) return
     if (state.was === 'started') return machine.endProgram(state.killer)
@@ -87,7 +87,7 @@ function noteOf({ spec }: Machine, program: Program): string {
 
 /** Keeps a program from being started again; what undoes that. */
 async function holdOff(
-  field: Field,
+  field: FaultContext,
   machine: Machine,
   target: string,
   program: Program,

@@ -9,10 +9,10 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine, Role } from '../contract.ts'
 import { CONTROLLER_PORT, REGISTRY_PORT } from '../layout.ts'
-import { defineFault, type Field, type Values } from './contract.ts'
-import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'
+import { defineFault, type FaultContext, type Values } from './contract.ts'
+import { endPrograms, renewPrograms, startPrograms, type FaultProgramSpec } from './fault-program.ts'
 import { beginNetem, endNetem, renewNetem, type NetemUndo } from './netem.ts'
-import { between, betweenWords, directionsOf, type Between } from './parties.ts'
+import { linkParameters, betweenWords, directionsOf, type LinkSelector } from './link.ts'
 import type { Conditions } from './program/task.ts'
 import { sourcesKept, tcpRedirects } from './redirect.ts'
 
@@ -27,8 +27,8 @@ const PORTS: Readonly<Record<Role, readonly number[]>> = {
 }
 
 const parameters = {
-  from: { ...between.from, host: false },
-  to: { ...between.to, host: false },
+  from: { ...linkParameters.from, host: false },
+  to: { ...linkParameters.to, host: false },
   by: { type: 'duration', says: 'how much later it arrives' },
   jitter: { type: 'duration', says: 'by how much more or less than that' },
   reorder: {
@@ -37,7 +37,7 @@ const parameters = {
   },
   rate: { type: 'rate', says: 'bytes a second at most; through the proxy, of each connection' },
   port: { type: 'count', says: 'only connections to this TCP port' },
-  oneWay: { ...between.oneWay, says: 'only what goes from the first side to the other' },
+  oneWay: { ...linkParameters.oneWay, says: 'only what goes from the first side to the other' },
 } as const
 type Delay = Values<typeof parameters>
 
@@ -107,7 +107,7 @@ function isNetem(undo: JsonValue): undo is JsonValue & NetemUndo {
   return 'directions' in (undo as object)
 }
 
-function sides({ from, to, oneWay, port }: Delay): Between {
+function sides({ from, to, oneWay, port }: Delay): LinkSelector {
   return { from, to, oneWay, port, protocol: undefined }
 }
 
@@ -145,7 +145,7 @@ function conditionsOf({ by, jitter, reorder, rate }: Delay): Conditions {
 }
 
 /** Connections by which something goes in the directions, among machines that are in the rig now. */
-function routesOf(field: Field, values: Delay): Route[] {
+function routesOf(field: FaultContext, values: Delay): Route[] {
   const directions = directionsOf(
     sides(values),
     field.machines.map(({ spec }) => spec.name),
@@ -162,7 +162,7 @@ function routesOf(field: Field, values: Delay): Route[] {
   })
 }
 
-function proxyOf({ server, ports, clients }: Route, conditions: Conditions): Wanted {
+function proxyOf({ server, ports, clients }: Route, conditions: Conditions): FaultProgramSpec {
   const known = clients.map(({ machine: { address }, up, down }) => ({
     address,
     via: viaOf(address),
@@ -202,7 +202,7 @@ function nothingServed({ from, to }: Delay): GantryError {
 }
 
 /** A connection goes through one proxy only. */
-function refuseTwice(field: Field, routes: readonly Route[]): void {
+function refuseTwice(field: FaultContext, routes: readonly Route[]): void {
   for (const { id, values } of field.others.filter(({ kind }) => kind === 'delay')) {
     for (const other of routesOf(field, values as unknown as Delay)) {
       const same = routes.find(({ server }) => server === other.server)

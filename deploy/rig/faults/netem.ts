@@ -4,9 +4,9 @@
  */
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
-import type { Field } from './contract.ts'
+import type { FaultContext } from './contract.ts'
 import { namesIn, onEach } from './packet-rules.ts'
-import { machinesAmong, placeOf, placesOf, type Direction } from './parties.ts'
+import { machinesAmong, attachmentOf, attachmentsOf, type Direction } from './link.ts'
 import type { Conditions } from './program/task.ts'
 import { removalText, tableOf } from './ruleset.ts'
 import { classifyText, shapeScript, unshapeScript } from './shaper.ts'
@@ -34,7 +34,7 @@ export function netemQueue({ by = 0, jitter = 0, reorder = 0, rate }: Conditions
 
 /** Sets it up on every sender; what `endNetem` needs. */
 export async function beginNetem(
-  field: Field,
+  field: FaultContext,
   { id, directions }: NetemUndo,
   conditions: Conditions,
   port: number | undefined,
@@ -48,7 +48,7 @@ export async function beginNetem(
 
 /** Sets it up again on a machine that was started again. */
 export async function renewNetem(
-  field: Field,
+  field: FaultContext,
   undo: NetemUndo,
   conditions: Conditions,
   port: number | undefined,
@@ -63,9 +63,9 @@ export async function renewNetem(
   )
 }
 
-export async function endNetem(field: Field, { id, directions }: NetemUndo): Promise<void> {
+export async function endNetem(field: FaultContext, { id, directions }: NetemUndo): Promise<void> {
   await onEach(senders(field, directions), async (machine) => {
-    const { device } = await placeOf(machine)
+    const { device } = await attachmentOf(machine)
     if (device === undefined) return
     await machine.run(['nft', '-f', '-'], { stdin: removalText(tableOf(id)) })
     await machine.run(['sh', '-ec', unshapeScript(device, id)])
@@ -73,13 +73,13 @@ export async function endNetem(field: Field, { id, directions }: NetemUndo): Pro
 }
 
 async function setUp(
-  field: Field,
+  field: FaultContext,
   machines: readonly Machine[],
   { id, directions }: NetemUndo,
   conditions: Conditions,
   port: number | undefined,
 ): Promise<void> {
-  const places = await placesOf(machinesAmong(field, namesIn(directions)))
+  const places = await attachmentsOf(machinesAmong(field, namesIn(directions)))
   await onEach(machines, async (machine) => {
     const { name } = machine.spec
     const { device } = places.get(name)!
@@ -98,7 +98,7 @@ async function setUp(
   })
 }
 
-function senders(field: Field, directions: readonly Direction[]): Machine[] {
+function senders(field: FaultContext, directions: readonly Direction[]): Machine[] {
   return machinesAmong(
     field,
     directions.flatMap(({ from }) => from),

@@ -1,16 +1,16 @@
 /** Puts a packet fault's rules on every machine that it concerns, and takes them away. */
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import type { Machine } from '../contract.ts'
-import type { Field } from './contract.ts'
+import type { FaultContext } from './contract.ts'
 import {
   directionsOf,
   hostParty,
   machinesAmong,
-  placesOf,
-  type Between,
+  attachmentsOf,
+  type LinkSelector,
   type Direction,
-  type Party,
-} from './parties.ts'
+  type LinkEndpoint,
+} from './link.ts'
 import { removalText, rulesText, tableOf } from './ruleset.ts'
 import { HOST } from './values.ts'
 
@@ -23,9 +23,9 @@ export interface Undo {
 
 /** Begins one: rules that let the packets between the sides meet `fate`. */
 export async function beginRules(
-  field: Field,
+  field: FaultContext,
   id: string,
-  values: Between,
+  values: LinkSelector,
   fate: string,
   record: (undo: JsonValue) => Promise<void>,
 ): Promise<JsonValue> {
@@ -41,14 +41,14 @@ export async function beginRules(
 
 /** Puts the rules on all machines concerned that are on. */
 export async function placeRules(
-  field: Field,
+  field: FaultContext,
   { table, directions }: Undo,
-  { port, protocol }: Between,
+  { port, protocol }: LinkSelector,
   fate: string,
 ): Promise<void> {
   const machines = machinesAmong(field, namesIn(directions))
-  const places = await placesOf(machines)
-  const partyOf = (name: string): Party[] =>
+  const places = await attachmentsOf(machines)
+  const partyOf = (name: string): LinkEndpoint[] =>
     name === HOST ? [hostParty()] : places.has(name) ? [places.get(name)!.party] : []
   await onEach(machines, async (machine) => {
     const { name } = machine.spec
@@ -58,13 +58,13 @@ export async function placeRules(
     const leaves = directions.some(({ from, to }) => from.includes(name) && to.includes(HOST))
     const leavingBy = leaves ? { device, to: partyOf(HOST) } : undefined
     await machine.run(['nft', '-f', '-'], {
-      stdin: rulesText({ table, arrivingFrom, leavingBy, port, protocol, fate }),
+      stdin: rulesText({ table, arrivingFrom, leavingBy, port, protocol, verdict: fate }),
     })
   })
 }
 
 /** Takes the rules away from the machines that are still there and on. */
-export async function removeRules(field: Field, { table, directions }: Undo): Promise<void> {
+export async function removeRules(field: FaultContext, { table, directions }: Undo): Promise<void> {
   await onEach(machinesAmong(field, namesIn(directions)), async (machine) => {
     if ((await machine.state()) !== 'off') await machine.run(['nft', '-f', '-'], { stdin: removalText(table) })
   })
@@ -72,9 +72,9 @@ export async function removeRules(field: Field, { table, directions }: Undo): Pr
 
 /** Again, with the new hardware address of a machine that was started again. */
 export async function renewRules(
-  field: Field,
+  field: FaultContext,
   undo: Undo,
-  values: Between,
+  values: LinkSelector,
   fate: string,
   machine: Machine,
 ): Promise<void> {

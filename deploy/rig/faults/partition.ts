@@ -1,14 +1,14 @@
 /** A partition: packets between two sides vanish, those of established connections too. */
 import { defineFault } from './contract.ts'
 import { beginRules, removeRules, renewRules, type Undo } from './packet-rules.ts'
-import { between, betweenWords } from './parties.ts'
+import { linkParameters, betweenWords } from './link.ts'
 
-const FATE = 'drop'
+const VERDICT = 'drop'
 
 export const partitionFault = defineFault({
   kind: 'partition',
   says: 'cut machines off from others: their packets vanish',
-  parameters: between,
+  parameters: linkParameters,
   examples: [
     'partition n1',
     'partition n1 n2,n3 --for 10s',
@@ -20,13 +20,13 @@ export const partitionFault = defineFault({
   describe: (values) => `no packets ${betweenWords(values)}`,
 
   async begin(field, values, { id, record }) {
-    return { undo: await beginRules(field, id, values, FATE, record), note: 'by the kernel (nftables)' }
+    return { undo: await beginRules(field, id, values, VERDICT, record), note: 'by the kernel (nftables)' }
   },
 
   end: (field, undo) => removeRules(field, undo as unknown as Undo),
 
   async renew(field, undo, values, machine) {
-    await renewRules(field, undo as unknown as Undo, values, FATE, machine)
+    await renewRules(field, undo as unknown as Undo, values, VERDICT, machine)
     return undo
   },
 })

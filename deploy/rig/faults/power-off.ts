@@ -1,7 +1,7 @@
 /** A machine loses its power: everything on it ends at once, and what was not synced to its disk is lost. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { defineFault } from './contract.ts'
-import { startUnlessKeptOff } from './off.ts'
+import { startUnlessPoweredOff } from './powered-off.ts'
 
 export const powerOffFault = defineFault({
   kind: 'power-off',
@@ -25,5 +25,5 @@ export const powerOffFault = defineFault({
     return { undo: {} }
   },
 
-  end: (field, _undo, { machine }) => startUnlessKeptOff(field, machine),
+  end: (field, _undo, { machine }) => startUnlessPoweredOff(field, machine),
 })

@@ -1,8 +1,8 @@
 /** Memory and processor time that are taken, on machines and within their limits. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Machine } from '../contract.ts'
-import { defineFault, type Field, type Values } from './contract.ts'
-import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'
+import { defineFault, type FaultContext, type Values } from './contract.ts'
+import { endPrograms, renewPrograms, startPrograms, type FaultProgramSpec } from './fault-program.ts'
 
 const MI = 1024 * 1024
 /** Of the host's memory, what is left to it whatever is asked for: bytes, and share of all there is. */
@@ -78,11 +78,11 @@ export const cpuFault = defineFault({
   renew: (field, undo, values, machine) => renewPrograms(field, undo, spinners(field, values), machine),
 })
 
-function chosen(field: Field, names: readonly string[]): Machine[] {
+function chosen(field: FaultContext, names: readonly string[]): Machine[] {
   return field.machines.filter(({ spec }) => names.includes(spec.name))
 }
 
-function hogs(field: Field, { machines: names, bytes }: Values<typeof memory>): Wanted[] {
+function hogs(field: FaultContext, { machines: names, bytes }: Values<typeof memory>): FaultProgramSpec[] {
   return chosen(field, names).map((machine) => ({
     machine,
     task: { mode: 'memory', bytes },
@@ -90,7 +90,7 @@ function hogs(field: Field, { machines: names, bytes }: Values<typeof memory>): 
   }))
 }
 
-function spinners(field: Field, { machines: names, processes }: Values<typeof cpu>): Wanted[] {
+function spinners(field: FaultContext, { machines: names, processes }: Values<typeof cpu>): FaultProgramSpec[] {
   return chosen(field, names).map((machine) => {
     const threads = processes ?? (machine.spec.cpus === undefined ? undefined : Math.ceil(machine.spec.cpus))
     return { machine, task: { mode: 'cpu', ...(threads === undefined ? {} : { threads }) } }

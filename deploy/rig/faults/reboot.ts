@@ -1,7 +1,7 @@
 /** A machine ends at once and starts again: what was written is kept, its runDir is empty. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { defineFault } from './contract.ts'
-import { keptOffBy, startUnlessKeptOff } from './off.ts'
+import { poweredOffBy, startUnlessPoweredOff } from './powered-off.ts'
 
 export const rebootFault = defineFault({
   kind: 'reboot',
@@ -12,7 +12,7 @@ export const rebootFault = defineFault({
   describe: ({ machine }) => `${machine} rebooted`,
 
   async begin(field, { machine: name }, { record }) {
-    const keeping = keptOffBy(field, name)
+    const keeping = poweredOffBy(field, name)
     if (keeping.length > 0) {
       throw new GantryError('FailedPrecondition', `${name} is off by ${keeping.join(', ')}`, {
         details: [{ field: 'machine', value: name, remedy: `\`gantry rig heal ${keeping.join(' ')}\` starts it` }],
@@ -26,5 +26,5 @@ export const rebootFault = defineFault({
   },
 
   /** Of one that was broken off between its end and its start. */
-  end: (field, _undo, { machine }) => startUnlessKeptOff(field, machine),
+  end: (field, _undo, { machine }) => startUnlessPoweredOff(field, machine),
 })

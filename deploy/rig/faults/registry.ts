@@ -4,8 +4,8 @@
  */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { REGISTRY_PORT } from '../layout.ts'
-import { defineFault, type Field, type Values } from './contract.ts'
-import { endPrograms, renewPrograms, startPrograms, type Wanted } from './fault-program.ts'
+import { defineFault, type FaultContext, type Values } from './contract.ts'
+import { endPrograms, renewPrograms, startPrograms, type FaultProgramSpec } from './fault-program.ts'
 import { REGISTRY_CONTENTS, REGISTRY_FAULTS, type RegistryContent, type RegistryFault } from './program/task.ts'
 import { tcpRedirects } from './redirect.ts'
 
@@ -76,9 +76,9 @@ function check({ mode, latency, rate, retryAfter }: RegistryValues): void {
 }
 
 function proxyOf(
-  { machines }: Field,
+  { machines }: FaultContext,
   { mode, share = 1, only, from, latency, rate, retryAfter = RETRY_AFTER }: RegistryValues,
-): Wanted {
+): FaultProgramSpec {
   const machine = machines.find(({ spec }) => spec.role === 'registry')
   if (machine === undefined)
     throw new GantryError('FailedPrecondition', 'the rig has no registry', {
@@ -107,7 +107,7 @@ function proxyOf(
 }
 
 /** A request goes through one proxy only. */
-function refuseTwice({ others }: Field, { from }: RegistryValues): void {
+function refuseTwice({ others }: FaultContext, { from }: RegistryValues): void {
   for (const { id, kind, values } of others) {
     const theirs = (values as Partial<RegistryValues>).from
     if (

@@ -6,19 +6,19 @@
  * pods send or are sent is met too, and established connections are no exception. What goes to the host is met where it
  * leaves the machine's interface.
  */
-import type { Party } from './parties.ts'
+import type { LinkEndpoint } from './link.ts'
 
 export interface Rules {
   readonly table: string
   /** Whose packets are met as they arrive. */
-  readonly arrivingFrom: readonly Party[]
+  readonly arrivingFrom: readonly LinkEndpoint[]
   /** Interface, and to whom packets are met as they leave by it. */
-  readonly leavingBy: { readonly device: string; readonly to: readonly Party[] } | undefined
+  readonly leavingBy: { readonly device: string; readonly to: readonly LinkEndpoint[] } | undefined
   readonly port: number | undefined
   /** Undefined: both. */
   readonly protocol: string | undefined
   /** What happens to them: "drop", perhaps after a condition. */
-  readonly fate: string
+  readonly verdict: string
 }
 
 /** The table of a fault, in each family. */
@@ -54,7 +54,7 @@ export function removalText(table: string): string {
 }
 
 /** Lines that send the parties' packets to their fate, each packet once. */
-function meeting(side: 'saddr' | 'daddr', parties: readonly Party[]): string {
+function meeting(side: 'saddr' | 'daddr', parties: readonly LinkEndpoint[]): string {
   const { ip, ip6 } = byFamily(parties)
   const hardware = side === 'saddr' ? parties.flatMap((party) => party.hardware) : []
   return [
@@ -68,14 +68,14 @@ function meeting(side: 'saddr' | 'daddr', parties: readonly Party[]): string {
     .join('')
 }
 
-function fateLines({ port, protocol, fate }: Rules): string[] {
+function fateLines({ port, protocol, verdict: fate }: Rules): string[] {
   if (port === undefined) return [fate]
   const protocols = protocol ?? 'tcp, udp'
   // One look for both directions, or a packet between two such ports would meet its fate twice.
   return [`meta l4proto != { ${protocols} } return`, `th dport != ${port} th sport != ${port} return`, fate]
 }
 
-export function byFamily(parties: readonly Party[]): { ip: string[]; ip6: string[] } {
+export function byFamily(parties: readonly LinkEndpoint[]): { ip: string[]; ip6: string[] } {
   const addresses = parties.flatMap((party) => party.addresses)
   return {
     ip: addresses.filter((address) => !address.includes(':')),

@@ -4,7 +4,7 @@
  * full. Packets in no class pass as before.
  */
 import { byFamily, tableOf } from './ruleset.ts'
-import type { Party } from './parties.ts'
+import type { LinkEndpoint } from './link.ts'
 
 /** The shaper's handle, by which it is known as ours. */
 const HANDLE = '67a0:'
@@ -62,7 +62,7 @@ case $(tc class show dev ${device}) in *"class htb ${HANDLE}"*) ;; *) tc qdisc d
  */
 export function classifyText(
   fault: string,
-  to: readonly Party[],
+  to: readonly LinkEndpoint[],
   bytesPerSecond: number,
   port: number | undefined,
   protocol: string | undefined,

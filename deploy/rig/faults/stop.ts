@@ -3,8 +3,8 @@
  * answers.
  */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { defineFault, type Field } from './contract.ts'
-import { findMachine } from './off.ts'
+import { defineFault, type FaultContext } from './contract.ts'
+import { findMachine } from './powered-off.ts'
 import { findProgram, requireProgram, signal } from './processes.ts'
 import { parseTarget, targetWords } from './target.ts'
 
@@ -97,6 +97,6 @@ export const contFault = defineFault({
 })
 
 /** The other stops in force of this very target. */
-export function stopsOf(field: Field, text: string): string[] {
+export function stopsOf(field: FaultContext, text: string): string[] {
   return field.others.filter(({ kind, values }) => kind === 'stop' && values.target === text).map(({ id }) => id)
 }

@@ -27,7 +27,7 @@ export type Given = Readonly<Record<string, unknown>>
 export type Source = 'typed' | 'text'
 
 /** One that reads wrong: turned into a detail of the error for all. */
-class Refusal extends Error {
+class ValueError extends Error {
   readonly remedy: string
 
   constructor(message: string, remedy = '') {
@@ -76,7 +76,7 @@ export function checkValues(
       values[name] = checked === 0 ? 0 : checked // JSON has no -0
     } catch (thrown) {
       const { message, remedy } =
-        thrown instanceof Refusal ? thrown : { message: (thrown as Error).message, remedy: '' }
+        thrown instanceof ValueError ? thrown : { message: (thrown as Error).message, remedy: '' }
       problems.push({ field: name, value: show(value), message: `${name}: ${message}`, remedy })
     }
   }
@@ -145,18 +145,18 @@ function checkValue(parameter: Parameter, value: unknown, machines: readonly Nam
 function text(value: unknown): string {
   if (typeof value === 'string') return value.trim()
   if (typeof value === 'number') return String(value)
-  throw new Refusal(`${show(value)} is not a name`)
+  throw new ValueError(`${show(value)} is not a name`)
 }
 
 function notEmpty(typed: string): string {
-  if (typed === '') throw new Refusal('it is empty')
+  if (typed === '') throw new ValueError('it is empty')
   return typed
 }
 
 function checkMachine(name: string, machines: readonly Named[], also: readonly string[] = []): string {
   const names = [...machines.map((machine) => machine.name), ...also]
   if (names.includes(name)) return name
-  throw new Refusal(`the rig has no machine "${name}"${meant(name, names)}`, `it has ${names.join(', ')}`)
+  throw new ValueError(`the rig has no machine "${name}"${meant(name, names)}`, `it has ${names.join(', ')}`)
 }
 
 function checkMachines(parameter: Parameter, value: unknown, machines: readonly Named[]): string[] {
@@ -168,12 +168,12 @@ function checkMachines(parameter: Parameter, value: unknown, machines: readonly 
   const names = words.flatMap((word) => {
     if (!machines.some(({ name }) => name === word) && Object.hasOwn(GROUPS, word)) {
       const found = machines.filter(GROUPS[word]!)
-      if (found.length === 0) throw new Refusal(`the rig has no ${word}`)
+      if (found.length === 0) throw new ValueError(`the rig has no ${word}`)
       return found.map(({ name }) => name)
     }
     return [checkMachine(word, machines, [...groups, ...(parameter.host === true ? [HOST] : [])])]
   })
-  if (names.length === 0) throw new Refusal('no machine is named', possible(parameter, machines))
+  if (names.length === 0) throw new ValueError('no machine is named', possible(parameter, machines))
   return [...new Set(names)]
 }
 
@@ -185,7 +185,7 @@ function checkTarget(target: string, machines: readonly Named[]): string {
   if (program.startsWith(SHIM) && program.length > SHIM.length) return target
   const programs = programsOf(machines.find(({ name }) => name === machine)!.role)
   if ((programs as readonly string[]).includes(program)) return target
-  throw new Refusal(
+  throw new ValueError(
     `${machine} has no program "${program}"${meant(program, programs)}`,
     `it has ${[...programs, `${SHIM}POD`].map((known) => `${machine}/${known}`).join(', ')}`,
   )
@@ -194,14 +194,14 @@ function checkTarget(target: string, machines: readonly Named[]): string {
 function checkDuration(parameter: Parameter, value: unknown, source: Source): number {
   const shown = show(value)
   const millis = typeof value === 'number' && source === 'typed' ? value : parseDuration(withUnit(text(value), shown))
-  if (!Number.isFinite(millis)) throw new Refusal(`${shown} is not a length of time`)
-  if (millis < 0 && parameter.signed !== true) throw new Refusal(`${shown} is negative; it must be 0 or more`)
+  if (!Number.isFinite(millis)) throw new ValueError(`${shown} is not a length of time`)
+  if (millis < 0 && parameter.signed !== true) throw new ValueError(`${shown} is negative; it must be 0 or more`)
   return millis
 }
 
 function withUnit(typed: string, shown: string): string {
   if (/^-?\d+(\.\d+)?$/.test(typed) && Number(typed) !== 0)
-    throw new Refusal(`${shown} has no unit`, `write ${typed}ms or ${typed}s`)
+    throw new ValueError(`${shown} has no unit`, `write ${typed}ms or ${typed}s`)
   return typed
 }
 
@@ -211,13 +211,13 @@ function checkQuantity(value: unknown, what: string, suffix = ''): number {
     const typed = text(value)
     return quantityValue(suffix !== '' && typed.endsWith(suffix) ? typed.slice(0, -suffix.length) : typed)
   } catch (cause) {
-    if (GantryError.is(cause, 'InvalidArgument')) throw new Refusal(`${show(value)} is not ${what}`)
+    if (GantryError.is(cause, 'InvalidArgument')) throw new ValueError(`${show(value)} is not ${what}`)
     throw cause
   }
 }
 
 function atLeast(least: number, value: number, what: string): number {
-  if (value < least) throw new Refusal(`${value} is too little for ${what}; at least ${least}`)
+  if (value < least) throw new ValueError(`${value} is too little for ${what}; at least ${least}`)
   return value
 }
 
@@ -226,7 +226,7 @@ function checkShare(value: unknown): number {
   const [, number, percent] = /^(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(%?)$/.exec(typed) ?? []
   const share = number === undefined ? NaN : Number(number) / (percent === '%' ? 100 : 1)
   if (share >= 0 && share <= 1) return share
-  throw new Refusal(
+  throw new ValueError(
     `${show(value)} is not a share`,
     Number(number) > 1 && percent === ''
       ? `write ${typed}%, or a number from 0 to 1`
@@ -236,7 +236,7 @@ function checkShare(value: unknown): number {
 
 function checkCount(value: unknown): number {
   const count = typeof value === 'number' ? value : /^\d+$/.test(text(value)) ? Number(text(value)) : NaN
-  if (!Number.isSafeInteger(count) || count < 0) throw new Refusal(`${show(value)} is not a whole number from 0 on`)
+  if (!Number.isSafeInteger(count) || count < 0) throw new ValueError(`${show(value)} is not a whole number from 0 on`)
   return count
 }
 
@@ -244,12 +244,12 @@ function checkBoolean(value: unknown): boolean {
   if (typeof value === 'boolean') return value
   if (value === 'true') return true
   if (value === 'false') return false
-  throw new Refusal(`${show(value)} is neither true nor false`)
+  throw new ValueError(`${show(value)} is neither true nor false`)
 }
 
 function checkChoice(choices: readonly string[], choice: string): string {
   if (choices.includes(choice)) return choice
-  throw new Refusal(
+  throw new ValueError(
     `"${choice}" is not among the choices${meant(choice, choices)}`,
     `it is one of ${choices.join(', ')}`,
   )

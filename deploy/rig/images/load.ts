@@ -1,6 +1,6 @@
 /** Puts images onto nodes without a registry: each node's agent takes the archive. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { Semaphore } from '../../../proto/base/turns.ts'
+import { Semaphore } from '../../../proto/base/semaphore.ts'
 import type { Driver, Machine } from '../contract.ts'
 import { openImage } from './image-source.ts'
 

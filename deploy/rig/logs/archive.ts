@@ -11,7 +11,7 @@ import { pack } from 'tar-stream'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import { Semaphore } from '../../../proto/base/turns.ts'
+import { Semaphore } from '../../../proto/base/semaphore.ts'
 
 export interface Item {
   /** In the archive: "machines/n1/log". */

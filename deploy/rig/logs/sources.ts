@@ -1,7 +1,7 @@
 /** What a rig's archive of logs is made of. */
 import { release } from 'node:os'
 import { formatYaml } from '../../../proto/base/yaml-text.ts'
-import type { Cluster } from '../../../cli/cluster.ts'
+import type { ClusterClient } from '../../../cli/cluster.ts'
 import { resources } from '../../../proto/schema/schema.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
@@ -15,7 +15,7 @@ export interface LogSubject {
   readonly record: RigRecord
   readonly driver: Driver
   readonly machines: readonly Machine[]
-  readonly client: Cluster
+  readonly client: ClusterClient
   readonly clock: Clock
 }
 
@@ -133,7 +133,7 @@ async function clusterItems({ client, clock }: LogSubject): Promise<Item[]> {
   ]
 }
 
-function whyItem(client: Cluster, { metadata: { namespace = '', name } }: Pod): Item {
+function whyItem(client: ClusterClient, { metadata: { namespace = '', name } }: Pod): Item {
   return {
     path: `cluster/why/${namespace}-${name}.json`,
     says: `why pod ${namespace}/${name} waits`,
@@ -142,7 +142,7 @@ function whyItem(client: Cluster, { metadata: { namespace = '', name } }: Pod): 
 }
 
 /** Of every container, the instance before too if there was one. */
-function podLogs(client: Cluster, pod: Pod, clock: Clock): Item[] {
+function podLogs(client: ClusterClient, pod: Pod, clock: Clock): Item[] {
   const {
     metadata: { namespace = '', name },
     spec,
@@ -169,7 +169,7 @@ function podLogs(client: Cluster, pod: Pod, clock: Clock): Item[] {
   })
 }
 
-async function eventLines(client: Cluster, signal: AbortSignal): Promise<string> {
+async function eventLines(client: ClusterClient, signal: AbortSignal): Promise<string> {
   const lines: string[] = []
   for await (const { lastTimestamp, eventTime, type, reason, count, involvedObject, message } of client.events(
     { namespace: '' },

@@ -5,11 +5,11 @@ import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import { withDeadline } from '../../../cli/watch.ts'
 import { fillSelection } from './filling.ts'
-import type { Verdict } from './judgement.ts'
+import type { ConditionResult } from './condition-evaluation.ts'
 import { listObjects, viewObjects } from './object-view.ts'
 import { Observer } from './observer.ts'
 import { nameOf } from './probe.ts'
-import { Unmet } from './result.ts'
+import { StepFailedError } from './result.ts'
 import type { Action, Condition, FaultAction, Manifest, ObjectSelection } from './scenario.ts'
 import type { ScenarioFault, ScenarioRig } from './scenario-rig.ts'
 import { Variables } from './variables.ts'
@@ -19,7 +19,7 @@ import { linked, untilAborted } from './signals.ts'
 /** Milliseconds between looks for who leads. */
 const LEADER_MS = 100
 
-export interface Lane {
+export interface StepContext {
   /** Aborted when the step is not to go on. */
   readonly signal: AbortSignal
   /** Of the innermost repetition; 0 outside. */
@@ -92,7 +92,7 @@ export class Actions {
   async carryOut(
     action: Exclude<Action, { is: 'until' | 'always' | 'parallel' | 'repeat' }>,
     within: number,
-    { signal, round }: Lane,
+    { signal, round }: StepContext,
   ): Promise<string | undefined> {
     switch (action.is) {
       case 'apply':
@@ -146,8 +146,8 @@ export class Actions {
   }
 
   /** Waits until all hold at the same time; Unmet with what was seen last. */
-  async until(conditions: readonly Condition[], within: number, { signal, round }: Lane): Promise<void> {
-    let last: Verdict | undefined
+  async until(conditions: readonly Condition[], within: number, { signal, round }: StepContext): Promise<void> {
+    let last: ConditionResult | undefined
     const met = new AbortController()
     const expected = labelsOf(conditions)
     try {
@@ -167,7 +167,7 @@ export class Actions {
     } catch (thrown) {
       if (signal.aborted || !GantryError.is(thrown, 'DeadlineExceeded')) throw thrown
     }
-    throw new Unmet({
+    throw new StepFailedError({
       message: `not within ${formatSeconds(within)}: ${expected}`,
       expected,
       seen: last?.seen ?? 'nothing yet',
@@ -274,7 +274,7 @@ export class Actions {
       if (left.length === 0) return undefined
     }
     throw GantryError.is(signal.reason, 'DeadlineExceeded')
-      ? new Unmet({ message: `not gone in time: ${left.join(', ')}${trouble}` })
+      ? new StepFailedError({ message: `not gone in time: ${left.join(', ')}${trouble}` })
       : signal.reason
   }
 
@@ -286,7 +286,7 @@ export class Actions {
   ): Promise<undefined> {
     const verdict = await this.observer.once(conditions, round, within, signal)
     if (verdict.holds) return undefined
-    throw new Unmet({
+    throw new StepFailedError({
       message: `it is not so: ${labelsOf(conditions)}`,
       expected: labelsOf(conditions),
       seen: verdict.seen,
@@ -295,7 +295,8 @@ export class Actions {
 
   async #gantry(words: readonly string[], signal: AbortSignal): Promise<void> {
     const { code, stderr } = await untilAborted(this.#rig.gantry(['-n', this.#namespace, ...words]), signal)
-    if (code !== 0) throw new Unmet({ message: `\`gantry ${words.join(' ')}\` ended with ${code}: ${stderr.trim()}` })
+    if (code !== 0)
+      throw new StepFailedError({ message: `\`gantry ${words.join(' ')}\` ended with ${code}: ${stderr.trim()}` })
   }
 
   /** Waits while there is none. */

@@ -1,6 +1,6 @@
 /** References of probes and tests replaced by what they stand for now. */
 import type { ValueTest } from './expectation.ts'
-import type { CommandPlace, ObjectSelection, Probe } from './scenario.ts'
+import type { CommandTarget, ObjectSelection, Probe } from './scenario.ts'
 import type { Variables } from './variables.ts'
 
 export async function fillProbe(probe: Probe, variables: Variables, round: number): Promise<Probe> {
@@ -40,7 +40,7 @@ export async function fillProbe(probe: Probe, variables: Variables, round: numbe
   }
 }
 
-async function fillPlace(place: CommandPlace, fill: (text: string) => Promise<string>): Promise<CommandPlace> {
+async function fillPlace(place: CommandTarget, fill: (text: string) => Promise<string>): Promise<CommandTarget> {
   switch (place.is) {
     case 'host':
       return place

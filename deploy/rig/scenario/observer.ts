@@ -4,10 +4,10 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import { elapsed, type Clock } from '../../../proto/base/clock.ts'
 import { fillProbe, fillTests } from './filling.ts'
-import { judge, merge, type Verdict } from './judgement.ts'
+import { evaluateCondition, merge, type ConditionResult } from './condition-evaluation.ts'
 import { viewObjects } from './object-view.ts'
-import { ONCE } from './http-asker.ts'
-import { essenceOf, look } from './probe.ts'
+import { ONCE } from './http-prober.ts'
+import { essenceOf, runProbe } from './probe.ts'
 import type { Condition, Probe } from './scenario.ts'
 import type { ScenarioRig } from './scenario-rig.ts'
 import { linked } from './signals.ts'
@@ -50,7 +50,7 @@ export class Observer {
   async remember(name: string, unfilled: Probe, round: number, within: number, signal: AbortSignal): Promise<void> {
     const { rig, namespace, variables } = this.#options
     const probe = await fillProbe(unfilled, variables, round)
-    const sight = await look(rig, probe, { namespace, within, burst: ONCE, signal })
+    const sight = await runProbe(rig, probe, { namespace, within, burst: ONCE, signal })
     const value = essenceOf(sight, probe)
     if (value === undefined)
       throw new GantryError(
@@ -66,13 +66,22 @@ export class Observer {
   }
 
   /** One look at each. */
-  async once(conditions: readonly Condition[], round: number, within: number, signal: AbortSignal): Promise<Verdict> {
+  async once(
+    conditions: readonly Condition[],
+    round: number,
+    within: number,
+    signal: AbortSignal,
+  ): Promise<ConditionResult> {
     const { rig, namespace } = this.#options
     return merge(
       await Promise.all(
         conditions.map(async (unfilled) => {
           const { condition, probe, before } = await this.#fill(unfilled, round)
-          return judge(condition, await look(rig, probe, { namespace, within, burst: ONCE, signal }), before)
+          return evaluateCondition(
+            condition,
+            await runProbe(rig, probe, { namespace, within, burst: ONCE, signal }),
+            before,
+          )
         }),
       ),
     )
@@ -86,9 +95,9 @@ export class Observer {
   async watch(
     conditions: readonly Condition[],
     { round, dense, signal }: WatchOptions,
-    saw: (verdict: Verdict) => void,
+    saw: (verdict: ConditionResult) => void,
   ): Promise<void> {
-    const latest: (Verdict | undefined)[] = conditions.map(() => undefined)
+    const latest: (ConditionResult | undefined)[] = conditions.map(() => undefined)
     const group = new AbortController()
     const inner = linked(signal, group.signal)
     const ends = await Promise.allSettled(
@@ -112,23 +121,23 @@ export class Observer {
   async #watchOne(
     unfilled: Condition,
     { round, dense, signal }: WatchOptions,
-    saw: (verdict: Verdict) => void,
+    saw: (verdict: ConditionResult) => void,
   ): Promise<void> {
     const { rig, clock, namespace } = this.#options
     const { condition, probe, before } = await this.#fill(unfilled, round)
     if (probe.is === 'objects') {
       const trouble = (error: GantryError): void =>
-        saw(judge(condition, { is: 'nothing', of: probe.is, error }, before))
+        saw(evaluateCondition(condition, { is: 'nothing', of: probe.is, error }, before))
       for await (const objects of viewObjects(rig.client, clock, probe.objects, signal, trouble))
-        saw(judge(condition, { is: 'objects', objects }, before))
+        saw(evaluateCondition(condition, { is: 'objects', objects }, before))
       return
     }
     while (!signal.aborted) {
       try {
         saw(
-          judge(
+          evaluateCondition(
             condition,
-            await look(rig, probe, {
+            await runProbe(rig, probe, {
               namespace,
               within: LOOK_MS,
               burst: dense ? { span: BURST_MS, every: condition.every } : ONCE,

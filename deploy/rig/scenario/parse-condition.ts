@@ -11,8 +11,8 @@ import { parseFieldSelector, parseLabelSelector } from '../../../proto/objects/s
 import type { Kind } from '../../../proto/gen/types.ts'
 import type { Named } from '../faults/values.ts'
 import { describeTests, VALUE_TESTS, type ValueTest } from './expectation.ts'
-import type { CommandPlace, Condition, NamedPath, ObjectsExpectation, ObjectSelection, Probe } from './scenario.ts'
-import type { Fields, Slot } from './slot.ts'
+import type { CommandTarget, Condition, NamedPath, ObjectsExpectation, ObjectSelection, Probe } from './scenario.ts'
+import type { Fields, YamlNode } from './yaml-node.ts'
 import { references, replaceReferences, unknownReference } from './variables.ts'
 
 /** What is known while a file is read. */
@@ -50,13 +50,13 @@ const FIRST_WORDS = [...Object.keys(PROBES), 'unchanged']
 /**
  * One condition, or a list of them that must hold at the same time. A lone TYPE/NAME is an object that must be ready.
  */
-export function readConditions(slot: Slot, scope: Scope, besides: readonly string[] = []): Condition[] {
+export function readConditions(slot: YamlNode, scope: Scope, besides: readonly string[] = []): Condition[] {
   const slots = slot.itemsOrSelf()
   if (slots.length === 0 && slot.isList) slot.refuse('is empty; name a condition')
   return slots.flatMap((one) => readCondition(one, scope, besides) ?? [])
 }
 
-function readCondition(slot: Slot, scope: Scope, besides: readonly string[]): Condition | undefined {
+function readCondition(slot: YamlNode, scope: Scope, besides: readonly string[]): Condition | undefined {
   if (typeof slot.value === 'string') return readReadiness(slot, scope)
   const word = firstWord(slot, FIRST_WORDS, 'a condition')
   if (word === undefined) return undefined
@@ -72,7 +72,7 @@ function readCondition(slot: Slot, scope: Scope, besides: readonly string[]): Co
 }
 
 /** The word by which a map says what it is; a problem if there is none or more than one. */
-export function firstWord(slot: Slot, words: readonly string[], what: string): string | undefined {
+export function firstWord(slot: YamlNode, words: readonly string[], what: string): string | undefined {
   if (!slot.isMap) return slot.refuse(`is not ${what}: a map is expected, with one of ${words.join(', ')}`)
   const names = slot.entries().map(([name]) => name)
   const found = names.filter((name) => words.includes(name))
@@ -87,7 +87,7 @@ export function firstWord(slot: Slot, words: readonly string[], what: string): s
   return slot.refuse(`is not ${what}: it has none of ${words.join(', ')}`)
 }
 
-function readReadiness(slot: Slot, scope: Scope): Condition | undefined {
+function readReadiness(slot: YamlNode, scope: Scope): Condition | undefined {
   const objects = readObject(slot, scope.namespace, scope)
   if (objects === undefined) return undefined
   const expect: ObjectsExpectation = { count: undefined, ready: true, condition: undefined, tests: [] }
@@ -100,7 +100,7 @@ function readReadiness(slot: Slot, scope: Scope): Condition | undefined {
   }
 }
 
-function readUnchanged(slot: Slot, scope: Scope, besides: readonly string[]): Condition | undefined {
+function readUnchanged(slot: YamlNode, scope: Scope, besides: readonly string[]): Condition | undefined {
   const fields = slot.fields<string>(
     ['unchanged', 'every', ...besides],
     'a condition about unchanged',
@@ -119,7 +119,7 @@ function readEvery(fields: Fields): number {
 }
 
 /** A probe without expectations: what `remember` remembers. Lone text is itself what is remembered. */
-export function readProbe(slot: Slot, scope: Scope): Probe | undefined {
+export function readProbe(slot: YamlNode, scope: Scope): Probe | undefined {
   if (!slot.isMap && !slot.isList) {
     const text = readWord(slot, scope)
     return text === undefined ? undefined : { is: 'text', text }
@@ -168,14 +168,14 @@ export function readRun(fields: Fields, scope: Scope): (Probe & { is: 'command' 
 }
 
 /** Words of a command line: a list, or text that is split at its spaces. */
-export function readWords(slot: Slot, scope: Scope): string[] | undefined {
+export function readWords(slot: YamlNode, scope: Scope): string[] | undefined {
   const words = slot.isList
     ? slot.items().flatMap((item) => readWord(item, scope) ?? [])
     : readWord(slot, scope)?.trim().split(/\s+/)
   return words === undefined || words.length > 0 ? words : slot.refuse('is empty; it must be a command')
 }
 
-function readPlace(slot: Slot | undefined, scope: Scope): CommandPlace | undefined {
+function readPlace(slot: YamlNode | undefined, scope: Scope): CommandTarget | undefined {
   if (slot === undefined) return { is: 'host' }
   const text = slot.text()
   if (text === undefined) return undefined
@@ -189,7 +189,7 @@ function readPlace(slot: Slot | undefined, scope: Scope): CommandPlace | undefin
 }
 
 /** A machine's name, or a reference that will be one. */
-export function readMachine(slot: Slot, scope: Scope, also = ''): string | undefined {
+export function readMachine(slot: YamlNode, scope: Scope, also = ''): string | undefined {
   const name = readWord(slot, scope)
   const machines = scope.machines.map((machine) => machine.name)
   if (name === undefined || references(name).length > 0 || machines.includes(name)) return name
@@ -202,7 +202,7 @@ export function readMachine(slot: Slot, scope: Scope, also = ''): string | undef
   })
 }
 
-function readPodOperand(slot: Slot, scope: Scope): string | undefined {
+function readPodOperand(slot: YamlNode, scope: Scope): string | undefined {
   const text = readWord(slot, scope)
   if (text === undefined) return undefined
   return slot.read(() => {
@@ -267,12 +267,12 @@ export function readSelection(fields: Fields, scope: Scope): ObjectSelection | u
   }
 }
 
-function optional<T>(slot: Slot | undefined, read: (slot: Slot) => T | undefined): T | undefined {
+function optional<T>(slot: YamlNode | undefined, read: (slot: YamlNode) => T | undefined): T | undefined {
   return slot === undefined ? undefined : read(slot)
 }
 
 /** TYPE/NAME. */
-export function readObject(slot: Slot, namespace: string, scope: Scope): ObjectSelection | undefined {
+export function readObject(slot: YamlNode, namespace: string, scope: Scope): ObjectSelection | undefined {
   const text = readWord(slot, scope)
   if (text === undefined) return undefined
   return slot.read(() => {
@@ -290,14 +290,14 @@ function placed(kind: Kind, namespace: string): string {
   return resourceOf(kind).namespaced ? namespace : ''
 }
 
-function readSelector(slot: Slot, scope: Scope): string | undefined {
+function readSelector(slot: YamlNode, scope: Scope): string | undefined {
   const text = readWord(slot, scope)
   return text === undefined
     ? undefined
     : slot.read(() => (parseLabelSelector(replaceReferences(text, () => 'x')), text))
 }
 
-function readFieldSelector(slot: Slot, kind: Kind, scope: Scope): string | undefined {
+function readFieldSelector(slot: YamlNode, kind: Kind, scope: Scope): string | undefined {
   const text = readWord(slot, scope)
   return text === undefined
     ? undefined
@@ -313,7 +313,7 @@ function readFieldSelector(slot: Slot, kind: Kind, scope: Scope): string | undef
 }
 
 /** Text that may refer to what was remembered; a problem if it refers to what was not. */
-export function readWord(slot: Slot, { remembered }: Pick<Scope, 'remembered'>): string | undefined {
+export function readWord(slot: YamlNode, { remembered }: Pick<Scope, 'remembered'>): string | undefined {
   const text = slot.text()
   const wrong =
     text === undefined
@@ -418,7 +418,7 @@ function readObjectsExpectation(
 }
 
 /** `count: 3`, or tests of it: `count: { atLeast: 2 }`. */
-function readCount(slot: Slot): ValueTest[] | undefined {
+function readCount(slot: YamlNode): ValueTest[] | undefined {
   if (!slot.isMap) {
     const value = slot.integer(0)
     return value === undefined ? undefined : [{ is: 'is', value }]

@@ -8,7 +8,7 @@ import { checkValues, operandNames, placeOperands } from '../faults/values.ts'
 import { formatDuration } from '../../../cli/duration.ts'
 import { readWord, type Scope } from './parse-condition.ts'
 import type { FaultAction } from './scenario.ts'
-import type { Slot } from './slot.ts'
+import type { YamlNode } from './yaml-node.ts'
 import { references, replaceReferences } from './variables.ts'
 
 /** Parameters that may refer to what was remembered: they are known only when the step runs. */
@@ -20,12 +20,12 @@ const NAMES: ReadonlySet<ParameterType> = new Set(['machine', 'machines', 'targe
  */
 export function readFault(
   type: FaultType,
-  slot: Slot,
-  lasts: Slot | undefined,
+  slot: YamlNode,
+  lasts: YamlNode | undefined,
   scope: Scope,
 ): Omit<FaultAction, 'name' | 'during'> | undefined {
   const alone = !slot.isMap
-  const slots = alone ? new Map<string, Slot>() : new Map(slot.entries())
+  const slots = alone ? new Map<string, YamlNode>() : new Map(slot.entries())
   const inner = slots.get('for')
   slots.delete('for')
   if (inner !== undefined && lasts !== undefined)
@@ -81,7 +81,7 @@ function standIn(value: unknown, machine: string): unknown {
 }
 
 /** The operand that stands alone, by its parameter. */
-function placed(type: FaultType, slot: Slot): Record<string, unknown> | undefined {
+function placed(type: FaultType, slot: YamlNode): Record<string, unknown> | undefined {
   if (slot.value === null) return {}
   try {
     return placeOperands(type, [slot.value])
@@ -92,7 +92,7 @@ function placed(type: FaultType, slot: Slot): Record<string, unknown> | undefine
 }
 
 /** Problems of references: to what is not remembered, and where none may stand. */
-function readReferences(type: FaultType, name: string, value: unknown, slot: Slot, scope: Scope): void {
+function readReferences(type: FaultType, name: string, value: unknown, slot: YamlNode, scope: Scope): void {
   const parameter = type.parameters[name]
   if (parameter !== undefined && NAMES.has(parameter.type)) {
     for (const one of slot.itemsOrSelf()) if (typeof one.value === 'string') readWord(one, scope)

@@ -13,7 +13,7 @@ import type { Position } from '../../../proto/codec/yaml.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import { readWord, type Scope } from './parse-condition.ts'
 import type { Manifest } from './scenario.ts'
-import type { Slot } from './slot.ts'
+import type { YamlNode } from './yaml-node.ts'
 import { replaceReferences } from './variables.ts'
 
 /** Where files are: those that a scenario names stand relative to it. */
@@ -27,13 +27,13 @@ export interface Library {
 export const MANIFEST_FILE = /\.(ya?ml|json)$/
 
 /** A file's name, an object, or a list of both. */
-export function readManifests(slot: Slot, scope: Scope, library: Library): Manifest[] {
+export function readManifests(slot: YamlNode, scope: Scope, library: Library): Manifest[] {
   const slots = slot.itemsOrSelf()
   if (slots.length === 0 && slot.isList) slot.refuse('is empty; name a file or write an object')
   return slots.flatMap((one) => (one.isMap ? readInline(one, scope) : readFile(one, scope, library)))
 }
 
-function readInline(slot: Slot, scope: Scope): Manifest[] {
+function readInline(slot: YamlNode, scope: Scope): Manifest[] {
   const json = slot.value as JsonObject
   const { yaml, name: file, problems } = slot.source
   const at = (path: string): string => (path === '' ? slot.path : `${slot.path}.${path}`)
@@ -45,7 +45,7 @@ function readInline(slot: Slot, scope: Scope): Manifest[] {
   return inspect(json, scope.namespace, refuse, (path) => yaml.written(at(path)))
 }
 
-function readFile(slot: Slot, scope: Scope, library: Library): Manifest[] {
+function readFile(slot: YamlNode, scope: Scope, library: Library): Manifest[] {
   const path = slot.text()
   if (path === undefined) return []
   let text: string
@@ -76,7 +76,7 @@ function readFile(slot: Slot, scope: Scope, library: Library): Manifest[] {
 }
 
 /** An error about a file has one line and one detail for each problem; the line begins with its place. */
-function addLines(slot: Slot, path: string, { message, details }: GantryError): void {
+function addLines(slot: YamlNode, path: string, { message, details }: GantryError): void {
   const places = message.split('\n').flatMap((line): Position[] => {
     const [, at, column] = /:(\d+):(\d+): /.exec(line.slice(path.length)) ?? []
     return at === undefined ? [] : [{ line: Number(at), column: Number(column) }]
@@ -103,7 +103,7 @@ function inspect(
 ): Manifest[] {
   const { object, problems } = inspectJson(undefined, withName(json), {
     dropReadOnly: true,
-    ...(written === undefined ? {} : { written }),
+    ...(written === undefined ? {} : { sourceText: written }),
   })
   for (const { field, message, remedy, value, key } of problems) refuse(field, message, remedy, value, key)
   if (object === undefined || problems.length > 0) return []

@@ -32,7 +32,7 @@ import {
   type Step,
 } from './scenario.ts'
 import type { FaultType } from '../faults/contract.ts'
-import type { Fields, Slot } from './slot.ts'
+import type { Fields, YamlNode } from './yaml-node.ts'
 import { BUILT_IN, VARIABLE } from './variables.ts'
 
 /** Words of steps that are not faults. */
@@ -85,7 +85,7 @@ export interface StepScope extends Scope {
 }
 
 /** `prefix`: "" or "3." */
-export function readSteps(slot: Slot, scope: StepScope, prefix = ''): Step[] {
+export function readSteps(slot: YamlNode, scope: StepScope, prefix = ''): Step[] {
   const items = slot.items()
   if (items.length === 0 && slot.isList) slot.refuse('is empty; there must be a step')
   if (prefix.split('.').length > DEEPEST) {
@@ -95,7 +95,7 @@ export function readSteps(slot: Slot, scope: StepScope, prefix = ''): Step[] {
   return items.flatMap((item, index) => readStep(item, `${prefix}${index + 1}`, scope) ?? [])
 }
 
-function readStep(slot: Slot, number: string, scope: StepScope): Step | undefined {
+function readStep(slot: YamlNode, number: string, scope: StepScope): Step | undefined {
   const kinds = scope.faults.map(({ kind }) => kind)
   const hinted = slot.isMap
     ? slot.entries().find(([name]) => Object.hasOwn(HINTS, name) && !kinds.includes(name))
@@ -174,7 +174,7 @@ interface Read {
 
 function readFaultStep(
   type: FaultType,
-  slot: Slot,
+  slot: YamlNode,
   fields: Fields,
   number: string,
   name: string | undefined,
@@ -195,7 +195,7 @@ function readDuring(fields: Fields, number: string, scope: StepScope): Step[] | 
   return slot === undefined ? undefined : readSteps(slot, scope, `${number}.`)
 }
 
-function readAction(word: Word, slot: Slot, fields: Fields, number: string, scope: StepScope): Read | undefined {
+function readAction(word: Word, slot: YamlNode, fields: Fields, number: string, scope: StepScope): Read | undefined {
   switch (word) {
     case 'apply': {
       const objects = readManifests(slot, scope, scope.library)
@@ -261,7 +261,7 @@ function readAction(word: Word, slot: Slot, fields: Fields, number: string, scop
 }
 
 /** "web.yaml", "deployment/web and 2 more" */
-function describeSources(slot: Slot, objects: readonly Manifest[]): string {
+function describeSources(slot: YamlNode, objects: readonly Manifest[]): string {
   const words = slot.itemsOrSelf().every((item) => !item.isMap)
     ? slot.itemsOrSelf().map(({ value }) => String(value))
     : objects.map(({ kind, json }) => `${kind.toLowerCase()}/${String((json.metadata as JsonObject).name)}`)
@@ -272,13 +272,13 @@ function labelOf(conditions: readonly Condition[]): string {
   return conditions.map(({ label }) => label).join('; ')
 }
 
-function readUntil(slot: Slot, scope: StepScope): Read | undefined {
+function readUntil(slot: YamlNode, scope: StepScope): Read | undefined {
   const conditions = readConditions(slot, scope, slot.isList ? [] : ['within'])
   const within = slot.isMap ? slot.entries().find(([name]) => name === 'within')?.[1] : undefined
   return { action: { is: 'until', conditions }, label: `until ${labelOf(conditions)}`, within: within?.duration() }
 }
 
-function readDelete(slot: Slot, scope: StepScope): Read | undefined {
+function readDelete(slot: YamlNode, scope: StepScope): Read | undefined {
   if (!slot.isMap) {
     const text = slot.text()
     if (text !== undefined && MANIFEST_FILE.test(text))
@@ -303,7 +303,7 @@ function deletion(objects: ObjectSelection, grace: number | undefined): Read {
   return { action: { is: 'delete', objects, grace }, label: `delete ${describeSelection(objects)}` }
 }
 
-function readPatch(slot: Slot, scope: StepScope): Read | undefined {
+function readPatch(slot: YamlNode, scope: StepScope): Read | undefined {
   const fields = slot.fields(['object', 'merge'], 'patch')
   const object = fields?.need('object', 'TYPE/NAME')
   const merge = fields?.need('merge', 'the fields to change')
@@ -321,7 +321,7 @@ function readPatch(slot: Slot, scope: StepScope): Read | undefined {
 const SCALABLE: readonly Kind[] = ['Deployment', 'ReplicaSet']
 
 /** TYPE/NAME of one of some kinds, as the command line takes it. */
-function readWorkload(slot: Slot, text: string, kinds: readonly Kind[]): string | undefined {
+function readWorkload(slot: YamlNode, text: string, kinds: readonly Kind[]): string | undefined {
   try {
     const [word = '', name = '', ...more] = text.split('/')
     if (name === '' || more.length > 0)
@@ -335,7 +335,7 @@ function readWorkload(slot: Slot, text: string, kinds: readonly Kind[]): string 
   }
 }
 
-function readScale(slot: Slot): Read | undefined {
+function readScale(slot: YamlNode): Read | undefined {
   const workloads = slot.entries().flatMap(([name, count]) => {
     const workload = readWorkload(count, name, SCALABLE)
     const replicas = count.integer(0)
@@ -348,7 +348,7 @@ function readScale(slot: Slot): Read | undefined {
   }
 }
 
-function readRollout(slot: Slot, scope: StepScope): Read | undefined {
+function readRollout(slot: YamlNode, scope: StepScope): Read | undefined {
   const verb = slot.isMap ? (firstWord(slot, ROLLOUT_VERBS, 'a rollout') as RolloutVerb | undefined) : 'status'
   if (verb === undefined) return undefined
   const object = slot.isMap ? slot.fields<string>([verb], 'a rollout')!.get(verb)! : slot
@@ -362,7 +362,7 @@ function readRollout(slot: Slot, scope: StepScope): Read | undefined {
       }
 }
 
-function readRemember(slot: Slot, scope: StepScope): Read | undefined {
+function readRemember(slot: YamlNode, scope: StepScope): Read | undefined {
   const entries = slot.entries()
   if (slot.isMap && entries.length === 0) return slot.refuse('is empty; name what to remember')
   const values = entries.flatMap(([name, one]) => {
@@ -382,7 +382,7 @@ function readRemember(slot: Slot, scope: StepScope): Read | undefined {
   return { action: { is: 'remember', values }, label: `remember ${entries.map(([name]) => name).join(', ')}` }
 }
 
-function readHeal(slot: Slot, scope: StepScope): Read | undefined {
+function readHeal(slot: YamlNode, scope: StepScope): Read | undefined {
   if (slot.value === null || slot.value === 'all')
     return { action: { is: 'heal', which: undefined }, label: 'heal all' }
   const which = slot.text()
@@ -397,7 +397,7 @@ function readHeal(slot: Slot, scope: StepScope): Read | undefined {
   return { action: { is: 'heal', which }, label: `heal ${which}` }
 }
 
-function readRepeat(slot: Slot, number: string, scope: StepScope): Read | undefined {
+function readRepeat(slot: YamlNode, number: string, scope: StepScope): Read | undefined {
   const fields = slot.fields(['times', 'steps'], 'repeat')
   const times = fields?.need('times', 'how often')?.integer(1, 10_000)
   const inner = fields?.need('steps', 'what is repeated')

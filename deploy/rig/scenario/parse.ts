@@ -10,11 +10,11 @@ import { quantityValue } from '../../../proto/base/quantity.ts'
 import { readYaml, type YamlFault } from '../../../proto/codec/yaml.ts'
 import type { FaultType } from '../faults/contract.ts'
 import type { Named } from '../faults/values.ts'
-import { CONTROLLER_COUNTS, controllerSeats, MAX_NODES, nodeSeat, REGISTRY_SEAT } from '../layout.ts'
+import { CONTROLLER_COUNTS, controllerSlots, MAX_NODES, nodeSlot, REGISTRY_SLOT } from '../layout.ts'
 import { readManifests, type Library } from './parse-manifest.ts'
 import { readSteps, type StepScope } from './parse-step.ts'
 import type { RigSection, Scenario, Step } from './scenario.ts'
-import { Problems, Slot, type Fields } from './slot.ts'
+import { Problems, YamlNode, type Fields } from './yaml-node.ts'
 
 export interface ParseOptions {
   readonly faults: readonly FaultType[]
@@ -27,7 +27,7 @@ const KEYS = ['name', 'rig', 'namespace', 'images', 'manifests', 'steps'] as con
 
 const DEFAULT_RIG: RigSection = { nodes: 3, controllers: 1 }
 
-/** The scenario in a file; a PlacedFailure with every problem. InvalidArgument if the file cannot be read. */
+/** The scenario in a file; a LocatedFailure with every problem. InvalidArgument if the file cannot be read. */
 export function readScenario(
   file: string,
   options: Omit<ParseOptions, 'library'> & { readonly cwd: string },
@@ -64,7 +64,9 @@ export function parseScenario(text: string, file: string, options: ParseOptions)
   for (const fault of firstOfSyntax(yaml?.faults ?? []))
     problems.add(file, fault.position, fault.path, fault.message, fault.remedy)
   const sound = yaml !== undefined && yaml.faults.length === 0
-  const scenario = sound ? readTop(new Slot({ name: file, yaml, problems }, '', yaml.value), file, options) : undefined
+  const scenario = sound
+    ? readTop(new YamlNode({ name: file, yaml, problems }, '', yaml.value), file, options)
+    : undefined
   problems.throwIfAny()
   return scenario!
 }
@@ -75,7 +77,7 @@ function firstOfSyntax(faults: readonly YamlFault[]): readonly YamlFault[] {
   return syntax === undefined ? faults : [syntax]
 }
 
-function readTop(slot: Slot, file: string, { faults, machines, library }: ParseOptions): Scenario | undefined {
+function readTop(slot: YamlNode, file: string, { faults, machines, library }: ParseOptions): Scenario | undefined {
   const fields = slot.fields(KEYS, 'a scenario')
   if (fields === undefined) return undefined
   const rig = readRig(fields.get('rig'))
@@ -104,7 +106,7 @@ function readTop(slot: Slot, file: string, { faults, machines, library }: ParseO
 /**
  * An archive or layout by its path, which begins with a dot or a slash or ends as archives do; else an image's name.
  */
-function readImage(slot: Slot, { directory, exists }: Library): string | undefined {
+function readImage(slot: YamlNode, { directory, exists }: Library): string | undefined {
   const text = slot.text()
   if (text === undefined || !/^[./]|\.(tar|tgz|tar\.\w+)$/.test(text)) return text
   const path = resolve(directory, text)
@@ -134,7 +136,7 @@ function namespaceName(name: string): string {
   return name
 }
 
-function readRig(slot: Slot | undefined): RigSection {
+function readRig(slot: YamlNode | undefined): RigSection {
   const fields = slot?.fields(['nodes', 'controllers', 'driver', 'disk', 'memory', 'cpus'], 'a rig')
   if (fields === undefined) return DEFAULT_RIG
   const driver = fields.get('driver')?.choice(['namespaces', 'docker'])
@@ -151,7 +153,7 @@ function readRig(slot: Slot | undefined): RigSection {
   }
 }
 
-function readControllers(slot: Slot | undefined): number {
+function readControllers(slot: YamlNode | undefined): number {
   const count = slot?.integer(1)
   if (count === undefined) return DEFAULT_RIG.controllers
   if (!CONTROLLER_COUNTS.includes(count))
@@ -163,5 +165,5 @@ function readControllers(slot: Slot | undefined): number {
 
 /** The machines that a rig of this section has. */
 export function machinesOf({ nodes, controllers }: RigSection): Named[] {
-  return [...controllerSeats(controllers), ...Array.from({ length: nodes }, (_, at) => nodeSeat(at + 1)), REGISTRY_SEAT]
+  return [...controllerSlots(controllers), ...Array.from({ length: nodes }, (_, at) => nodeSlot(at + 1)), REGISTRY_SLOT]
 }

@@ -4,14 +4,14 @@ import { encodeJson } from '../../../proto/codec/codec.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { AnyResource, JsonValue, Pod } from '../../../proto/gen/types.ts'
-import { askFromHost, askFromMachine, type Answer, type Answers, type Burst } from './http-asker.ts'
+import { probeFromHost, probeFromMachine, type Answer, type Answers, type Burst } from './http-prober.ts'
 import { listObjects } from './object-view.ts'
 import type { NamedPath, Probe } from './scenario.ts'
 import type { ScenarioRig } from './scenario-rig.ts'
 import { untilAborted } from './signals.ts'
 import type { Remembered } from './variables.ts'
 
-export type Sight =
+export type Observation =
   | { readonly is: 'objects'; readonly objects: readonly AnyResource[] }
   | { readonly is: 'output'; readonly code: number; readonly text: string; readonly stderr: string }
   | { readonly is: 'answers'; readonly asked: number; readonly answers: readonly Answer[] }
@@ -31,7 +31,7 @@ export interface LookOptions {
 }
 
 /** References are filled in already. Throws what will not pass by itself. */
-export async function look(rig: ScenarioRig, probe: Probe, options: LookOptions): Promise<Sight> {
+export async function runProbe(rig: ScenarioRig, probe: Probe, options: LookOptions): Promise<Observation> {
   const { namespace, within, signal } = options
   try {
     switch (probe.is) {
@@ -72,7 +72,7 @@ interface Output {
   readonly stderr: string
 }
 
-function outputOf({ code, stdout, stderr }: Output): Sight {
+function outputOf({ code, stdout, stderr }: Output): Observation {
   return { is: 'output', code, text: stdout.replace(/\n$/, ''), stderr: stderr.trim() }
 }
 
@@ -104,14 +104,14 @@ async function ask(
 ): Promise<Answers> {
   switch (from.is) {
     case 'host':
-      return askFromHost(address, signal)
+      return probeFromHost(address, signal)
     case 'machine':
-      return askFromMachine(rig, from.name, address, address, burst, signal)
+      return probeFromMachine(rig, from.name, address, address, burst, signal)
     case 'pods': {
       const pods = await readyPods(rig, namespace, from.selector, signal)
       const all = await Promise.all(
         pods.map((pod) =>
-          askFromMachine(rig, pod.spec.nodeName!, `http://${pod.status.podIP}${address}`, nameOf(pod), burst, signal),
+          probeFromMachine(rig, pod.spec.nodeName!, `http://${pod.status.podIP}${address}`, nameOf(pod), burst, signal),
         ),
       )
       const still = new Set(
@@ -156,7 +156,7 @@ export function nameOf({ kind, metadata }: AnyResource): string {
 }
 
 /** What is remembered of a sight, and compared later; undefined if there was nothing to see. */
-export function essenceOf(sight: Sight, probe: Probe): Remembered | undefined {
+export function essenceOf(sight: Observation, probe: Probe): Remembered | undefined {
   switch (sight.is) {
     case 'objects':
       return Object.fromEntries(

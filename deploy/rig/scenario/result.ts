@@ -57,7 +57,7 @@ export interface ScenarioResult {
 }
 
 /** A step did not come true. Thrown by what carries steps out. */
-export class Unmet extends GantryError {
+export class StepFailedError extends GantryError {
   readonly failure: StepFailure
 
   constructor(failure: StepFailure) {
@@ -68,7 +68,7 @@ export class Unmet extends GantryError {
 
 /** What to tell of whatever a step threw. */
 export function failureOf(thrown: unknown): StepFailure {
-  if (thrown instanceof Unmet) return thrown.failure
+  if (thrown instanceof StepFailedError) return thrown.failure
   const { message, details } = GantryError.from(thrown)
   const remedy = details.map((detail) => detail.remedy).find((text) => text !== '' && !message.includes(text))
   return { message: remedy === undefined ? message : `${message} (${remedy})` }

@@ -5,9 +5,9 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { withDeadline } from '../../../cli/watch.ts'
-import { Actions, labelsOf, type Lane } from './actions.ts'
-import type { Verdict } from './judgement.ts'
-import { failureOf, Unmet, type StepFailure, type StepResult, type StepStatus } from './result.ts'
+import { Actions, labelsOf, type StepContext } from './actions.ts'
+import type { ConditionResult } from './condition-evaluation.ts'
+import { failureOf, StepFailedError, type StepFailure, type StepResult, type StepStatus } from './result.ts'
 import type { Action, Scenario, Step } from './scenario.ts'
 import { formatSeconds } from './seconds.ts'
 import { linked } from './signals.ts'
@@ -22,7 +22,7 @@ export interface StepListener {
 const LOOK_MS = 60_000
 
 /** Where a step stands among repetitions. */
-interface Place extends Lane {
+interface RepeatContext extends StepContext {
   readonly rounds: string
 }
 
@@ -65,7 +65,7 @@ export class Runner {
     return this.#clock.monotonic() - this.#began
   }
 
-  async #list(steps: readonly Step[], place: Place): Promise<void> {
+  async #list(steps: readonly Step[], place: RepeatContext): Promise<void> {
     const guard = new AbortController()
     const inner = { ...place, signal: linked(place.signal, guard.signal) }
     const watches: Watch[] = []
@@ -85,7 +85,7 @@ export class Runner {
     if (broken !== undefined) throw broken.thrown
   }
 
-  async #step(step: Step, place: Place): Promise<void> {
+  async #step(step: Step, place: RepeatContext): Promise<void> {
     if (isAlways(step)) return this.#guarded(step, place)
     const began = this.#now
     this.#listener.begun(step, place.rounds)
@@ -99,7 +99,7 @@ export class Runner {
     }
   }
 
-  #statusOf(thrown: unknown, { signal }: Place): StepStatus {
+  #statusOf(thrown: unknown, { signal }: RepeatContext): StepStatus {
     if (signal.aborted || this.#told.has(thrown as object)) return 'stopped'
     if (typeof thrown === 'object' && thrown !== null) this.#told.add(thrown)
     return 'failed'
@@ -107,7 +107,7 @@ export class Runner {
 
   #tell(
     step: Step,
-    { rounds }: Place,
+    { rounds }: RepeatContext,
     began: number,
     status: StepStatus,
     more: { failure?: StepFailure; note?: string },
@@ -127,7 +127,7 @@ export class Runner {
     this.#listener.ended(result)
   }
 
-  async #act({ within, action }: Step, place: Place): Promise<string | undefined> {
+  async #act({ within, action }: Step, place: RepeatContext): Promise<string | undefined> {
     if (action.is === 'until') {
       await this.#actions.until(action.conditions, within ?? LOOK_MS, place)
       return undefined
@@ -153,7 +153,7 @@ export class Runner {
   }
 
   /** All branches to their end; the first that fails stops the others. */
-  async #parallel(branches: readonly (readonly Step[])[], place: Place): Promise<undefined> {
+  async #parallel(branches: readonly (readonly Step[])[], place: RepeatContext): Promise<undefined> {
     const group = new AbortController()
     const inner = { ...place, signal: linked(place.signal, group.signal) }
     let first: { thrown: unknown } | undefined
@@ -170,7 +170,7 @@ export class Runner {
     if (first !== undefined) throw first.thrown
   }
 
-  async #repeat(times: number, steps: readonly Step[], place: Place): Promise<undefined> {
+  async #repeat(times: number, steps: readonly Step[], place: RepeatContext): Promise<undefined> {
     for (let round = 1; round <= times; round++)
       await this.#list(steps, {
         ...place,
@@ -180,10 +180,14 @@ export class Runner {
   }
 
   /** A fault that lasts as long as the steps in it, whatever becomes of them. */
-  async #during(action: Action & { is: 'fault' }, steps: readonly Step[], place: Place): Promise<string | undefined> {
+  async #during(
+    action: Action & { is: 'fault' },
+    steps: readonly Step[],
+    place: RepeatContext,
+  ): Promise<string | undefined> {
     const fault = await this.#actions.begin(action, place.round)
     if (fault.record.ended !== undefined)
-      throw new Unmet({
+      throw new StepFailedError({
         message: `${fault.description}: that was over at once, so that nothing can happen during it (with "for" in place of "during" it lasts)`,
       })
     try {
@@ -194,7 +198,7 @@ export class Runner {
     return fault.note
   }
 
-  async #guarded(step: Always, place: Place): Promise<void> {
+  async #guarded(step: Always, place: RepeatContext): Promise<void> {
     const guard = new AbortController()
     const watch = await this.#watch(step, place, guard)
     let broken: { thrown: unknown } | undefined
@@ -208,23 +212,23 @@ export class Runner {
   }
 
   /** Begins to watch, once it holds; what violates it later aborts `guard`. */
-  async #watch(step: Always, place: Place, guard: AbortController): Promise<Watch> {
+  async #watch(step: Always, place: RepeatContext, guard: AbortController): Promise<Watch> {
     const { conditions } = step.action
     const began = this.#now
     const expected = labelsOf(conditions)
     const stop = new AbortController()
     let looks = 0
-    let violation: Unmet | undefined
+    let violation: StepFailedError | undefined
     let begin: () => void
     const begun = new Promise<void>((resolve) => (begin = resolve))
     const violate = (failure: Omit<StepFailure, 'at'>): void => {
-      violation ??= new Unmet({ ...failure, at: this.#now })
+      violation ??= new StepFailedError({ ...failure, at: this.#now })
       this.#told.add(violation)
       guard.abort(violation)
       stop.abort(violation)
       begin()
     }
-    const saw = (verdict: Verdict): void => {
+    const saw = (verdict: ConditionResult): void => {
       if (verdict.unknown === true) return
       const first = looks === 0
       looks += verdict.looks ?? 1

@@ -1,5 +1,5 @@
 /** What a scenario needs of a rig. Class Rig has it all; tests bring a smaller one. */
-import type { Cluster } from '../../../cli/cluster.ts'
+import type { ClusterClient } from '../../../cli/cluster.ts'
 import type { CommandOptions, CommandResult } from '../../../proto/base/command.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { Role } from '../contract.ts'
@@ -8,7 +8,7 @@ export interface ScenarioRig {
   readonly name: string
   /** HOST:PORT of its registry. */
   readonly registry: string
-  readonly client: Pick<Cluster, 'list' | 'watch' | 'patch' | 'delete' | 'version'>
+  readonly client: Pick<ClusterClient, 'list' | 'watch' | 'patch' | 'delete' | 'version'>
   /** Controllers as HOST:PORT, in the order of the machines. */
   context(): { readonly server: readonly string[] }
   readonly driver: { readonly installation: { readonly node: string } }

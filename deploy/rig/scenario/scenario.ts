@@ -97,7 +97,7 @@ export interface ObjectSelection {
 }
 
 /** Where a command is run. */
-export type CommandPlace =
+export type CommandTarget =
   | { readonly is: 'host' }
   | { readonly is: 'machine'; readonly name: string }
   /** "pod/web-1" or a workload, one of whose pods is taken. */
@@ -107,7 +107,7 @@ export type CommandPlace =
 export type Probe =
   | { readonly is: 'objects'; readonly objects: ObjectSelection; readonly paths: readonly NamedPath[] }
   /** `command`: words, or the text of a shell. Seen: standard output without the last line's end, and the exit code. */
-  | { readonly is: 'command'; readonly place: CommandPlace; readonly command: readonly string[] | string }
+  | { readonly is: 'command'; readonly place: CommandTarget; readonly command: readonly string[] | string }
   /** Nothing is looked at: the text, references filled in, is what is seen. */
   | { readonly is: 'text'; readonly text: string }
   /** The command line against the rig. */

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { Cluster } from '../../../cli/cluster.ts'
+import { ClusterClient } from '../../../cli/cluster.ts'
 import { firstReachable } from '../../../cli/kube-server.ts'
 import { kubeAddresses, type Context, type Credentials } from '../../../proto/client/context.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -18,8 +18,8 @@ import { run, type CommandResult } from '../../../proto/base/command.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Answer, Called, CalledMachine, Method, Parameters } from '../commands/call.ts'
 import type { FaultRecord } from '../faults/contract.ts'
-import { checkOptionsOf, patienceOf, type Waiting } from '../call-options.ts'
-import type { BeginOptions } from '../faults/engine.ts'
+import { checkOptionsOf, patienceOf, type WaitOptions } from '../wait-options.ts'
+import type { BeginOptions } from '../faults/fault-engine.ts'
 import { openImage } from '../images/image-source.ts'
 import type { LoadedImage } from '../images/load.ts'
 import { pushImages } from '../images/push.ts'
@@ -55,7 +55,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
   /** host:port of the registry, in which every node looks first for an image of whatever name. */
   readonly registry: string
   /** The cluster's API as an administrator, with objects in and out. */
-  readonly client: Cluster
+  readonly client: ClusterClient
   readonly #parts: ContainerRigParts
   readonly #end = new AbortController()
   #machines: readonly CalledMachine[]
@@ -65,7 +65,13 @@ export class ContainerRig implements Faults, AsyncDisposable {
     this.#parts = parts
     this.#machines = parts.machines
     const { context } = parts
-    this.client = new Cluster({ context, credentials: context, connect, signal: this.#end.signal, timeout: ANSWER })
+    this.client = new ClusterClient({
+      context,
+      credentials: context,
+      connect,
+      signal: this.#end.signal,
+      timeout: ANSWER,
+    })
   }
 
   /**
@@ -116,7 +122,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
    */
   async delete(
     objects: Manifests,
-    options: InNamespace & Waiting & { readonly graceSeconds?: number } = {},
+    options: InNamespace & WaitOptions & { readonly graceSeconds?: number } = {},
   ): Promise<void> {
     const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
     await deleteObjects(
@@ -134,7 +140,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
   async until(
     object: string,
     goal: Goal = 'Ready',
-    options: InNamespace & Waiting = {},
+    options: InNamespace & WaitOptions = {},
   ): Promise<AnyResource | undefined> {
     const timeout = patienceOf('until', options, ['namespace'])
     return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
@@ -144,7 +150,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
    * Asks again and again until the answer is true; DeadlineExceeded with the last answer or error after `within` (60 s
    * unless said).
    */
-  async eventually(probe: () => unknown, options: Waiting = {}): Promise<void> {
+  async eventually(probe: () => unknown, options: WaitOptions = {}): Promise<void> {
     await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
   }
 

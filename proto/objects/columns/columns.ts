@@ -59,13 +59,17 @@ export function formatSelector(selector: LabelSelector): string {
 }
 
 /** Ready's reasons while a node is not heard from. */
-const SILENT: Readonly<Record<string, string>> = { NodeSuspect: 'Suspect', NodeLost: 'Lost' }
+const UNREACHABLE_STATUS: Readonly<Record<string, string>> = { NodeSuspect: 'Suspect', NodeLost: 'Lost' }
 
 /** "Ready,SchedulingDisabled"; "Lost,EvictionHeld" where the pods stay because too many nodes vanished together. */
 export function nodeStatus({ status: { conditions = [] }, spec }: Node): string {
   const ready = conditions.find((condition) => condition.type === 'Ready')
   return [
-    ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : (SILENT[ready.reason ?? ''] ?? 'NotReady'),
+    ready === undefined
+      ? 'Unknown'
+      : ready.status === 'True'
+        ? 'Ready'
+        : (UNREACHABLE_STATUS[ready.reason ?? ''] ?? 'NotReady'),
     ...(conditions.some((condition) => condition.type === 'EvictionHeld' && condition.status === 'True')
       ? ['EvictionHeld']
       : []),
@@ -85,7 +89,9 @@ function wideNodeStatus(node: Node, now: number): string {
   const ready = node.status.conditions?.find((condition) => condition.type === 'Ready')
   const [word, ...more] = nodeStatus(node).split(',')
   return [
-    SILENT[ready?.reason ?? ''] === undefined ? word : `${word} ${sinceText(ready?.lastHeartbeatTime, now)}`,
+    UNREACHABLE_STATUS[ready?.reason ?? ''] === undefined
+      ? word
+      : `${word} ${sinceText(ready?.lastHeartbeatTime, now)}`,
     ...more,
   ].join(',')
 }

@@ -11,7 +11,7 @@ import { commonHostname } from './hostnames.ts'
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io'
 
 /** Why something does not hold, in the words of the specification. */
-export interface Problem {
+export interface ConditionProblem {
   readonly reason: string
   readonly message: string
 }
@@ -23,7 +23,7 @@ export type NamespaceLabels = (namespace: string) => Readonly<Record<string, str
 export type PortProtocols = ReadonlyMap<number, string>
 
 /** What the entrance does not do at all. */
-export function listenerProblem({ protocol, port, tls }: Listener): Problem | undefined {
+export function listenerProblem({ protocol, port, tls }: Listener): ConditionProblem | undefined {
   if (protocol !== 'HTTP' && protocol !== 'HTTPS')
     return { reason: 'UnsupportedProtocol', message: `Protocol ${protocol} is not served, HTTP and HTTPS are` }
   if (tls?.mode === 'Passthrough')
@@ -48,7 +48,7 @@ export function portProtocols(gateways: readonly Gateway[], reserved: PortProtoc
 }
 
 /** Undefined for a listener that may have its port. */
-export function listenerConflict({ port, protocol }: Listener, protocols: PortProtocols): Problem | undefined {
+export function listenerConflict({ port, protocol }: Listener, protocols: PortProtocols): ConditionProblem | undefined {
   const spoken = protocols.get(port)
   return spoken === undefined || spoken === protocol
     ? undefined
@@ -98,7 +98,7 @@ export function attach(
   parent: ParentReference,
   gateway: Gateway,
   labelsOf: NamespaceLabels,
-): readonly Attachment[] | Problem {
+): readonly Attachment[] | ConditionProblem {
   const { sectionName = '', port } = parent
   const named = gateway.spec.listeners.filter(
     (listener) =>

@@ -5,28 +5,28 @@
 import type { Gateway, GatewayClass, Ingress, IngressClass, Node } from '../../gen/types.ts'
 
 /** spec.controller of an IngressClass, spec.controllerName of a GatewayClass. */
-export const ENTRANCE_CONTROLLER = 'gantry.dev/entrance'
+export const INGRESS_CONTROLLER_NAME = 'gantry.dev/entrance'
 /** The built-in classes' name. */
-export const ENTRANCE_CLASS = 'gantry'
+export const INGRESS_CLASS_NAME = 'gantry'
 /** Label of nodes that are an entrance, which an administrator gives them. */
-export const ENTRANCE_LABEL = 'gantry.dev/entrance'
+export const INGRESS_NODE_LABEL = 'gantry.dev/entrance'
 /** What is said where there is none, and the administrator's remedy. */
-export const NO_ENTRANCE = `No node is an entrance: gantry label node NODE ${ENTRANCE_LABEL}=true makes one`
+export const NO_INGRESS_NODE_MESSAGE = `No node is an entrance: gantry label node NODE ${INGRESS_NODE_LABEL}=true makes one`
 /** On an IngressClass: serves what names no class. */
-export const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class'
+export const DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
 /** How classes were named before spec.ingressClassName. */
-export const CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
+export const INGRESS_CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 
 /**
  * True if the class it names is the entrance's, or it names none and the default is: the newest class marked as
  * default, else the built-in one.
  */
 export function servesIngress({ spec, metadata }: Ingress, classes: readonly IngressClass[]): boolean {
-  const name = spec.ingressClassName ?? metadata.annotations?.[CLASS_ANNOTATION]
-  const ours = (candidate: IngressClass | undefined): boolean => candidate?.spec.controller === ENTRANCE_CONTROLLER
+  const name = spec.ingressClassName ?? metadata.annotations?.[INGRESS_CLASS_ANNOTATION]
+  const ours = (candidate: IngressClass | undefined): boolean => candidate?.spec.controller === INGRESS_CONTROLLER_NAME
   if (name !== undefined && name !== '') return ours(classes.find((candidate) => candidate.metadata.name === name))
-  const marked = classes.filter((candidate) => candidate.metadata.annotations?.[DEFAULT_CLASS] === 'true')
-  if (marked.length === 0) return ours(classes.find((candidate) => candidate.metadata.name === ENTRANCE_CLASS))
+  const marked = classes.filter((candidate) => candidate.metadata.annotations?.[DEFAULT_CLASS_ANNOTATION] === 'true')
+  if (marked.length === 0) return ours(classes.find((candidate) => candidate.metadata.name === INGRESS_CLASS_NAME))
   const created = ({ metadata: { creationTimestamp = '' } }: IngressClass): string => creationTimestamp
   return ours(marked.reduce((newest, candidate) => (created(candidate) > created(newest) ? candidate : newest)))
 }
@@ -34,7 +34,7 @@ export function servesIngress({ spec, metadata }: Ingress, classes: readonly Ing
 export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[]): boolean {
   return classes.some(
     ({ metadata, spec: { controllerName } }) =>
-      metadata.name === spec.gatewayClassName && controllerName === ENTRANCE_CONTROLLER,
+      metadata.name === spec.gatewayClassName && controllerName === INGRESS_CONTROLLER_NAME,
   )
 }
 
@@ -42,8 +42,8 @@ export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[
  * The nodes that are an entrance: those with the label set to "true". They are given the keys of TLS, so an
  * administrator says which they are: a node cannot give itself the label.
  */
-export function entranceNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {
-  return nodes.filter(({ metadata }) => metadata.labels?.[ENTRANCE_LABEL] === 'true')
+export function ingressNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {
+  return nodes.filter(({ metadata }) => metadata.labels?.[INGRESS_NODE_LABEL] === 'true')
 }
 
 /** Older first, then by namespace and name: who was there first wins a conflict. */

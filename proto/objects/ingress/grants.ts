@@ -1,7 +1,7 @@
 /** References into other namespaces. https://gateway-api.sigs.k8s.io/api-types/referencegrant/ */
 import type { ReferenceGrant } from '../../gen/types.ts'
 
-export interface Reference {
+export interface CrossNamespaceReference {
   readonly from: { readonly kind: 'Gateway' | 'HTTPRoute'; readonly namespace: string }
   readonly to: { readonly kind: 'Secret' | 'Service'; readonly namespace: string; readonly name: string }
 }
@@ -9,7 +9,7 @@ export interface Reference {
 const GROUP = 'gateway.networking.k8s.io'
 
 /** Within one namespace always; else if a grant of the namespace referred to says so. */
-export function isGranted({ from, to }: Reference, grants: readonly ReferenceGrant[]): boolean {
+export function isGranted({ from, to }: CrossNamespaceReference, grants: readonly ReferenceGrant[]): boolean {
   if (from.namespace === to.namespace) return true
   return grants.some(
     ({ metadata, spec }) =>

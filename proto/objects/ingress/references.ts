@@ -1,6 +1,6 @@
 /** What served objects refer to: Secrets with certificates, Services. */
 import type { Gateway, HTTPBackendRef, Ingress, Listener, ReferenceGrant, Secret, Service } from '../../gen/types.ts'
-import type { Problem } from './attachment.ts'
+import type { ConditionProblem } from './attachment.ts'
 import { isGranted } from './grants.ts'
 
 /** "namespace/name" of the Secrets that a served Ingress names. */
@@ -24,7 +24,7 @@ export function certificateReferences(
   gateway: Gateway,
   { protocol, tls }: Listener,
   grants: readonly ReferenceGrant[],
-): ({ readonly key: string } | { readonly problem: Problem })[] {
+): ({ readonly key: string } | { readonly problem: ConditionProblem })[] {
   if (protocol !== 'HTTPS') return []
   return (tls?.certificateRefs ?? []).map(({ group = '', kind, name, namespace = gateway.metadata.namespace }) => {
     if (group !== '' || kind !== 'Secret')
@@ -45,7 +45,7 @@ export function certificateReferences(
 }
 
 /** Undefined for a Secret that a certificate and its key may stand in; whether they do, the entrance finds out. */
-export function certificateProblem(key: string, secret: Secret | undefined): Problem | undefined {
+export function certificateProblem(key: string, secret: Secret | undefined): ConditionProblem | undefined {
   if (secret === undefined) return { reason: 'InvalidCertificateRef', message: `Secret ${key} does not exist` }
   const missing = ['tls.crt', 'tls.key'].filter((name) => (secret.data?.[name] ?? '') === '')
   if (missing.length > 0)
@@ -55,7 +55,7 @@ export function certificateProblem(key: string, secret: Secret | undefined): Pro
     : { reason: 'InvalidCertificateRef', message: `Secret ${key} has no certificate in PEM form in tls.crt` }
 }
 
-export interface ServicePlace {
+export interface ServiceKey {
   readonly namespace: string
   readonly name: string
 }
@@ -66,8 +66,8 @@ export function backendService(
   routeNamespace: string,
   grants: readonly ReferenceGrant[],
   serviceOf: (key: string) => Service | undefined,
-): { readonly service: Service } | { readonly problem: Problem } {
-  const place: ServicePlace = { namespace: namespace ?? routeNamespace, name }
+): { readonly service: Service } | { readonly problem: ConditionProblem } {
+  const place: ServiceKey = { namespace: namespace ?? routeNamespace, name }
   if (group !== '' || kind !== 'Service')
     return { problem: { reason: 'InvalidKind', message: `${kind} ${name} is no Service` } }
   if (

@@ -3,7 +3,7 @@ import { Channel } from '../../base/channel.ts'
 import type { Clock } from '../../base/clock.ts'
 import { GantryError } from '../../base/errors.ts'
 import type { Services } from '../../gen/types.ts'
-import type { CallContext, CallOptions, Client, Connection, Liveness } from '../contract.ts'
+import type { CallContext, CallOptions, Client, Connection, KeepaliveOptions } from '../contract.ts'
 import { cancelled, unpackError } from '../error-status.ts'
 import { MESSAGE_LIMIT, methodsOf, type RpcMethod } from '../methods.ts'
 import { Credit, taken, type Frame } from './frames.ts'
@@ -17,7 +17,7 @@ export interface ClientParts {
   readonly user: CallContext['user']
   readonly clock: Clock
   /** Undefined on a network that loses nothing. */
-  readonly liveness: Liveness | undefined
+  readonly liveness: KeepaliveOptions | undefined
   /** A socket towards the server with the own address; undefined if the program that dials is no more. */
   readonly dial: () => { readonly socket: Socket<Frame>; readonly peer: string } | undefined
 }

@@ -10,14 +10,14 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { GantryError } from '../../base/errors.ts'
-import type { AuthorizeCall, CallContext, Connection, Liveness, RpcServer } from '../contract.ts'
+import type { AuthorizeCall, CallContext, Connection, KeepaliveOptions, RpcServer } from '../contract.ts'
 import { MemoryConnection } from './client.ts'
 import type { Frame } from './frames.ts'
 import { MemoryServer } from './server.ts'
 import { Socket } from './socket.ts'
 
 /** How ends that were told nothing else find out that the other is gone, as with gRPC. */
-const LIVENESS: Liveness = { time: 10_000, timeout: 5_000 }
+const LIVENESS: KeepaliveOptions = { time: 10_000, timeout: 5_000 }
 /** The first port that is chosen for who asks for none, and of clients. */
 const FIRST_PORT = 32_768
 
@@ -125,7 +125,7 @@ export class MemoryNetwork {
 interface HostParts {
   readonly name: string
   readonly clock: Clock
-  readonly liveness: Liveness | undefined
+  readonly liveness: KeepaliveOptions | undefined
   readonly listen: (host: MemoryHost, port: number, server: MemoryServer) => string
   readonly unlisten: (server: MemoryServer) => void
   readonly dial: (host: MemoryHost, address: string) => { readonly socket: Socket<Frame>; readonly peer: string }
@@ -168,7 +168,7 @@ export class MemoryHost {
    */
   connect(
     address: string,
-    { user = NOBODY, liveness }: { readonly user?: CallContext['user']; readonly liveness?: Liveness } = {},
+    { user = NOBODY, liveness }: { readonly user?: CallContext['user']; readonly liveness?: KeepaliveOptions } = {},
   ): Connection {
     const { clock, dial } = this.#parts
     return new MemoryConnection({

@@ -3,7 +3,7 @@ import { Channel } from '../../base/channel.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { GantryError } from '../../base/errors.ts'
 import type { Services } from '../../gen/types.ts'
-import type { AuthorizeCall, CallContext, Handlers, Liveness, RpcServer } from '../contract.ts'
+import type { AuthorizeCall, CallContext, Handlers, KeepaliveOptions, RpcServer } from '../contract.ts'
 import { packError } from '../error-status.ts'
 import { methodsOf, type RpcMethod } from '../methods.ts'
 import { encoded } from './client.ts'
@@ -25,7 +25,7 @@ export interface MemoryServerParts {
   readonly clock: Clock
   readonly authorize: AuthorizeCall | undefined
   /** Undefined on a network that loses nothing. */
-  readonly liveness: Liveness | undefined
+  readonly liveness: KeepaliveOptions | undefined
   /** Begins to listen: answers with the address. Unavailable if it is taken. */
   readonly listen: (server: MemoryServer) => string
   readonly unlisten: (server: MemoryServer) => void

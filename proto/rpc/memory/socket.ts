@@ -1,6 +1,6 @@
 /** Both ends of a connection in memory: frames either way, the end that one of them makes, keepalive. */
 import type { Clock, Timer } from '../../base/clock.ts'
-import type { Liveness } from '../contract.ts'
+import type { KeepaliveOptions } from '../contract.ts'
 import { Wire, type Transit } from './wire.ts'
 
 type Packet<F> = { readonly is: 'frame'; readonly frame: F } | { readonly is: 'ping' | 'pong' | 'end' }
@@ -44,7 +44,7 @@ export class Socket<F> {
   }
 
   /** From now on an end that is silent is asked for a sign of life, and taken for dead without one. */
-  watch({ time, timeout }: Liveness): void {
+  watch({ time, timeout }: KeepaliveOptions): void {
     this.#heard = this.#clock.monotonic()
     const look = (): void => {
       const left = this.#heard + time - this.#clock.monotonic()

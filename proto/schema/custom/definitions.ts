@@ -50,7 +50,7 @@ export interface CustomKind {
   /** Of the definition. */
   readonly uid: string
   /** The definition is being deleted: nothing new is made. */
-  readonly leaving: boolean
+  readonly terminating: boolean
 }
 
 /** "CronTab.stable.example.com" */
@@ -59,7 +59,7 @@ export function customKindId(kind: string, group: string): Kind {
 }
 
 /** What objects carry that have no schema: everything is kept. */
-const ANYTHING: JSONSchemaProps = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+const PRESERVE_UNKNOWN_SCHEMA: JSONSchemaProps = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
 
 /** Undefined while the definition is not established: its names are not its own yet. */
 export function customKindOf({ metadata, spec, status }: CustomResourceDefinition): CustomKind | undefined {
@@ -79,7 +79,7 @@ export function customKindOf({ metadata, spec, status }: CustomResourceDefinitio
     versions,
     stored,
     uid: metadata.uid,
-    leaving: metadata.deletionTimestamp !== undefined,
+    terminating: metadata.deletionTimestamp !== undefined,
     resource: { group, version: stored.name, kind, plural, namespaced: spec.scope === 'Namespaced', shortNames },
   }
 }
@@ -98,7 +98,7 @@ function versionOf(
     apiVersion: `${group}/${name}`,
     deprecation:
       version.deprecated === true ? (version.deprecationWarning ?? deprecation(version, group, kind, all)) : undefined,
-    schema: schema?.openAPIV3Schema ?? ANYTHING,
+    schema: schema?.openAPIV3Schema ?? PRESERVE_UNKNOWN_SCHEMA,
     status: subresources?.status !== undefined,
     scale: subresources?.scale,
     columns: additionalPrinterColumns,

@@ -8,7 +8,7 @@ import { RE2JS } from 're2js'
  * Compiled patterns that are kept, and characters of one: expressions take patterns from objects, too, which are as
  * long as somebody likes.
  */
-const KEPT = 2000
+const PATTERN_CACHE_SIZE = 2000
 const KEPT_LENGTH = 1000
 const compiled = new Map<string, RE2JS>()
 
@@ -18,7 +18,7 @@ export function pattern(text: string): RE2JS {
   if (found === undefined) {
     found = RE2JS.compile(text)
     if (text.length > KEPT_LENGTH) return found
-    if (compiled.size >= KEPT) compiled.delete(compiled.keys().next().value!)
+    if (compiled.size >= PATTERN_CACHE_SIZE) compiled.delete(compiled.keys().next().value!)
     compiled.set(text, found)
   }
   return found

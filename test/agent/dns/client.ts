@@ -3,7 +3,7 @@ import * as dnsPacket from 'dns-packet'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { frame, Frames } from '../../../agent/dns/tcp-frames.ts'
+import { frame, FrameReader } from '../../../agent/dns/tcp-frames.ts'
 
 export type Answered = dnsPacket.DecodedPacket & { readonly rcode: string; readonly bytes: Buffer }
 
@@ -82,7 +82,7 @@ export class DnsClient {
 export function overTcp(port: number, messages: readonly Buffer[]): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
-    const frames = new Frames()
+    const frames = new FrameReader()
     const answers: Buffer[] = []
     socket.on('data', (chunk: Buffer) => answers.push(...frames.take(chunk)))
     socket.on('error', reject)

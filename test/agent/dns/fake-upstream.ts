@@ -6,7 +6,7 @@ import * as dnsPacket from 'dns-packet'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket as TcpSocket } from 'node:net'
-import { frame, Frames } from '../../../agent/dns/tcp-frames.ts'
+import { frame, FrameReader } from '../../../agent/dns/tcp-frames.ts'
 
 export interface Asked {
   readonly query: dnsPacket.DecodedPacket
@@ -46,7 +46,7 @@ export class FakeUpstream {
     tcp.on('connection', (connection) => {
       upstream.#connections.add(connection)
       connection.on('error', () => connection.destroy())
-      const frames = new Frames()
+      const frames = new FrameReader()
       connection.on('data', (chunk: Buffer) => {
         for (const packet of frames.take(chunk))
           upstream.#take(packet, 'tcp', { address: '127.0.0.1', port: connection.remotePort! }, (bytes) =>

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Done } from '../../../agent/dns/exchange.ts'
+import type { AnswerCallback } from '../../../agent/dns/exchange.ts'
 import { ForwardCache } from '../../../agent/dns/forward-cache.ts'
-import { Forwarder, type Forwarded } from '../../../agent/dns/forwarder.ts'
+import { Forwarder, type ForwardResult } from '../../../agent/dns/forwarder.ts'
 import { RCODE, render, parseQuery, scanResponse, type Query, type Question } from '../../../agent/dns/message.ts'
 import { asUpstream, upstreamKey, Upstreams } from '../../../agent/dns/upstreams.ts'
 import { wireName } from '../../../agent/dns/wire-name.ts'
@@ -23,7 +23,7 @@ const QUESTION: Question = {
 
 interface Asking {
   readonly server: string
-  readonly done: Done
+  readonly done: AnswerCallback
   ended: boolean
 }
 
@@ -31,7 +31,7 @@ function setup({ servers = ['192.0.2.1', '192.0.2.2'], stale = 3600, limits = { 
   clock: FakeClock
   asking: Asking[]
   forwarder: Forwarder
-  ask: (question?: Partial<Question>, client?: string) => Forwarded[]
+  ask: (question?: Partial<Question>, client?: string) => ForwardResult[]
 } {
   const clock = new FakeClock()
   const asking: Asking[] = []
@@ -46,15 +46,15 @@ function setup({ servers = ['192.0.2.1', '192.0.2.2'], stale = 3600, limits = { 
       return () => (one.ended = true)
     },
   })
-  const ask = (question: Partial<Question> = {}, client = 'c'): Forwarded[] => {
-    const heard: Forwarded[] = []
-    forwarder.ask({ ...QUESTION, ...question }, client, (forwarded) => heard.push(forwarded))
+  const ask = (question: Partial<Question> = {}, client = 'c'): ForwardResult[] => {
+    const heard: ForwardResult[] = []
+    forwarder.forward({ ...QUESTION, ...question }, client, (forwarded) => heard.push(forwarded))
     return heard
   }
   return { clock, asking, forwarder, ask }
 }
 
-function answer(ttl: number, rcode = 0): NonNullable<Parameters<Done>[0]> {
+function answer(ttl: number, rcode = 0): NonNullable<Parameters<AnswerCallback>[0]> {
   return scanResponse(
     dnsPacket.encode({
       type: 'response',

@@ -4,7 +4,7 @@
  * true }.
  */
 import { createInterface } from 'node:readline'
-import { Names } from '../../../agent/dns/names.ts'
+import { NodeDns } from '../../../agent/dns/node-dns.ts'
 import type { NodeRanges } from '../../../agent/network/contract.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
@@ -26,7 +26,7 @@ export interface NamesCommand {
 }
 
 const [upstream = '', resolvConf = '/etc/resolv.conf'] = process.argv.slice(2)
-const names = new Names({
+const names = new NodeDns({
   run,
   logger: createLogger('names', 'warn'),
   clock: systemClock,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Names, type ResolverHandle } from '../../../agent/dns/names.ts'
+import { NodeDns, type ResolverHandle } from '../../../agent/dns/node-dns.ts'
 import type { ResolverOptions } from '../../../agent/dns/resolver.ts'
 import { Resolver } from '../../../agent/dns/resolver.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -17,12 +17,12 @@ interface Begun {
   fails: boolean
 }
 
-function setup(): { clock: FakeClock; begun: Begun[]; programs: string[]; names: Names; refuse: { next: number } } {
+function setup(): { clock: FakeClock; begun: Begun[]; programs: string[]; names: NodeDns; refuse: { next: number } } {
   const clock = new FakeClock()
   const begun: Begun[] = []
   const programs: string[] = []
   const refuse = { next: 0 }
-  const names = new Names({
+  const names = new NodeDns({
     clock,
     logger: silentLogger,
     settings: { upstream: [], resolvConf: '/nowhere', cacheBytes: 1, serveStale: 0 },
@@ -34,7 +34,7 @@ function setup(): { clock: FakeClock; begun: Begun[]; programs: string[]; names:
         stderr: '',
       })
     },
-    begin: (options): ResolverHandle => {
+    startResolver: (options): ResolverHandle => {
       const one: Begun = { options, told: [], fails: refuse.next-- > 0 }
       begun.push(one)
       return {

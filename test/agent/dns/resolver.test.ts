@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { run } from '../../../proto/base/command.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
-import { RecordBook } from '../../../agent/dns/record-book.ts'
+import { ServiceRecordIndex } from '../../../agent/dns/service-record-index.ts'
 import { Resolver } from '../../../agent/dns/resolver.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import { until } from '../../eventually.ts'
@@ -31,7 +31,7 @@ describe('the resolver', function () {
   const tell = async (objects: readonly (Service | EndpointSlice)[], revision: number): Promise<void> =>
     resolver.zone({
       begin: { ...RANGES.cluster, address: '169.254.20.10' },
-      set: [...new RecordBook().all(view(objects))],
+      set: [...new ServiceRecordIndex().all(view(objects))],
       commit: revision,
     })
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { ZoneRecord } from '../../../agent/dns/encode.ts'
 import { RCODE, TYPE } from '../../../agent/dns/message.ts'
-import { RecordBook } from '../../../agent/dns/record-book.ts'
+import { ServiceRecordIndex } from '../../../agent/dns/service-record-index.ts'
 import { labelsOf, textName, wireName } from '../../../agent/dns/wire-name.ts'
-import { Zone, type Finding } from '../../../agent/dns/zone.ts'
+import { Zone, type LookupResult } from '../../../agent/dns/zone.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import { changed, RANGES, service, slice, view } from './view.ts'
 
@@ -12,11 +12,11 @@ const SETTINGS = { ...RANGES.cluster, address: '169.254.20.10' }
 
 function zoneOf(objects: readonly (Service | EndpointSlice)[]): Zone {
   const zone = new Zone(SETTINGS)
-  for (const [source, records] of new RecordBook().all(view(objects))) zone.set(source, records)
+  for (const [source, records] of new ServiceRecordIndex().all(view(objects))) zone.set(source, records)
   return zone
 }
 
-function short(finding: Finding | undefined): string {
+function short(finding: LookupResult | undefined): string {
   if (finding === undefined) return 'not ours'
   const show = (records: readonly ZoneRecord[]): string =>
     records
@@ -144,7 +144,7 @@ describe('the zone', () => {
         fc.array(fc.array(fc.oneof(services, slices), { minLength: 1, maxLength: 3 }), { maxLength: 12 }),
         (rounds) => {
           const objects = new Map<string, Service | EndpointSlice>()
-          const book = new RecordBook()
+          const book = new ServiceRecordIndex()
           const grown = new Zone(SETTINGS)
           for (const [source, records] of book.all(view([]))) grown.set(source, records)
           for (const round of rounds) {

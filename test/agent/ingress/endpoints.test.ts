@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { isAlive, identify } from '../../../proto/base/process.ts'
 import { eventually } from '../../eventually.ts'
 import { freePort } from '../../integration/free-port.ts'
-import { Lab } from './lab.ts'
+import { IngressFixture } from './ingress-fixture.ts'
 import { service, slice } from './objects.ts'
 
 const INGRESS = `
@@ -18,8 +18,8 @@ spec: { defaultBackend: { service: { name: web, port: { name: http } } } }
 
 describe('entrance, with haproxy: what changes while it serves', function () {
   this.timeout(60_000)
-  let lab: Lab
-  beforeEach(async () => void (lab = await Lab.open()))
+  let lab: IngressFixture
+  beforeEach(async () => void (lab = await IngressFixture.open()))
   afterEach(() => lab.close())
 
   const masterPid = (): number => Number(readFileSync(join(lab.directory, 'pid'), 'utf8'))

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { createAuthority, issue } from '../../../deploy/ca.ts'
-import { Lab, type Answer, type RequestOptions } from './lab.ts'
+import { IngressFixture, type Answer, type RequestOptions } from './ingress-fixture.ts'
 import { service, slice, tlsSecret } from './objects.ts'
 
 describe('entrance, with haproxy: Gateways', function () {
   this.timeout(60_000)
-  let lab: Lab
+  let lab: IngressFixture
   beforeEach(async () => {
-    lab = await Lab.open()
+    lab = await IngressFixture.open()
     for (const name of ['one', 'two', 'three']) {
       const pod = await lab.pod(name)
       lab.view.put(service(name), slice(name, ['127.0.0.1'], pod.port))

@@ -3,13 +3,13 @@ import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
-import { Lab } from './lab.ts'
+import { IngressFixture } from './ingress-fixture.ts'
 import { service, slice } from './objects.ts'
 
 describe('entrance, with haproxy', function () {
   this.timeout(60_000)
-  let lab: Lab
-  beforeEach(async () => void (lab = await Lab.open()))
+  let lab: IngressFixture
+  beforeEach(async () => void (lab = await IngressFixture.open()))
   afterEach(() => lab.close())
 
   it('serves hosts and paths of an Ingress', async () => {

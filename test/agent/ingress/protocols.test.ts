@@ -4,7 +4,7 @@ import { connect as connectTcp, type AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import * as grpc from '@grpc/grpc-js'
 import { createAuthority, issue, type KeyPair } from '../../../deploy/ca.ts'
-import { Lab } from './lab.ts'
+import { IngressFixture } from './ingress-fixture.ts'
 import { service, slice, tlsSecret } from './objects.ts'
 
 const ingress = (name: string, backend: string, more = ''): string => `
@@ -19,12 +19,12 @@ spec:
 
 describe('entrance, with haproxy: TLS, websockets, gRPC', function () {
   this.timeout(60_000)
-  let lab: Lab
+  let lab: IngressFixture
   let authority: KeyPair
   const certificate = async (name: string) =>
     tlsSecret(name, await issue(authority, { commonName: name, hosts: [`${name}.example.com`] }, Date.now()))
   before(async () => void (authority = await createAuthority('test', Date.now())))
-  beforeEach(async () => void (lab = await Lab.open()))
+  beforeEach(async () => void (lab = await IngressFixture.open()))
   afterEach(() => lab.close())
 
   it('ends TLS with the certificate of the host, and sends clients of HTTP there', async () => {

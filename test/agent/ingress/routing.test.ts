@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { compareHosts, coversPattern, hostExpression } from '../../../agent/ingress/hosts.ts'
-import { NO_CONDITION, type Rule, type VirtualHost } from '../../../agent/ingress/model.ts'
+import { MATCH_ALL, type RoutingRule, type VirtualHost } from '../../../agent/ingress/proxy-model.ts'
 import { compareRules, normalPrefix, prefixesOf, virtualHosts, type Scope } from '../../../agent/ingress/routing.ts'
 
 interface Asked {
@@ -15,7 +15,7 @@ const matchesHost = (pattern: string, host: string): boolean =>
   pattern === '*' || (pattern.startsWith('*') ? new RegExp(hostExpression(pattern)).test(host) : pattern === host)
 
 /** The rule read plainly. */
-function matches({ host, path, condition }: Rule, asked: Asked): boolean {
+function matches({ host, path, condition }: RoutingRule, asked: Asked): boolean {
   const fits =
     path.type === 'exact'
       ? asked.path === path.value
@@ -25,7 +25,7 @@ function matches({ host, path, condition }: Rule, asked: Asked): boolean {
   return fits && matchesHost(host, asked.host) && holds(condition, asked)
 }
 
-function holds({ method, headers, pathExpression }: Rule['condition'], asked: Asked): boolean {
+function holds({ method, headers, pathExpression }: RoutingRule['condition'], asked: Asked): boolean {
   return (
     (method === undefined || method === asked.method) &&
     headers.every(({ name }) => asked.headers.includes(name)) &&
@@ -67,27 +67,27 @@ const rules = (host: fc.Arbitrary<string>) =>
 function make(
   drafts: readonly {
     host: string
-    path: Rule['path']
+    path: RoutingRule['path']
     method: string | undefined
     headers: string[]
     fallback: boolean
   }[],
   from: string,
-): Rule[] {
-  return drafts.map(({ fallback, host, method, headers, ...draft }, index): Rule => {
+): RoutingRule[] {
+  return drafts.map(({ fallback, host, method, headers, ...draft }, index): RoutingRule => {
     const name = `${from}${String(index).padStart(3, '0')}`
     if (fallback)
       return {
         host: '*',
         path: { type: 'prefix', value: '/' },
-        condition: NO_CONDITION,
+        condition: MATCH_ALL,
         shares: [{ backend: name, weight: 1 }],
         fallback,
         order: [name],
         owner: name,
       }
     const condition = {
-      ...NO_CONDITION,
+      ...MATCH_ALL,
       method,
       headers: headers.map((header) => ({ type: 'Exact' as const, name: header, value: '1' })),
       ...(draft.path.type === 'expression' ? { pathExpression: draft.path.value } : {}),

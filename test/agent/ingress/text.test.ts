@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { endpointsOf } from '../../../agent/ingress/backends.ts'
-import { renderConfiguration } from '../../../agent/ingress/configuration.ts'
+import { renderHaproxyConfig } from '../../../agent/ingress/haproxy-config.ts'
 import { MasterSocket } from '../../../agent/ingress/master-socket.ts'
-import { NO_CONDITION, NO_TREATMENT, type Model } from '../../../agent/ingress/model.ts'
+import { MATCH_ALL, NO_FILTERS, type ProxyModel } from '../../../agent/ingress/proxy-model.ts'
 import { virtualHosts } from '../../../agent/ingress/routing.ts'
 import { serverChanges } from '../../../agent/ingress/server-changes.ts'
-import { command } from '../../../agent/ingress/words.ts'
+import { workerCommand } from '../../../agent/ingress/haproxy-syntax.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import type { EndpointSlice } from '../../../proto/gen/types.ts'
@@ -58,7 +58,7 @@ describe("the proxy's text", () => {
   it('has, whatever rules say, as many lines as are meant, each of which begins as is meant', () => {
     fc.assert(
       fc.property(host, path, name, value, address, (pattern, prefix, header, text, endpoint) => {
-        const condition = { ...NO_CONDITION, headers: [{ type: 'Exact' as const, name: header, value: text }] }
+        const condition = { ...MATCH_ALL, headers: [{ type: 'Exact' as const, name: header, value: text }] }
         const rule = {
           host: pattern,
           path: { type: 'prefix' as const, value: prefix },
@@ -69,11 +69,11 @@ describe("the proxy's text", () => {
           owner: 'HTTPRoute/default/web',
         }
         const treatment = {
-          ...NO_TREATMENT,
+          ...NO_FILTERS,
           requestHeaders: [{ set: [{ name: header, value: text }] }],
           rewrite: { hostname: text, path: { full: prefix } },
         }
-        const model: Model = {
+        const model: ProxyModel = {
           ports: [{ port: 80, certificates: undefined, hosts: virtualHosts([rule], []), owners: [] }],
           backends: new Map([
             [
@@ -95,7 +95,7 @@ describe("the proxy's text", () => {
           services: new Set(),
           problems: [],
         }
-        const files = outcome(() => renderConfiguration(model, BIND).files)
+        const files = outcome(() => renderHaproxyConfig(model, BIND).files)
         if (files === undefined) return
         for (const line of files.get('haproxy.cfg')!.split('\n').slice(0, -1)) assert.match(line, LINE)
         for (const kind of ['hosts', 'wildcards', 'exact', 'prefixes']) {
@@ -125,9 +125,9 @@ describe("the proxy's text", () => {
           port: 9,
           enabled: false,
         }))
-        const { moves, commands } = serverChanges(servers, new Map([['default.web.80', endpoints]]))
+        const { addressChanges: moves, commands } = serverChanges(servers, new Map([['default.web.80', endpoints]]))
         for (const one of [...moves, ...commands])
-          assert.match(command(one), /^set server default\.web\.80\/s\d+ (addr [\d.]+ port 80|state ready)$/)
+          assert.match(workerCommand(one), /^set server default\.web\.80\/s\d+ (addr [\d.]+ port 80|state ready)$/)
         assert.equal(moves.length, endpoints.length)
       }),
       { numRuns: 300 },

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { addressGateway, isPortName, joinPorts, podMac, podSide, portName } from '../../../agent/network/commands.ts'
+import {
+  addressGateway,
+  isPortName,
+  joinPorts,
+  podMac,
+  podLinkCommands,
+  portName,
+} from '../../../agent/network/commands.ts'
 
 describe('network commands', () => {
   it("name a port and its hardware address by the pod's first address, within the kernel's 15 characters", () => {
@@ -24,7 +31,7 @@ describe('network commands', () => {
       { address: 'fd00:1::2', gateway: 'fd00:1::1' },
     ]
     assert.equal(
-      podSide({ addresses, mtu: 1400, nodeNetns: '/proc/7/ns/net' }).text,
+      podLinkCommands({ addresses, mtu: 1400, nodeNetns: '/proc/7/ns/net' }).text,
       [
         'link set lo up',
         'link add eth0 address 02:67:0a:01:00:02 mtu 1400 type veth peer name gv0a010002 mtu 1400 netns /proc/7/ns/net',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { appendFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { NetworkChange, NetworkPart, NetworkView, NodeRanges } from '../../../agent/network/contract.ts'
+import type { NetworkChange, NetworkReconciler, NetworkView, NodeRanges } from '../../../agent/network/contract.ts'
 import { NetworkSync } from '../../../agent/network/network-sync.ts'
 import { ViewFile } from '../../../agent/network/view-file.ts'
 import { encode } from '../../../proto/codec/wire.ts'
@@ -47,7 +47,7 @@ function update(revision: number, set: NetworkEntry[], rest: Partial<NetworkUpda
 }
 
 /** A part that a test holds back, or makes fail. */
-class ScriptedPart implements NetworkPart {
+class ScriptedPart implements NetworkReconciler {
   readonly calls: { complete: boolean; keys: string[]; services: string[] }[] = []
   stopped = false
   failing = false
@@ -55,11 +55,11 @@ class ScriptedPart implements NetworkPart {
   #holds = false
 
   readonly name: string
-  readonly confirms: boolean
+  readonly confirmsRevision: boolean
 
   constructor(name: string, confirms: boolean) {
     this.name = name
-    this.confirms = confirms
+    this.confirmsRevision = confirms
   }
 
   hold(): void {

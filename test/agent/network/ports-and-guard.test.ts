@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { run } from '../../../proto/base/command.ts'
 import { portName } from '../../../agent/network/commands.ts'
-import { Lab, type LabNode } from './fabric/lab.ts'
+import { FabricLab, type LabNode } from './fabric/fabric-lab.ts'
 
 describe('a node and its pods, by packets', function () {
   this.timeout(60_000)
-  let lab: Lab
+  let lab: FabricLab
   let node: LabNode
 
   beforeEach(async () => {
-    lab = await Lab.make()
+    lab = await FabricLab.make()
     node = await lab.node({ number: 1, place: 'switch' })
   })
   afterEach(() => lab.remove())

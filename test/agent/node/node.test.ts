@@ -3,7 +3,7 @@ import { KUBERNETES_VERSION } from '../../../proto/base/version.ts'
 import { tmpdir } from 'node:os'
 import { AGENT_SETTINGS } from '../../../agent/config.ts'
 import { defaultInterface, meminfoBytes, readMachine, type Machine } from '../../../agent/node/machine.ts'
-import { MachineGroup } from '../../../agent/node/machine-group.ts'
+import { MachineCgroup } from '../../../agent/node/machine-cgroup.ts'
 import { nodeObject } from '../../../agent/node/node-object.ts'
 import { pressureConditions, readLevels } from '../../../agent/node/pressure.ts'
 import type { Image } from '../../../agent/images/contract.ts'
@@ -125,8 +125,8 @@ describe('node', () => {
   it('has what its control group has, where it shares its kernel with others', async () => {
     const limits = { memory: 512 * 2 ** 20, cpus: 0.5, processes: 100 }
     const stats = { memory: 500 * 2 ** 20, memoryPeak: 0, cpuNanos: 7, processes: 95 }
-    const group = (given: Partial<typeof limits>, found: typeof stats | undefined = stats): MachineGroup =>
-      new MachineGroup(
+    const group = (given: Partial<typeof limits>, found: typeof stats | undefined = stats): MachineCgroup =>
+      new MachineCgroup(
         {
           limits: () => Promise.resolve({ memory: undefined, cpus: undefined, processes: undefined, ...given }),
           stats: () => Promise.resolve(found),
@@ -153,7 +153,7 @@ describe('node', () => {
       processLimit: 100,
     })
     assert.deepEqual(await group({}).levels(host), host)
-    const gone = new MachineGroup(
+    const gone = new MachineCgroup(
       { limits: () => Promise.resolve(limits), stats: () => Promise.resolve(undefined) },
       '/lab/n1',
     )

@@ -29,7 +29,7 @@ describe('containers added to a running pod', () => {
     await shows('look', 'running')
     await shows('apart', 'running')
     const [main, ...others] = node.specs
-    assert.deepEqual(others.map(({ processesOf }) => processesOf).sort(), [main!.id, undefined])
+    assert.deepEqual(others.map(({ pidNamespaceOf: processesOf }) => processesOf).sort(), [main!.id, undefined])
     const { conditions, ephemeralContainerStatuses } = node.status('web')
     assert.equal(conditions!.find(({ type }) => type === 'Ready')!.status, 'True')
     assert.deepEqual(

@@ -56,7 +56,7 @@ describe('pods of a node where steps fail', () => {
       const container = onlyContainer()
       const empty = fillDisk()
       node.assign([deleted(makePod('web'), sent === SIGTERM ? 30 : 0)])
-      node.pods.withdrawn(['uid-web'])
+      node.pods.endpointsDrained(['uid-web'])
       await until('a kill has failed', () => node.reports.events.some(({ reason }) => reason === 'FailedKillPod'))
       assert.deepEqual(container.signals, [])
       empty()

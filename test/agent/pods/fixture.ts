@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AssignedObjects } from '../../../agent/pods/assigned-objects.ts'
 import type { NodeFacts } from '../../../agent/pods/dependencies.ts'
-import { ImageAccounts } from '../../../agent/pods/steps/image-accounts.ts'
+import { ImageUserCache } from '../../../agent/pods/steps/image-user-cache.ts'
 import { NodeNetwork } from '../../../agent/pods/node-network.ts'
 import { EventRecorder } from '../../../agent/pods/status/pod-events.ts'
-import { Pods } from '../../../agent/pods/pods.ts'
+import { PodManager } from '../../../agent/pods/pod-manager.ts'
 import { FilePodDisk } from '../../../agent/pods/steps/pod-disk.ts'
 import type { ContainerSpec } from '../../../agent/runtime/contract.ts'
 import { FakeMachine, FakeRuntime, type FakeBehaviour } from '../../../agent/runtime/fake.ts'
 import { MemoryState } from '../../../agent/state/memory.ts'
 import { unmountUnder } from '../../../agent/volumes/mount-table.ts'
 import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
-import { Volumes } from '../../../agent/volumes/volumes.ts'
+import { VolumeManager } from '../../../agent/volumes/volume-manager.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
@@ -42,7 +42,7 @@ export class NodeFixture {
   readonly actions = new FakeActions()
   behaviour: (spec: ContainerSpec) => FakeBehaviour = () => ({})
   images!: FakeImages
-  pods!: Pods
+  pods!: PodManager
   runtime!: FakeRuntime
   directory!: string
   #group!: RunGroup
@@ -62,7 +62,7 @@ export class NodeFixture {
     )
     const random = seededRandom(1)
     await this.runtime.start()
-    this.pods = new Pods({
+    this.pods = new PodManager({
       clock: this.clock,
       random,
       log: silentLogger,
@@ -73,10 +73,10 @@ export class NodeFixture {
       folders,
       state: this.state,
       network: new NodeNetwork(this.network),
-      volumes: new Volumes(folders),
+      volumes: new VolumeManager(folders),
       disk: new FilePodDisk(folders),
       objects: new AssignedObjects(),
-      accounts: new ImageAccounts(),
+      accounts: new ImageUserCache(),
       reports: this.reports,
       node: NODE,
       events: new EventRecorder('n1', this.clock, random, (event) => this.reports.event(event)),

@@ -113,7 +113,7 @@ describe('containers that end', () => {
       )
       const container = [...node.machine.containers.values()].at(-1)!
       node.assign([makePod('web', {}, { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 30 })])
-      node.pods.withdrawn(['uid-web'])
+      node.pods.endpointsDrained(['uid-web'])
       await until('SIGTERM is sent', () => container.signals.length === 1)
       node.clock.set(set)
       await node.clock.advance(29_900)

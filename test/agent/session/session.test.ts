@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { NodeRanges } from '../../../agent/network/contract.ts'
-import type { NetworkFollower, Workload } from '../../../agent/session/contract.ts'
+import type { NetworkUpdateHandler, AssignmentHandler } from '../../../agent/session/contract.ts'
 import { Outbox } from '../../../agent/session/outbox.ts'
 import { Session, type SessionParts } from '../../../agent/session/session.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -19,7 +19,7 @@ import type {
   ObservedPod,
 } from '../../../proto/gen/types.ts'
 import { makePod, until } from '../fakes.ts'
-import { ControllerEnd } from './controller-end.ts'
+import { FakeController } from './fake-controller.ts'
 
 const NODE: Node = {
   apiVersion: 'v1',
@@ -52,7 +52,7 @@ function event(reason: string): Event {
   }
 }
 
-class RecordedWorkload implements Workload {
+class RecordedWorkload implements AssignmentHandler {
   readonly assigned: { complete: boolean; names: string[]; removed: number }[] = []
   readonly welcomed: string[] = []
   followers = 0
@@ -62,7 +62,7 @@ class RecordedWorkload implements Workload {
     return Promise.resolve()
   }
 
-  assign(change: Parameters<Workload['assign']>[0]): void {
+  assign(change: Parameters<AssignmentHandler['assign']>[0]): void {
     this.assigned.push({
       complete: change.complete,
       names: change.set.map((object) => object.metadata.name),
@@ -72,7 +72,7 @@ class RecordedWorkload implements Workload {
 
   readonly withdrawals: (readonly string[])[] = []
 
-  withdrawn(podUids: readonly string[]): void {
+  endpointsDrained(podUids: readonly string[]): void {
     this.withdrawals.push(podUids)
   }
 
@@ -104,7 +104,7 @@ class RecordedWorkload implements Workload {
   }
 }
 
-class RecordedNetwork implements NetworkFollower {
+class RecordedNetwork implements NetworkUpdateHandler {
   readonly updates: NetworkUpdate[] = []
   readonly welcomes: NodeRanges[] = []
 
@@ -119,7 +119,7 @@ class RecordedNetwork implements NetworkFollower {
 }
 
 describe('session', () => {
-  let controller: ControllerEnd
+  let controller: FakeController
   let workload: RecordedWorkload
   let network: RecordedNetwork
   let outbox: Outbox
@@ -127,7 +127,7 @@ describe('session', () => {
   let running: Promise<void>
 
   beforeEach(async () => {
-    controller = new ControllerEnd()
+    controller = new FakeController()
     await controller.start()
     workload = new RecordedWorkload()
     network = new RecordedNetwork()
@@ -170,9 +170,9 @@ describe('session', () => {
     await until('statuses and events', () => session.cases().includes('statuses') && session.cases().includes('events'))
     assert.deepEqual(workload.welcomed, ['10.1.0.0/24'])
     const before = session.received.length
-    outbox.observed(observed('web', 'Pending'))
-    outbox.observed(observed('web'))
-    outbox.observed(observed('db'))
+    outbox.podStatusChanged(observed('web', 'Pending'))
+    outbox.podStatusChanged(observed('web'))
+    outbox.podStatusChanged(observed('db'))
     await until('one more batch', () =>
       session.received.slice(before).some(({ message }) => message?.case === 'statuses'),
     )
@@ -288,8 +288,8 @@ describe('session', () => {
     session.send({ case: 'network', value: update(2, false) })
     await until('both are here', () => network.updates.length === 2)
     assert.deepEqual(network.welcomes[0]!.podCidrs, [NODE.spec.podCIDR])
-    outbox.applied(11)
-    outbox.applied(12)
+    outbox.networkApplied(11)
+    outbox.networkApplied(12)
     await until('the later one is told', () => session.cases().includes('networkApplied'))
     const told = session.received.flatMap(({ message }) =>
       message?.case === 'networkApplied' ? message.value.revision : [],
@@ -329,7 +329,7 @@ describe('session with several controllers', () => {
   })
 
   it('leaves one that takes the call and never says welcome', async () => {
-    const controllers = [new ControllerEnd(), new ControllerEnd()]
+    const controllers = [new FakeController(), new FakeController()]
     for (const controller of controllers) await controller.start()
     const stopping = new AbortController()
     const hasty: Clock = { ...systemClock, after: (millis, call) => systemClock.after(millis / 100, call) }
@@ -372,8 +372,8 @@ describe('outbox', () => {
   it('keeps the latest status of the node until it can be sent, and forgets what a hello tells', () => {
     const outbox = new Outbox()
     const sent: NodeMessage['message'][] = []
-    outbox.node({ phase: 'old' })
-    outbox.node(undefined)
+    outbox.nodeStatusChanged({ phase: 'old' })
+    outbox.nodeStatusChanged(undefined)
     const close = outbox.open(({ message }) => sent.push(message), [])
     return Promise.resolve()
       .then(() => {
@@ -381,13 +381,13 @@ describe('outbox', () => {
           sent.map((message) => message?.case),
           ['statuses'],
         )
-        outbox.node({ phase: 'first' })
-        outbox.node({ phase: 'second' })
+        outbox.nodeStatusChanged({ phase: 'first' })
+        outbox.nodeStatusChanged({ phase: 'second' })
       })
       .then(() => {
         assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'second' } } })
         close()
-        outbox.node({ phase: 'third' })
+        outbox.nodeStatusChanged({ phase: 'third' })
         outbox.open(({ message }) => sent.push(message), [])
       })
       .then(() => assert.deepEqual(sent.at(-1), { case: 'node', value: { status: { phase: 'third' } } }))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, type AddressInfo } from 'node:net'
 import { routerIn4, routerIn6 } from '../../../agent/streams/netcheck/default-router.ts'
 import { startEcho } from '../../../agent/streams/netcheck/echo.ts'
-import { tryProbe, type Probe } from '../../../agent/streams/netcheck/probes.ts'
+import { runProbe, type Probe } from '../../../agent/streams/netcheck/probes.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 
 const AROUND = { clock: systemClock, mtu: 1_450, token: 'a-token-of-this-check' }
@@ -22,7 +22,7 @@ describe('probes of the network', () => {
     try {
       for (const address of ['127.0.0.1', '::1']) {
         for (const kind of ['TCP_ECHO', 'UDP_ECHO', 'UDP_FULL', 'TCP_CONNECT', 'TCP_REACH'] as const) {
-          const { ok, message } = await tryProbe(probe({ kind, address, port: echo.port }), AROUND)
+          const { ok, message } = await runProbe(probe({ kind, address, port: echo.port }), AROUND)
           assert.ok(ok, `${kind} ${address}: ${message}`)
           if (kind === 'UDP_FULL') assert.equal(message, '1450 bytes there and back')
         }
@@ -38,8 +38,8 @@ describe('probes of the network', () => {
     echo.close()
     assert.deepEqual(
       [
-        (await tryProbe(probe({ kind: 'TCP_ECHO', port }), AROUND)).message,
-        (await tryProbe(probe({ kind: 'TCP_REACH', port }), AROUND)).message,
+        (await runProbe(probe({ kind: 'TCP_ECHO', port }), AROUND)).message,
+        (await runProbe(probe({ kind: 'TCP_REACH', port }), AROUND)).message,
       ],
       ['the connection is refused: packets arrive, and nothing listens there', 'it answers'],
     )
@@ -52,11 +52,11 @@ describe('probes of the network', () => {
       }),
     )
     assert.equal(
-      (await tryProbe(probe({ kind: 'TCP_ECHO', port: silent[0]! }), AROUND)).message,
+      (await runProbe(probe({ kind: 'TCP_ECHO', port: silent[0]! }), AROUND)).message,
       'no answer within 400 ms',
     )
     assert.equal(
-      (await tryProbe(probe({ kind: 'TCP_ECHO', port: silent[1]! }), AROUND)).message,
+      (await runProbe(probe({ kind: 'TCP_ECHO', port: silent[1]! }), AROUND)).message,
       'something else answers there',
     )
     mute.close()

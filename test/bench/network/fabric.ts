@@ -12,7 +12,7 @@ import { Launcher } from '../../../agent/launcher.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
-import { Lab } from '../../agent/network/fabric/lab.ts'
+import { FabricLab } from '../../agent/network/fabric/fabric-lab.ts'
 import { endpoint, port, TestView } from '../../agent/network/services/view.ts'
 import { eventually } from '../../eventually.ts'
 import { percentile, type Figure } from '../figures.ts'
@@ -38,7 +38,7 @@ interface Lane {
  * veth pair, as pods are, with routes and nothing else: what a network of pods without Services, policies and guard
  * would have.
  */
-async function byHand(lab: Lab): Promise<Lane[]> {
+async function byHand(lab: FabricLab): Promise<Lane[]> {
   for (const [index, name] of ['h1', 'h2'].entries()) {
     await lab.namespace(name)
     await lab.ip(
@@ -78,7 +78,7 @@ async function byHand(lab: Lab): Promise<Lane[]> {
 }
 
 /** What else looks at packets on a node: the rules of Services and of names. */
-async function asOnNode(lab: Lab, node: string): Promise<void> {
+async function asOnNode(lab: FabricLab, node: string): Promise<void> {
   const view = new TestView()
   view.service('web', { clusterIPs: ['10.96.0.10'], ports: [port(80)] })
   view.slice('web-1', 'web', [endpoint('10.244.9.9', 'n9')])
@@ -88,7 +88,7 @@ async function asOnNode(lab: Lab, node: string): Promise<void> {
   })
 }
 
-async function throughput(lab: Lab, { from, to, address }: Lane): Promise<number> {
+async function throughput(lab: FabricLab, { from, to, address }: Lane): Promise<number> {
   const server = spawn(
     'nsenter',
     [`--net=${to.startsWith('/') ? to : lab.pin(to)}`, '--', 'iperf3', '-s', '-1', '-p', String(PORT)],
@@ -110,7 +110,7 @@ async function throughput(lab: Lab, { from, to, address }: Lane): Promise<number
 }
 
 /** Microseconds of a round trip: one packet at a time. */
-async function latency(lab: Lab, { from, address }: Lane): Promise<number> {
+async function latency(lab: FabricLab, { from, address }: Lane): Promise<number> {
   const began = performance.now()
   const { stdout } = await lab.in(from, 'ping', '-n', '-q', '-f', '-c', String(PINGS), address)
   const average = /= [\d.]+\/([\d.]+)\//.exec(stdout)?.[1]
@@ -120,7 +120,7 @@ async function latency(lab: Lab, { from, address }: Lane): Promise<number> {
 }
 
 export async function fabricFigures(): Promise<Figure[]> {
-  const lab = await Lab.make()
+  const lab = await FabricLab.make()
   try {
     const lanes: Lane[] = await byHand(lab)
     for (const [name, numbers, overlay] of [
@@ -177,7 +177,7 @@ export async function fabricFigures(): Promise<Figure[]> {
 
 /** Both families; each after the pool is full again, as when pods come now and then. */
 export async function attachFigures(): Promise<Figure[]> {
-  const lab = await Lab.make()
+  const lab = await FabricLab.make()
   await lab.namespace('attach')
   await lab.ip(
     'attach',

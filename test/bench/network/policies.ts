@@ -11,7 +11,7 @@ import { systemClock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import { TwoNodes, type Peer } from '../../agent/network/policy/two-nodes.ts'
-import { namespaceOf, podOf, policyOf, PolicyWorld } from '../../controller/dispatch/network/policy-world.ts'
+import { namespaceOf, podOf, policyOf, PolicyWorld } from '../../controller/dispatch/network/policy-fixture.ts'
 import type { Figure } from '../figures.ts'
 
 const POLICIES = 1000

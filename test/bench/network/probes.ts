@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { PodHealth } from '../../../agent/pods/health/pod-health.ts'
+import { ProbeManager } from '../../../agent/pods/health/probe-manager.ts'
 import { newRecord } from '../../../agent/pods/plan/pod-state.ts'
-import { NodeActions } from '../../../agent/pods/health/node-actions.ts'
+import { NodeHandlerRunner } from '../../../agent/pods/health/node-handler-runner.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { ProbeHandler } from '../../../proto/gen/types.ts'
@@ -49,13 +49,13 @@ export async function probeFigures(): Promise<Figure[]> {
 }
 
 async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 'note'>> {
-  const actions = new NodeActions({
+  const actions = new NodeHandlerRunner({
     version: 'bench',
     runtime: { exec: () => Promise.reject(new Error('no command is run here')) },
   })
   let asked = 0
   let failed = 0
-  const counted: NodeActions['probe'] = async (...request) => {
+  const counted: NodeHandlerRunner['probe'] = async (...request) => {
     const outcome = await actions.probe(...request)
     if (outcome.verdict === 'success') asked++
     else failed++
@@ -83,7 +83,7 @@ async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 
         stopSignal: '',
       },
     }
-    const health = new PodHealth({
+    const health = new ProbeManager({
       record,
       deps: {
         clock: systemClock,
@@ -94,11 +94,11 @@ async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 
       event: () => undefined,
       now: () => systemClock.now(),
       save: () => undefined,
-      poke: () => health.follow(),
+      replan: () => health.syncProbes(),
     })
     // Spread over the period, as after a start of the agent.
     health.adopt()
-    health.follow()
+    health.syncProbes()
     return health
   })
   try {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { networkPolicyEntries } from '../../../cli/describe/network-policy.ts'
 import { formatPage } from '../../../cli/describe/page.ts'
 import { pod } from '../objects.ts'
-import { policyOf } from '../../controller/dispatch/network/policy-world.ts'
+import { policyOf } from '../../controller/dispatch/network/policy-fixture.ts'
 
 describe('a NetworkPolicy in a description', () => {
   it('tells in words what is allowed', () => {

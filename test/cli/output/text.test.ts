@@ -7,7 +7,7 @@ import { palette } from '../../../cli/output/color.ts'
 import { unifiedDiff } from '../../../cli/output/diff.ts'
 import { Progress } from '../../../cli/output/progress.ts'
 import { formatTable, Table } from '../../../cli/output/table.ts'
-import { visible } from '../../../cli/output/visible.ts'
+import { escapeControls } from '../../../cli/output/escape-controls.ts'
 import { formatPage } from '../../../cli/describe/page.ts'
 import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import { parseCustomColumns } from '../../../cli/output/custom-columns.ts'
@@ -49,7 +49,7 @@ describe('text that others wrote', () => {
   const SHOWN = 'a^[]0;title^Gb^[[2Jc\\x9b1md^?^Me'
 
   it('steers no terminal, in tables and descriptions', () => {
-    assert.equal(visible(EVIL), SHOWN)
+    assert.equal(escapeControls(EVIL), SHOWN)
     assert.equal(formatTable([[EVIL, 'x']]), `${SHOWN}   x\n`)
     assert.equal(formatPage([{ label: 'Message', value: EVIL }]), `Message:  ${SHOWN}\n`)
     assert.equal(formatPage([{ label: 'Log', value: { lines: [EVIL] } }]), `Log:\n  ${SHOWN}\n`)
@@ -57,7 +57,7 @@ describe('text that others wrote', () => {
 
   it('keeps colours, line breaks and tabs', () => {
     const text = `${palette({ isTTY: true }, {}).red('red')}\n\tx`
-    assert.equal(visible(text), text)
+    assert.equal(escapeControls(text), text)
   })
 })
 

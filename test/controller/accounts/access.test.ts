@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { AccessAuthorizer } from '../../../controller/accounts/access-authorizer.ts'
-import { accountGroups, asKnown } from '../../../controller/accounts/token-authenticator.ts'
+import { accountGroups, withAuthenticatedGroup } from '../../../controller/accounts/token-authenticator.ts'
 import { accountUser } from '../../../controller/accounts/tokens.ts'
 import { authorize, CONTROLLERS, MASTERS, NODES, type Attributes } from '../../../controller/api/authorization.ts'
 import type { User } from '../../../controller/api/contract.ts'
@@ -45,7 +45,7 @@ describe('what ServiceAccounts may do', () => {
       { kind: 'ServiceAccount', metadata: { name: 'plain', namespace: 'default' } },
       CONTEXT,
     )
-    await plane.informer.reached(await plane.store.revision())
+    await plane.informer.waitForRevision(await plane.store.revision())
     // The informer forgets, as it begins, what it has no definition of.
     for (const [plural, kind, namespaced] of CUSTOM)
       customKinds.set({
@@ -328,7 +328,7 @@ describe('what ServiceAccounts may do', () => {
         (stored) => void (stored.metadata.annotations = { [ACCESS_ANNOTATION]: access }),
         CONTEXT,
       )
-      await plane.informer.reached(Number(metadata.resourceVersion))
+      await plane.informer.waitForRevision(Number(metadata.resourceVersion))
     }
     await set('edit')
     assert.ok(may(account('plain'), wish))
@@ -347,11 +347,11 @@ describe('what ServiceAccounts may do', () => {
     for (const user of [
       { name: 'system:node:n1', groups: [NODES] },
       { name: 'system:controller:c1', groups: [CONTROLLERS] },
-    ].map(asKnown)) {
+    ].map(withAuthenticatedGroup)) {
       assert.ok(!may(user, wish))
       assert.ok(!may(user, discovery))
     }
-    const anna = asKnown({ name: 'anna', groups: ['developers'] })
+    const anna = withAuthenticatedGroup({ name: 'anna', groups: ['developers'] })
     assert.ok(!may(anna, wish))
     assert.ok(may(anna, discovery))
     const nobody = { name: 'system:anonymous', groups: ['system:unauthenticated'] }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { Match } from '../../../controller/admission/matching.ts'
-import { isAskedAbout, type Requested } from '../../../controller/admission/subject.ts'
+import { Matcher } from '../../../controller/admission/matcher.ts'
+import { isSubjectToAdmission, type MatchAttributes } from '../../../controller/admission/versioned-attributes.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import type { Kind, NamedRuleWithOperations } from '../../../proto/gen/types.ts'
 
@@ -12,7 +12,7 @@ const rule = (over: Partial<NamedRuleWithOperations> = {}): NamedRuleWithOperati
   scope: '*',
   ...over,
 })
-const requested = (kind: Kind, over: Partial<Requested> = {}): Requested => ({
+const requested = (kind: Kind, over: Partial<MatchAttributes> = {}): MatchAttributes => ({
   operation: 'CREATE',
   resource: resourceOf(kind),
   version: 'v1',
@@ -21,11 +21,11 @@ const requested = (kind: Kind, over: Partial<Requested> = {}): Requested => ({
   name: 'x',
   ...over,
 })
-const match = (rules: readonly NamedRuleWithOperations[], over: object = {}): Match =>
-  new Match({ rules, matchPolicy: 'Equivalent', namespaceSelector: undefined, objectSelector: undefined, ...over })
+const match = (rules: readonly NamedRuleWithOperations[], over: object = {}): Matcher =>
+  new Matcher({ rules, matchPolicy: 'Equivalent', namespaceSelector: undefined, objectSelector: undefined, ...over })
 
 describe('rules of admission', () => {
-  const table: [string, Partial<NamedRuleWithOperations>, Requested, boolean][] = [
+  const table: [string, Partial<NamedRuleWithOperations>, MatchAttributes, boolean][] = [
     ['everything', {}, requested('Pod'), true],
     ['another operation', { operations: ['UPDATE', 'DELETE'] }, requested('Pod'), false],
     ['the operation', { operations: ['UPDATE', 'CREATE'] }, requested('Pod'), true],
@@ -93,7 +93,7 @@ describe('rules of admission', () => {
   for (const [what, kind, subresource, context, asked] of occasions) {
     it(`${asked ? 'are' : 'are not'} held against ${what}`, () =>
       assert.equal(
-        isAskedAbout({
+        isSubjectToAdmission({
           operation: 'UPDATE',
           kind,
           namespace: 'default',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { admissionPlugins } from '../../../controller/admission/admission.ts'
 import type { Draft } from '../../../controller/api/contract.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
-import { TestFace, type Reply } from '../kube/face.ts'
+import { TestApiServer, type Reply } from '../kube/test-api-server.ts'
 
 const GROUP = '/apis/admissionregistration.k8s.io/v1'
 const POLICIES = `${GROUP}/validatingadmissionpolicies`
@@ -22,11 +22,11 @@ const configMap = (name: string, data: Record<string, string> = {}, metadata: ob
 })
 
 describe('validating admission policies', () => {
-  let face: TestFace
+  let face: TestApiServer
   let made = 0
 
   before(async () => {
-    face = await TestFace.start({
+    face = await TestApiServer.start({
       plugins: ({ informer, reads, accounts, clock, random }) =>
         admissionPlugins({
           informer,
@@ -316,7 +316,7 @@ describe('validating admission policies', () => {
       metadata: { name, namespace: 'default' },
     })
     await assert.rejects(
-      face.api.create(draft('by-reconciler'), { fieldManager: 'x', account: 'x-controller' }),
+      face.api.create(draft('by-reconciler'), { fieldManager: 'x', controllerAccount: 'x-controller' }),
       /not for controllers/,
     )
     await face.api.create(draft('by-dispatch'), { fieldManager: 'gantry-dispatch' })

@@ -6,7 +6,7 @@ import type { Draft } from '../../../controller/api/contract.ts'
 import type { PortForwardInput, PortForwardOutput } from '../../../proto/gen/types.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { eventually } from '../../eventually.ts'
-import { TestFace } from '../kube/face.ts'
+import { TestApiServer } from '../kube/test-api-server.ts'
 import { configuration, patch, WebhookServer } from './webhook-server.ts'
 
 const CONFIGURATIONS = '/apis/admissionregistration.k8s.io/v1'
@@ -31,14 +31,14 @@ const about = (
 ): object => ({ rules: [{ operations, apiGroups, apiVersions: ['v1'], resources }] })
 
 describe('admission webhooks', () => {
-  let face: TestFace
+  let face: TestApiServer
   let hook: WebhookServer
   /** What port-forwards lead to. */
   const forwarded: { pod: string; port: number }[] = []
 
   before(async () => {
     hook = await WebhookServer.start()
-    face = await TestFace.start({
+    face = await TestApiServer.start({
       plugins: ({ informer, reads, accounts, clock, random }) =>
         admissionPlugins({
           informer,
@@ -390,7 +390,7 @@ describe('admission webhooks', () => {
       hook.answer = () => patch({ op: 'add', path: '/spec/containers/-', value: { name: 'proxy', image: 'proxy' } })
       const made = await face.api.create(pod('of-replicaset', { namespace: 'default' }) as Draft<'Pod'>, {
         fieldManager: 'replicaset-controller',
-        account: 'replicaset-controller',
+        controllerAccount: 'replicaset-controller',
       })
       assert.equal(made.spec.containers.length, 2)
       assert.equal(hook.asked[0].userInfo.username, 'system:serviceaccount:kube-system:replicaset-controller')

@@ -1,10 +1,10 @@
 /** An API core over a memory store, with a clock that stands still: what the tests of this folder work on. */
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../../controller/api/objects.ts'
-import { Pages } from '../../../controller/api/pages.ts'
+import { ObjectRegistry } from '../../../controller/api/objects.ts'
+import { ListPaginator } from '../../../controller/api/list-paginator.ts'
 import { ResourcesHandlers } from '../../../controller/api/resources.ts'
 import { Watches } from '../../../controller/api/watches.ts'
-import type { Cached, Informer } from '../../../controller/informer/contract.ts'
+import type { CachedObject, Informer } from '../../../controller/informer/contract.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
@@ -31,7 +31,7 @@ export class ApiBench {
   readonly writes: Operation[] = []
   readonly #commits = new GroupCommit(this.store as Store)
   readonly api = this.#core(this.informer)
-  readonly pages = new Pages({ informer: this.informer, reads: this.reads, clock: this.clock })
+  readonly pages = new ListPaginator({ informer: this.informer, reads: this.reads, clock: this.clock })
   readonly watches = new Watches({ informer: this.informer, reads: this.reads, clock: this.clock })
   readonly handlers = new ResourcesHandlers({
     api: this.api,
@@ -53,23 +53,23 @@ export class ApiBench {
   }
 
   /** A core whose cache has not heard of anything since an object was so. */
-  coreThatSees(stale: Cached): ObjectCore {
+  coreThatSees(stale: CachedObject): ObjectRegistry {
     const informer: Informer = Object.create(this.informer) as Informer
     const lister: Informer['lister'] = (kind) => ({
       ...this.informer.lister(kind),
       cached: () => stale as never,
       get: (namespace, name) => this.informer.lister(kind).get(namespace, name),
     })
-    const written: Informer['written'] = (kind, entry) => this.informer.written(kind, entry)
+    const written: Informer['recordWrite'] = (kind, entry) => this.informer.recordWrite(kind, entry)
     return this.#core(Object.assign(informer, { lister, written }))
   }
 
-  #core(informer: Informer): ObjectCore {
+  #core(informer: Informer): ObjectRegistry {
     const writeAll = (operations: readonly Operation[], term?: Term): ReturnType<GroupCommit['writeAll']> => {
       this.writes.push(...operations)
       return this.#commits.writeAll(operations, term)
     }
-    return new ObjectCore({
+    return new ObjectRegistry({
       reads: this.reads,
       informer,
       clock: this.clock,

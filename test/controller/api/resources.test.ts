@@ -3,8 +3,8 @@ import { authorize, CONTROLLERS, MASTERS, NODES } from '../../../controller/api/
 import { AdmissionRefusal, type RefusalStatus } from '../../../controller/api/admission-refusal.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
-import { ObjectCore } from '../../../controller/api/objects.ts'
-import { Pages } from '../../../controller/api/pages.ts'
+import { ObjectRegistry } from '../../../controller/api/objects.ts'
+import { ListPaginator } from '../../../controller/api/list-paginator.ts'
 import { ResourcesHandlers } from '../../../controller/api/resources.ts'
 import { Watches } from '../../../controller/api/watches.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
@@ -256,7 +256,7 @@ describe('the service Resources', () => {
       },
     }
     const { informer, reads, clock, random, pages, watches } = bench
-    const api = new ObjectCore({
+    const api = new ObjectRegistry({
       informer,
       reads,
       clock,
@@ -344,7 +344,7 @@ describe('the service Resources', () => {
       const stop = new AbortController()
       const running = other.run(stop.signal)
       await other.synced()
-      const elsewhere = new Pages({
+      const elsewhere = new ListPaginator({
         informer: other,
         reads: new ConsistentReads(bench.store, other),
         clock: bench.clock,

@@ -36,7 +36,7 @@ describe('a status', () => {
       { kind: 'put', key, value: encodeResource({ ...node, status: addresses(EVIL) }), expect: { is: 'any' } },
     ])
     assert.equal(result.outcome, 'committed')
-    await plane.informer.reached((result as { revision: number }).revision)
+    await plane.informer.waitForRevision((result as { revision: number }).revision)
     return plane.api.get('Node', '', 'n1')
   }
 

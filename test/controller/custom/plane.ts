@@ -109,7 +109,7 @@ export class CustomPlane {
       authority: 'the authority',
       clusterRanges: [],
       term: undefined,
-      caughtUp: async () => informer.reached(await plane.store.revision()),
+      caughtUp: async () => informer.waitForRevision(await plane.store.revision()),
     }
     this.#group.add((signal) =>
       runReconcilers(

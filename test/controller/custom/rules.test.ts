@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { customKindOf } from '../../../proto/schema/custom/definitions.ts'
 import type { AnyResource, CustomResourceDefinition, ErrorDetail, JsonObject } from '../../../proto/gen/types.ts'
-import { brokenRules, ruleProblems } from '../../../controller/api/custom/rules.ts'
+import { ruleViolations, ruleProblems } from '../../../controller/api/custom/rules.ts'
 
 const ANY: JsonObject = { type: 'string' }
 
@@ -39,7 +39,7 @@ const told = (details: readonly ErrorDetail[]): string[] =>
 
 function broken(schema: JsonObject, spec: unknown, previous?: unknown): string[] {
   const kind = customKindOf(definition(schema))!
-  return told(brokenRules(kind, object(spec), previous === undefined ? undefined : object(previous)))
+  return told(ruleViolations(kind, object(spec), previous === undefined ? undefined : object(previous)))
 }
 
 /**
@@ -202,7 +202,7 @@ describe('rules of custom kinds', () => {
     const rules = [{ rule: "self.metadata.name == 'singleton'", message: 'there is one' }]
     const schema = definition({ type: 'object', properties: {} }, rules)
     assert.deepEqual(ruleProblems(schema), [])
-    assert.deepEqual(told(brokenRules(customKindOf(schema)!, object({}), undefined)), [': there is one'])
+    assert.deepEqual(told(ruleViolations(customKindOf(schema)!, object({}), undefined)), [': there is one'])
     assert.match(
       told(
         ruleProblems(definition({ type: 'object', properties: {} }, [{ rule: "self.metadata.labels['a'] == 'b'" }])),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { AdmittedPods } from '../../../controller/dispatch/admitted-pods.ts'
-import type { PodStreams } from '../../../controller/dispatch/pods.ts'
+import { AdmittedPodStreams } from '../../../controller/dispatch/admitted-pod-streams.ts'
+import type { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
 import { CONTROLLERS, MASTERS } from '../../../controller/api/authorization.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { CopyInput, ExecInput, PortForwardInput } from '../../../proto/gen/types.ts'
@@ -16,7 +16,7 @@ describe('connections into pods over gRPC', () => {
   const serve = async function* (inputs: AsyncIterable<unknown>): AsyncGenerator<never, void, undefined> {
     for await (const input of inputs) served.push(input)
   }
-  const pods = new AdmittedPods(
+  const pods = new AdmittedPodStreams(
     { exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodStreams,
     {
       admitConnection: async (kind, namespace, name, subresource, options, { user }) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
-import { PodStreams } from '../../../controller/dispatch/pods.ts'
+import { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Input } from '../../../proto/codec/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'

@@ -84,7 +84,7 @@ describe('a hostile node', () => {
       CONTEXT,
     )
     const placed = await plane.api.bind('default', name, pod.metadata.uid, on, CONTEXT)
-    await plane.informer.reached(Number(placed.metadata.resourceVersion))
+    await plane.informer.waitForRevision(Number(placed.metadata.resourceVersion))
     return placed
   }
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import {
   changesAt,
-  LOST_AFTER,
+  LOST_TIMEOUT_MS,
   observe,
-  SUSPECT_AFTER,
+  SUSPECT_TIMEOUT_MS,
   type Liveness,
-  type Sign,
+  type LivenessEvent,
 } from '../../../controller/dispatch/liveness.ts'
 
 const ready: Liveness = { is: 'ready', lastSign: 1_000 }
@@ -41,8 +41,8 @@ describe('liveness of a node', () => {
       { maxLength: 40 },
     )
     .map((list) =>
-      list.reduce<Sign[]>(
-        (all, { kind, after }) => [...all, { kind: kind as Sign['kind'], at: (all.at(-1)?.at ?? 0) + after }],
+      list.reduce<LivenessEvent[]>(
+        (all, { kind, after }) => [...all, { kind: kind as LivenessEvent['kind'], at: (all.at(-1)?.at ?? 0) + after }],
         [],
       ),
     )
@@ -57,13 +57,13 @@ describe('liveness of a node', () => {
           const silent = sign.at - state.lastSign
           switch (state.is) {
             case 'ready':
-              assert.ok(silent < SUSPECT_AFTER)
+              assert.ok(silent < SUSPECT_TIMEOUT_MS)
               break
             case 'suspect':
-              assert.ok(silent >= SUSPECT_AFTER && silent < LOST_AFTER)
+              assert.ok(silent >= SUSPECT_TIMEOUT_MS && silent < LOST_TIMEOUT_MS)
               break
             case 'lost':
-              assert.ok(silent >= LOST_AFTER)
+              assert.ok(silent >= LOST_TIMEOUT_MS)
           }
           if (before.is === 'lost') assert.equal(state.is, sign.kind === 'registered' ? 'ready' : 'lost')
         }
@@ -89,7 +89,9 @@ describe('liveness of a node', () => {
         const withLooks = [...list, ...looks.map((at) => ({ kind: 'time' as const, at }))].sort((a, b) => a.at - b.at)
         // A look between a silence of five seconds and the next word is the only thing that decides whether that word
         // still counts: leave those out.
-        fc.pre(list.every((sign, index) => sign.at - (list[index - 1]?.at ?? 0) < LOST_AFTER && sign.kind !== 'time'))
+        fc.pre(
+          list.every((sign, index) => sign.at - (list[index - 1]?.at ?? 0) < LOST_TIMEOUT_MS && sign.kind !== 'time'),
+        )
         assert.deepEqual(
           observe(withLooks.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness), end),
           observe(list.reduce(observe, { is: 'ready', lastSign: 0 } as Liveness), end),

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import type { ObjectApi } from '../../../controller/api/contract.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { healthOf } from '../../../controller/dispatch/health.ts'
-import { LifeWatch } from '../../../controller/dispatch/life-watch.ts'
+import { HeartbeatMonitor } from '../../../controller/dispatch/heartbeat-monitor.ts'
 import type { Liveness } from '../../../controller/dispatch/liveness.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
@@ -260,7 +260,7 @@ describe('a controller that stood still', () => {
       after: (millis, call) => clock.after(Math.max(0, millis), call),
     }
     const seen: string[] = []
-    const watch = new LifeWatch({
+    const watch = new HeartbeatMonitor({
       write: async () => undefined,
       changed: (node, _session, { is }: Liveness) => void seen.push(`${node} ${is}`),
       clock: late,
@@ -274,7 +274,7 @@ describe('a controller that stood still', () => {
     offset = 10_000
     await clock.advance(3_000)
     assert.deepEqual(seen, [])
-    watch.spoke('speaks', 's')
+    watch.messageReceived('speaks', 's')
     await clock.advance(499)
     assert.deepEqual(seen, [])
     await clock.advance(1)
@@ -289,7 +289,7 @@ describe('a controller that is cut off from the store', () => {
     const clock = new FakeClock()
     let cutOff = true
     const seen: string[] = []
-    const watch = new LifeWatch({
+    const watch = new HeartbeatMonitor({
       write: async () => undefined,
       changed: (node, _session, { is }: Liveness) => void seen.push(`${node} ${is}`),
       cutOff: () => cutOff,

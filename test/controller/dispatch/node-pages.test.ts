@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { mergeNodeStatus } from '../../../controller/dispatch/health.ts'
-import { NodePageReader } from '../../../controller/dispatch/node-pages.ts'
+import { NodePageReader } from '../../../controller/dispatch/node-page-reader.ts'
 import { Streams } from '../../../controller/dispatch/streams.ts'
 import { CONTROLLERS } from '../../../controller/api/authorization.ts'
 import { GantryError } from '../../../proto/base/errors.ts'

@@ -3,7 +3,7 @@ import { OwnFieldsPlugin } from '../../../controller/dispatch/own-fields-plugin.
 import type { WriteContext } from '../../../controller/api/contract.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../../controller/api/objects.ts'
+import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
@@ -14,11 +14,11 @@ const USER: WriteContext = { fieldManager: 'kubectl', user: { name: 'ann', group
 
 describe('fields that the control plane keeps for itself', () => {
   let plane: ControlPlane
-  let api: ObjectCore
+  let api: ObjectRegistry
 
   beforeEach(async () => {
     plane = await ControlPlane.start()
-    api = new ObjectCore({
+    api = new ObjectRegistry({
       reads: new ConsistentReads(plane.store, plane.informer),
       informer: plane.informer,
       commits: new GroupCommit(plane.store),

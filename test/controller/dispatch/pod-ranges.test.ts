@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
-import { PodRanges } from '../../../controller/dispatch/pod-ranges.ts'
+import { PodCidrAllocator } from '../../../controller/dispatch/pod-cidr-allocator.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 
 describe('pod ranges', () => {
   it('gives the lowest range that is free', () => {
-    const ranges = new PodRanges('10.244.0.0/16')
+    const ranges = new PodCidrAllocator('10.244.0.0/16')
     assert.equal(ranges.free(4, []), '10.244.0.0/24')
     assert.equal(ranges.free(4, ['10.244.0.0/24', '10.244.2.0/24']), '10.244.1.0/24')
     assert.equal(
-      new PodRanges('10.0.0.0/8').free(
+      new PodCidrAllocator('10.0.0.0/8').free(
         4,
         Array.from({ length: 256 }, (_, third) => `10.0.${third}.0/24`),
       ),
@@ -18,7 +18,7 @@ describe('pod ranges', () => {
 
   it('says when all are taken', () => {
     assert.throws(
-      () => new PodRanges('10.1.2.0/24').free(4, ['10.1.2.0/24']),
+      () => new PodCidrAllocator('10.1.2.0/24').free(4, ['10.1.2.0/24']),
       (error) => GantryError.is(error, 'ResourceExhausted'),
     )
   })
@@ -36,13 +36,13 @@ describe('pod ranges', () => {
   ]) {
     it(`refuses "${text}"`, () =>
       assert.throws(
-        () => new PodRanges(text),
+        () => new PodCidrAllocator(text),
         (error) => GantryError.is(error, 'InvalidArgument'),
       ))
   }
 
   it('cuts a range per family, a /64 a node of IPv6', () => {
-    const ranges = new PodRanges('fd00:10:244::/48, 10.244.0.0/16')
+    const ranges = new PodCidrAllocator('fd00:10:244::/48, 10.244.0.0/16')
     assert.deepEqual(ranges.families, [6, 4])
     assert.equal(ranges.free(6, []), 'fd00:10:244::/64')
     assert.equal(ranges.free(6, ['fd00:10:244::/64', 'fd00:10:244:2::/64']), 'fd00:10:244:1::/64')
@@ -54,13 +54,13 @@ describe('pod ranges', () => {
       [true, false, false, true],
     )
     assert.throws(
-      () => new PodRanges('fd00::/64').free(6, ['fd00::/64']),
+      () => new PodCidrAllocator('fd00::/64').free(6, ['fd00::/64']),
       (error) => GantryError.is(error, 'ResourceExhausted'),
     )
   })
 
   it('knows its own ranges from others', () => {
-    const ranges = new PodRanges('10.244.0.0/22')
+    const ranges = new PodCidrAllocator('10.244.0.0/22')
     for (const [range, included] of [
       ['10.244.0.0/24', true],
       ['10.244.3.0/24', true],

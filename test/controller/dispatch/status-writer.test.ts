@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ObjectApi } from '../../../controller/api/contract.ts'
-import { Complaints } from '../../../controller/dispatch/complaints.ts'
-import { StatusWriter } from '../../../controller/dispatch/statuses.ts'
+import { NodeWarningRecorder } from '../../../controller/dispatch/node-warning-recorder.ts'
+import { PodStatusWriter } from '../../../controller/dispatch/pod-status-writer.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
@@ -16,7 +16,7 @@ const CONTEXT = { fieldManager: 'test' }
 describe('writer of statuses', () => {
   let clock: FakeClock
   let plane: ControlPlane
-  let writer: StatusWriter
+  let writer: PodStatusWriter
   let recorded: Recorded[]
   /** Of nodes. */
   let told: Recorded[]
@@ -44,14 +44,19 @@ describe('writer of statuses', () => {
         }
       },
     })
-    writer = new StatusWriter({
+    writer = new PodStatusWriter({
       api,
       informer: plane.informer,
       events: sink([], recorded),
       clock,
       random: seededRandom(1),
       logger: silentLogger,
-      complaints: new Complaints({ informer: plane.informer, events: sink([], told), clock, logger: silentLogger }),
+      complaints: new NodeWarningRecorder({
+        informer: plane.informer,
+        events: sink([], told),
+        clock,
+        logger: silentLogger,
+      }),
     })
     for (const name of ['n1', 'n2']) await plane.api.create({ kind: 'Node', metadata: { name } }, CONTEXT)
     stop = new AbortController()
@@ -74,7 +79,7 @@ describe('writer of statuses', () => {
       CONTEXT,
     )
     const placed = await plane.api.bind('default', name, pod.metadata.uid, node, CONTEXT)
-    await plane.informer.reached(Number(placed.metadata.resourceVersion))
+    await plane.informer.waitForRevision(Number(placed.metadata.resourceVersion))
     return placed
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mergeStatus } from '../../../controller/dispatch/statuses.ts'
+import { mergeStatus } from '../../../controller/dispatch/pod-status-writer.ts'
 import type { PodStatus } from '../../../proto/gen/types.ts'
 
 const at = (second: number): string => `2026-01-31T12:00:0${second}.000000Z`

@@ -110,7 +110,7 @@ describe('a question for the leader', () => {
       controller: 'c1',
       leader: () => leader,
       events: { read: () => assert.fail() },
-      confirmed: () => Promise.resolve(),
+      waitForNetwork: () => Promise.resolve(),
       why: () => answer('own'),
       peers: { client: (name) => Promise.resolve({ why: () => Promise.resolve(answer(`of ${name}`)) } as never) },
     })

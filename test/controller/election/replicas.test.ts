@@ -124,23 +124,23 @@ describe('replicas', () => {
   it('knows when it is cut off itself, before the others take it for gone', async () => {
     const one = run('one')
     let times = 0
-    one.replicas.onCutOff(() => times++)
+    one.replicas.onPartitioned(() => times++)
     await clock.advance(2500)
     one.line.away = true
     await clock.advance(2400)
-    assert.equal(one.replicas.cutOff, false)
+    assert.equal(one.replicas.isPartitioned, false)
     await clock.advance(200)
-    assert.deepEqual([one.replicas.cutOff, times], [true, 1])
+    assert.deepEqual([one.replicas.isPartitioned, times], [true, 1])
     one.line.away = false
     await clock.advance(1200)
-    assert.deepEqual([one.replicas.cutOff, one.replicas.present('one'), times], [false, true, 1])
+    assert.deepEqual([one.replicas.isPartitioned, one.replicas.present('one'), times], [false, true, 1])
   })
 
   it('is cut off when it never reaches the store', async () => {
     const one = run('one')
     one.line.away = true
     await clock.advance(3000)
-    assert.equal(one.replicas.cutOff, true)
+    assert.equal(one.replicas.isPartitioned, true)
   })
 
   it('stays over a short cut', async () => {
@@ -157,7 +157,7 @@ describe('replicas', () => {
   it('is not cut off by a store whose answers take more than a second', async () => {
     const one = run('one')
     let times = 0
-    one.replicas.onCutOff(() => times++)
+    one.replicas.onPartitioned(() => times++)
     one.line.slow = 1300
     await clock.advance(30_000)
     assert.deepEqual([times, one.changes], [0, ['one one:7443']])

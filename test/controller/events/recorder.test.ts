@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { NewsConnection } from '../../../controller/events/connection.ts'
+import { NatsClient } from '../../../controller/events/nats-client.ts'
 import { EventRecorder } from '../../../controller/events/recorder.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
@@ -23,7 +23,7 @@ describe('EventRecorder', () => {
   beforeEach(() => {
     clock = new FakeClock()
     const parts = { clock, random: seededRandom(1), logger: silentLogger }
-    recorder = new Recorder({ ...parts, connection: new NewsConnection({ ...parts, servers: [], name: 'none' }) })
+    recorder = new Recorder({ ...parts, connection: new NatsClient({ ...parts, servers: [], name: 'none' }) })
   })
 
   const record = (message: string, more: object = {}): Event => {

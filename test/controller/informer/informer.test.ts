@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
-import type { Cached, Change } from '../../../controller/informer/contract.ts'
-import { FOLLOWER_LIMIT, History, HISTORY_BYTES, HISTORY_LENGTH } from '../../../controller/informer/history.ts'
+import type { CachedObject, Change } from '../../../controller/informer/contract.ts'
+import { FOLLOWER_LIMIT, WatchCache, HISTORY_BYTES, HISTORY_LENGTH } from '../../../controller/informer/watch-cache.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
@@ -62,7 +62,7 @@ describe('informer', () => {
   /** Commits, and waits until the informer has it. */
   async function write(...operations: Operation[]): Promise<number> {
     const revision = await committed(store, ...operations)
-    await informer.reached(revision)
+    await informer.waitForRevision(revision)
     return revision
   }
 
@@ -221,11 +221,11 @@ describe('informer', () => {
 
   it('resolves reached when the cache is there, and gives up in time', async () => {
     await start()
-    await informer.reached(informer.revision)
-    const later = informer.reached(informer.revision + 1)
+    await informer.waitForRevision(informer.revision)
+    const later = informer.waitForRevision(informer.revision + 1)
     await committed(store, put('/gantry-election/leader', 'elsewhere'))
     await later
-    const never = assert.rejects(informer.reached(informer.revision + 1, 100), failsWith('Unavailable'))
+    const never = assert.rejects(informer.waitForRevision(informer.revision + 1, 100), failsWith('Unavailable'))
     await clock.advance(100)
     await never
     assert.equal(clock.pending, 0)
@@ -262,7 +262,7 @@ describe('informer', () => {
       const begin = informer.revision
       await assert.rejects(read(begin - 2, begin), failsWith('Expired'))
       for (let index = 0; index <= 2 * HISTORY_LENGTH; index++) await committed(store, podPut('a'))
-      await informer.reached(await store.revision())
+      await informer.waitForRevision(await store.revision())
       await assert.rejects(read(begin, begin), failsWith('Expired'))
       const end = informer.revision
       assert.equal((await read(end - HISTORY_LENGTH, end)).length, HISTORY_LENGTH)
@@ -302,7 +302,7 @@ describe('informer', () => {
     })
 
     it('keeps no more of large objects than memory is to be used for', () => {
-      const history = new History<'Pod'>(() => assert.fail('nobody follows'))
+      const history = new WatchCache<'Pod'>(() => assert.fail('nobody follows'))
       const size = HISTORY_BYTES / 16
       history.begin(1, [])
       for (let revision = 2; revision <= 102; revision++)
@@ -341,7 +341,7 @@ describe('informer', () => {
           previous: undefined,
           cached: { object: {}, bytes: new Uint8Array(), revision } as never,
         }))
-      const history = new History<'Pod'>(() => assert.fail('nobody follows'))
+      const history = new WatchCache<'Pod'>(() => assert.fail('nobody follows'))
       history.begin(1, [])
       for (const change of [...changes(2, 10), ...changes(3, 3 * HISTORY_LENGTH)]) history.add(change, 0)
       const items = history.iterate(2, 3, 0, stop.signal)
@@ -355,7 +355,7 @@ describe('informer', () => {
     it('shows what there was at each revision, and calls who follows with each change from there', async () => {
       await start()
       const random = seededRandom(7)
-      const show = (items: readonly Cached[]): string[] =>
+      const show = (items: readonly CachedObject[]): string[] =>
         items.map(({ object, revision }) => `${object.metadata.namespace}/${object.metadata.name}@${revision}`)
       const states = new Map<number, string[]>()
       const told = new Map<number, string[]>()
@@ -383,7 +383,7 @@ describe('informer', () => {
           }),
         )
       }
-      for (const [revision, state] of states) assert.deepEqual(show(await informer.at('Pod', revision)), state)
+      for (const [revision, state] of states) assert.deepEqual(show(await informer.listAt('Pod', revision)), state)
       const [first] = told.values()
       for (const [revision, changes] of told) {
         assert.deepEqual(
@@ -406,12 +406,12 @@ describe('informer', () => {
       const later = make() // which has none of it in its history
       const following = later.run(stop.signal)
       await later.synced()
-      for (const [revision, state] of states) assert.deepEqual(show(await later.at('Pod', revision)), state)
+      for (const [revision, state] of states) assert.deepEqual(show(await later.listAt('Pod', revision)), state)
       const [tenth, middle] = [[...states.keys()][10]!, [...states.keys()][30]!]
       store.compact(middle)
-      assert.deepEqual(show(await later.at('Pod', middle)), states.get(middle))
-      await assert.rejects(later.at('Pod', tenth), failsWith('Expired'))
-      assert.deepEqual(show(await informer.at('Pod', tenth)), states.get(tenth))
+      assert.deepEqual(show(await later.listAt('Pod', middle)), states.get(middle))
+      await assert.rejects(later.listAt('Pod', tenth), failsWith('Expired'))
+      assert.deepEqual(show(await informer.listAt('Pod', tenth)), states.get(tenth))
       stop.abort()
       await following
     })
@@ -451,10 +451,10 @@ describe('informer', () => {
 
     it('rejects who waits for a revision when it ends', async () => {
       await start()
-      const never = assert.rejects(informer.reached(informer.revision + 1), failsWith('Unavailable'))
+      const never = assert.rejects(informer.waitForRevision(informer.revision + 1), failsWith('Unavailable'))
       stop.abort()
       await never
-      await assert.rejects(informer.reached(informer.revision + 1), failsWith('Unavailable'))
+      await assert.rejects(informer.waitForRevision(informer.revision + 1), failsWith('Unavailable'))
       assert.equal(clock.pending, 0)
     })
 
@@ -512,7 +512,7 @@ describe('informer', () => {
     const revision = await store.revision()
     store.compact(revision)
     back()
-    await informer.reached(revision)
+    await informer.waitForRevision(revision)
     assert.deepEqual(seen, [
       'modified changed uid-changed',
       'added new uid-new',
@@ -544,9 +544,9 @@ describe('informer', () => {
     const between = await committed(store, podPut('twice', { node: 'n2' }))
     await committed(store, podPut('twice', { node: 'n3' }))
     back()
-    await informer.reached(await store.revision())
+    await informer.waitForRevision(await store.revision())
     const nodes = async (revision: number): Promise<unknown[]> =>
-      (await informer.at('Pod', revision)).map(({ object }) => object.spec.nodeName)
+      (await informer.listAt('Pod', revision)).map(({ object }) => object.spec.nodeName)
     assert.deepEqual(
       [await nodes(between - 1), await nodes(between), await nodes(between + 1)],
       [['n1'], ['n2'], ['n3']],
@@ -558,9 +558,9 @@ describe('informer', () => {
   it('has one object of each revision with those who wrote it, whoever of them hears of it first', async () => {
     await start()
     const key = objectKey('Pod', 'default', 'web')
-    const ofWriter = (node: string, revision: number): Cached =>
-      informer.written('Pod', { key, value: (podPut('web', { node }) as { value: Uint8Array }).value, revision })
-    const shown = (): Cached | undefined => informer.lister('Pod').cached('default', 'web')
+    const ofWriter = (node: string, revision: number): CachedObject =>
+      informer.recordWrite('Pod', { key, value: (podPut('web', { node }) as { value: Uint8Array }).value, revision })
+    const shown = (): CachedObject | undefined => informer.lister('Pod').cached('default', 'web')
     const first = (await store.revision()) + 1
     const early = ofWriter('n1', first)
     assert.equal(early.object.metadata.resourceVersion, String(first))

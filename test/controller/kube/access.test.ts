@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { ACCESS_ANNOTATION, ACCESS_LEVELS } from '../../../proto/objects/account-access.ts'
-import type { PodStreams } from '../../../controller/dispatch/pods.ts'
-import { TestFace, type Sent } from './face.ts'
-import { PlayedPods } from './streams/fixture.ts'
+import type { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
+import { TestApiServer, type Sent } from './test-api-server.ts'
+import { FakePodStreams } from './streams/fixture.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 const AUTHORIZATION = '/apis/authorization.k8s.io/v1'
@@ -37,14 +37,14 @@ const METHODS: Readonly<Record<string, readonly [method: string, query?: string]
 const ON_COLLECTIONS: ReadonlySet<string> = new Set(['list', 'watch', 'create', 'deletecollection'])
 
 describe('Kubernetes face: what reviews say of access is what happens', () => {
-  let face: TestFace
+  let face: TestApiServer
   let wishes: readonly Wish[]
 
   before(async () => {
-    face = await TestFace.start({
+    face = await TestApiServer.start({
       admission: true,
       parts: {
-        pods: new PlayedPods() as unknown as PodStreams,
+        pods: new FakePodStreams() as unknown as PodStreams,
         usage: { pods: () => Promise.resolve([]), nodes: () => Promise.resolve([]) } as never,
       },
     })

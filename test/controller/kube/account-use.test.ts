@@ -5,7 +5,7 @@ import { runReconcilers, type ReconcileParts } from '../../../controller/reconci
 import { ACCESS_ANNOTATION, AUTHOR_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import type { Deployment, Pod } from '../../../proto/gen/types.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/default/deployments'
@@ -26,14 +26,14 @@ const deploymentOf = (name: string, account: string, metadata: object = {}): obj
 })
 
 describe('Kubernetes face: an account that is created or raised later', () => {
-  let face: TestFace
+  let face: TestApiServer
   /** Of a tenant: an account with access edit. */
   let tenant: string
   let stop: AbortController
   let running: Promise<void>
 
   beforeEach(async () => {
-    face = await TestFace.start({ admission: true })
+    face = await TestApiServer.start({ admission: true })
     const { api, informer, clock, random, reads } = face
     const parts: ReconcileParts = {
       api,

@@ -167,7 +167,7 @@ describe('Kubernetes face: bodies', () => {
     assert.deepEqual(
       parseJson(
         Buffer.from('{"spec":{"a":1,"c":[{"b":1,"\\u0062":2}],"a":{"x":"\\"a\\":"}},"a":{"a":"a"}}'),
-      ).problems.map(({ field, message, surplus }) => [field, message, surplus]),
+      ).problems.map(({ field, message, unknownOrDuplicate: surplus }) => [field, message, surplus]),
       [
         ['spec.c[0].b', 'duplicate field', true],
         ['spec.a', 'duplicate field', true],

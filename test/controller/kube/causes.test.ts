@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const BASE = '/api/v1/namespaces/default'
 
 describe('Kubernetes face: causes and phrases of errors', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

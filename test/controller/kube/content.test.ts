@@ -5,7 +5,7 @@ import { parse } from 'yaml'
 import { openEnvelope } from '../../../controller/kube/envelope.ts'
 import { decode, decodeResource } from '../../../proto/codec/wire.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 const PODS = '/api/v1/namespaces/default/pods'
@@ -14,9 +14,9 @@ const METADATA = ';as=PartialObjectMetadata;v=v1;g=meta.k8s.io'
 const METADATA_LIST = ';as=PartialObjectMetadataList;v=v1;g=meta.k8s.io'
 
 describe('Kubernetes face: content', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
     for (const name of ['a', 'b'])
       await face.api.create<'Pod'>(
         {

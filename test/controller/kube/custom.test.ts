@@ -9,7 +9,7 @@ import { DefinitionReconciler } from '../../../controller/reconcile/definition/r
 import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
 import { eventually } from '../../eventually.ts'
 import { CRONTAB_SCHEMA, cronTab, cronTabs } from '../custom/plane.ts'
-import { TestFace, type Reply } from './face.ts'
+import { TestApiServer, type Reply } from './test-api-server.ts'
 import { Kubectl } from './kubectl.ts'
 
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
@@ -17,12 +17,12 @@ const V1 = '/apis/stable.example.com/v1/namespaces/default/crontabs'
 const BETA = '/apis/stable.example.com/v1beta1/namespaces/default/crontabs'
 
 describe('custom kinds in the Kubernetes face', () => {
-  let face: TestFace
+  let face: TestApiServer
   let kubectl: Kubectl
   const group = new RunGroup()
 
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
     kubectl = await Kubectl.of(face)
     const { api, informer, random, clock, reads } = face
     const parts: ReconcileParts = {

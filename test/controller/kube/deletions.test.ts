@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { encode } from '../../../proto/codec/wire.ts'
 import { envelopeHead } from '../../../controller/kube/envelope.ts'
-import { TestFace, type Reply, type Sent } from './face.ts'
+import { TestApiServer, type Reply, type Sent } from './test-api-server.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
 const PODS = '/api/v1/namespaces/default/pods'
 
 describe('Kubernetes face: deletions and placement', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

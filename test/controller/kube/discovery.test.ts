@@ -3,7 +3,7 @@ import { Catalog } from '../../../controller/kube/catalog.ts'
 import { wantedAggregation } from '../../../controller/kube/discovery/aggregated.ts'
 import { groupsOf } from '../../../controller/kube/discovery/groups.ts'
 import type { ServedResource } from '../../../controller/kube/contract.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
 const AGGREGATED_BETA = 'application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList'
@@ -22,8 +22,8 @@ interface Line {
 }
 
 describe('discovery', () => {
-  let face: TestFace
-  before(async () => void (face = await TestFace.start()))
+  let face: TestApiServer
+  before(async () => void (face = await TestApiServer.start()))
   after(() => face.stop())
 
   const line = async (path: string, name: string): Promise<Line | undefined> =>

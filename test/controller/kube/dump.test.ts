@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
-import type { PodStreams } from '../../../controller/dispatch/pods.ts'
-import { TestFace } from './face.ts'
+import type { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
+import { TestApiServer } from './test-api-server.ts'
 import { Kubectl } from './kubectl.ts'
-import { PlayedPods } from './streams/fixture.ts'
+import { FakePodStreams } from './streams/fixture.ts'
 
 describe('Kubernetes face: kubectl cluster-info dump', () => {
-  let face: TestFace
+  let face: TestApiServer
   let kubectl: Kubectl
   before(async () => {
     const events = { list: () => Promise.resolve({ events: [], after: 0 }) }
-    face = await TestFace.start({ parts: { pods: new PlayedPods() as unknown as PodStreams, events: events as never } })
+    face = await TestApiServer.start({
+      parts: { pods: new FakePodStreams() as unknown as PodStreams, events: events as never },
+    })
     kubectl = await Kubectl.of(face)
     for (const [name, nodeName] of [
       ['placed', 'n1'],

@@ -1,6 +1,6 @@
 /** Endpoints through the Kubernetes face, as clients that do not know EndpointSlices use them. */
 import assert from 'node:assert/strict'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const BASE = '/api/v1/namespaces/default'
 const endpointsOf = (name: string, ip: string): object => ({
@@ -11,10 +11,10 @@ const endpointsOf = (name: string, ip: string): object => ({
 })
 
 describe('Kubernetes face: Endpoints', () => {
-  let face: TestFace
+  let face: TestApiServer
 
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
 
   after(() => face.stop())

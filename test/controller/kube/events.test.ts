@@ -3,7 +3,7 @@ import type { NamedEvent } from '../../../controller/events/named-events.ts'
 import { isDeletion, type EventQuery } from '../../../controller/events/reader.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Event } from '../../../proto/gen/types.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 import { Kubectl } from './kubectl.ts'
 
 const CORE = '/api/v1/namespaces/default/events'
@@ -86,9 +86,9 @@ class News {
 
 describe('Kubernetes face: events', () => {
   const news = new News()
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start({ parts: { events: news, namedEvents: news, publish: news.publish } })
+    face = await TestApiServer.start({ parts: { events: news, namedEvents: news, publish: news.publish } })
   })
   after(() => face.stop())
   beforeEach(() => news.clear())

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { eventually } from '../../eventually.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const NAMESPACES = '/api/v1/namespaces'
 
 describe('Kubernetes face: namespaces/NAME/finalize', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

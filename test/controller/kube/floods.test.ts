@@ -2,20 +2,23 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const BASE = '/api/v1/namespaces/default'
 const CONTEXT = { fieldManager: 'test' }
-const SHARES = { ordinary: { underWay: 10, waiting: 20, long: 2 }, system: { underWay: 20, waiting: 20, long: 20 } }
+const SHARES = {
+  ordinary: { inFlight: 10, queueLength: 20, longRunning: 2 },
+  system: { inFlight: 20, queueLength: 20, longRunning: 20 },
+}
 
 describe('Kubernetes face: floods', () => {
-  let face: TestFace
+  let face: TestApiServer
   let hostile: string
   let victim: string
 
   before(async () => {
     // The face's own clock tells how long work takes.
-    face = await TestFace.start({ admission: true, parts: { clock: systemClock, shares: SHARES } })
+    face = await TestApiServer.start({ admission: true, parts: { clock: systemClock, shares: SHARES } })
     const tokenOf = async (name: string): Promise<string> => {
       await face.api.create<'ServiceAccount'>(
         {

@@ -5,7 +5,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { MASTERS } from '../../../controller/api/authorization.ts'
 import { TIMEOUTS } from '../../../controller/kube/server.ts'
 import { eventually, until } from '../../eventually.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
 /** Milliseconds: short, so that nobody waits; long for the rest of what is not tested. */
@@ -13,14 +13,14 @@ const SHORT = 1_000
 const context = { fieldManager: 'test' }
 
 describe('Kubernetes face: clients that misbehave', () => {
-  let face: TestFace
+  let face: TestApiServer
   let sockets: Socket[] = []
   const hanging = new Promise<never>(() => undefined)
 
   before(async () => {
-    face = await TestFace.start({
+    face = await TestApiServer.start({
       parts: {
-        timeouts: { ...TIMEOUTS, handshake: SHORT, headers: SHORT, request: SHORT, stall: SHORT, look: 50 },
+        timeouts: { ...TIMEOUTS, handshake: SHORT, headers: SHORT, request: SHORT, stall: SHORT, checkInterval: 50 },
         events: { list: () => hanging, follow: () => assert.fail('nobody follows') },
       },
     })

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { Agent, get } from 'node:https'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { eventually } from '../../eventually.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 describe('Kubernetes face: health, version, metrics', () => {
-  let face: TestFace
+  let face: TestApiServer
   let cutOff = false
   let storeHangs = false
   before(async () => {
     const available = (): void => {
       if (cutOff) throw new GantryError('Unavailable', 'cut off from the others')
     }
-    face = await TestFace.start({ parts: { available } })
+    face = await TestApiServer.start({ parts: { available } })
     const current = face.reads.current.bind(face.reads)
     face.reads.current = () => (storeHangs ? new Promise(() => undefined) : current())
   })

@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:tls'
-import type { PodStreams } from '../../../controller/dispatch/pods.ts'
+import type { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
 import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { readYaml } from '../../../proto/codec/yaml.ts'
 import { eventually } from '../../eventually.ts'
-import { TestFace } from './face.ts'
-import { PlayedPods } from './streams/fixture.ts'
+import { TestApiServer } from './test-api-server.ts'
+import { FakePodStreams } from './streams/fixture.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 const BASE = '/api/v1/namespaces/default'
 
 describe('Kubernetes face: who means harm', () => {
-  let face: TestFace
-  let pods: PlayedPods
+  let face: TestApiServer
+  let pods: FakePodStreams
   let token: string
 
   before(async () => {
-    pods = new PlayedPods()
-    face = await TestFace.start({ admission: true, parts: { pods: pods as unknown as PodStreams } })
+    pods = new FakePodStreams()
+    face = await TestApiServer.start({ admission: true, parts: { pods: pods as unknown as PodStreams } })
     for (const access of ['admin', 'edit']) {
       await face.api.create<'ServiceAccount'>(
         {
@@ -183,7 +183,7 @@ describe('Kubernetes face: who means harm', () => {
 
   it('stops though somebody is about to change the protocol and what is asked does not answer', async () => {
     let asked = false
-    const other = await TestFace.start({
+    const other = await TestApiServer.start({
       parts: {
         reads: {
           get: () => {

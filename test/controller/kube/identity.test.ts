@@ -3,7 +3,7 @@ import { Agent, request } from 'node:https'
 import { MASTERS } from '../../../controller/api/authorization.ts'
 import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
-import { TestFace, type Reply, type Sent } from './face.ts'
+import { TestApiServer, type Reply, type Sent } from './test-api-server.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 const ISSUER = 'https://kubernetes.default.svc.cluster.local'
@@ -30,10 +30,10 @@ const deploymentOf = (account: string, name = 'd'): object =>
   })
 
 describe('Kubernetes face: who calls, and what they may', () => {
-  let face: TestFace
+  let face: TestApiServer
 
   beforeEach(async () => {
-    face = await TestFace.start({ admission: true })
+    face = await TestApiServer.start({ admission: true })
   })
 
   afterEach(() => face.stop())

@@ -10,7 +10,7 @@ import { documentV2 } from '../../../controller/kube/openapi/v2.ts'
 import { documentWireV2 } from '../../../controller/kube/openapi/wire-v2.ts'
 import { definitions } from '../../../proto/gen/definitions.ts'
 import { docs } from '../../../proto/gen/docs.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 import { Kubectl } from './kubectl.ts'
 
 const POD = {
@@ -32,10 +32,10 @@ const POD = {
 }
 
 describe('kubectl learns what is served', () => {
-  let face: TestFace
+  let face: TestApiServer
   let kubectl: Kubectl
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
     kubectl = await Kubectl.of(face)
   })
   after(async () => {
@@ -152,7 +152,7 @@ describe('kubectl learns what is served', () => {
 describe('kubectl by OpenAPI version 2, in protobuf', () => {
   let server: Server
   let kubectl: Kubectl
-  let face: TestFace
+  let face: TestApiServer
   const asked: string[] = []
 
   /** A server of former days: no version 3, and it does not validate itself. */
@@ -189,7 +189,7 @@ describe('kubectl by OpenAPI version 2, in protobuf', () => {
         })
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    face = await TestFace.start()
+    face = await TestApiServer.start()
     kubectl = await Kubectl.of(face)
   })
   after(async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { MASTERS } from '../../../controller/api/authorization.ts'
-import type { TestFace } from './face.ts'
+import type { TestApiServer } from './test-api-server.ts'
 
 export interface Output {
   readonly code: number
@@ -20,7 +20,7 @@ export class Kubectl {
     this.#folder = folder
   }
 
-  static async of(face: TestFace, user = 'anna', groups: readonly string[] = [MASTERS]): Promise<Kubectl> {
+  static async of(face: TestApiServer, user = 'anna', groups: readonly string[] = [MASTERS]): Promise<Kubectl> {
     const folder = await mkdtemp(join(tmpdir(), 'gantry-kubectl-'))
     const { ca, cert, key } = await face.client(user, groups)
     const base64 = (text: string): string => Buffer.from(text).toString('base64')

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
 
 describe('Kubernetes face: lists and gets', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
     for (const name of ['a', 'b', 'c', 'd', 'e']) await make(name)
     await face.send('POST', '/api/v1/namespaces', { body: { metadata: { name: 'team' } } })
     await face.send('POST', '/api/v1/namespaces/team/configmaps', { body: { metadata: { name: 'z' } } })
@@ -86,7 +86,7 @@ describe('Kubernetes face: lists and gets', () => {
   })
 
   it('lists everything where no limit is said', async () => {
-    const many = await TestFace.start()
+    const many = await TestApiServer.start()
     try {
       await Promise.all(
         Array.from({ length: 600 }, (_, index) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 /** What nodes answer whose agents are not what they should be, by node. */
 const STRANGE: Readonly<Record<string, { readonly code?: number; readonly contentType?: string }>> = {
@@ -14,7 +14,7 @@ const STRANGE: Readonly<Record<string, { readonly code?: number; readonly conten
 
 describe('Kubernetes face: pages of nodes', () => {
   const asked: string[] = []
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
     const nodePages = {
       read: (node: string, path: string) => {
@@ -35,7 +35,7 @@ describe('Kubernetes face: pages of nodes', () => {
         })
       },
     }
-    face = await TestFace.start({ parts: { nodePages } })
+    face = await TestApiServer.start({ parts: { nodePages } })
   })
   after(() => face.stop())
   beforeEach(() => void asked.splice(0))

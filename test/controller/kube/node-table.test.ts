@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 describe('Kubernetes face: nodes and namespaces', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

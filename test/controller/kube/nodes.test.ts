@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { NodeUsage } from '../../../proto/gen/types.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases'
 const METRICS = '/apis/metrics.k8s.io/v1beta1'
 
 describe('Kubernetes face: nodes', () => {
   const usages = new Map<string, NodeUsage>()
-  let face: TestFace
+  let face: TestApiServer
 
   before(async () => {
-    face = await TestFace.start({
+    face = await TestApiServer.start({
       parts: {
         usage: {
           of: (node) => {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const BASE = '/api/v1/namespaces/default'
 
 describe('Kubernetes face: paths as older clients write them', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start({ admission: true })
+    face = await TestApiServer.start({ admission: true })
     await face.send('POST', `${BASE}/serviceaccounts`, { body: { metadata: { name: 'anybody' } } })
     for (const name of ['a', 'b']) await face.send('POST', `${BASE}/configmaps`, { body: { metadata: { name } } })
     await face.send('POST', `/apis/apps/v1/namespaces/default/deployments`, {

@@ -12,7 +12,7 @@ import { resources, virtualResources } from '../../../proto/schema/schema.ts'
 import type { JsonObject, JSONSchemaProps } from '../../../proto/gen/types.ts'
 import { definitions } from '../../../proto/gen/definitions.ts'
 import { docs } from '../../../proto/gen/docs.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 type Document = any
 
@@ -20,12 +20,12 @@ const PROTOBUF_V2 = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
 const PROTOBUF_V3 = 'application/com.github.proto-openapi.spec.v3@v1.0+protobuf'
 
 describe('OpenAPI', () => {
-  let face: TestFace
+  let face: TestApiServer
   let v2: Document
   let core: Document
   let apps: Document
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
     v2 = (await face.get('/openapi/v2')).json
     core = (await face.get('/openapi/v3/api/v1')).json
     apps = (await face.get('/openapi/v3/apis/apps/v1')).json

@@ -3,7 +3,7 @@
  * see it.
  */
 import assert from 'node:assert/strict'
-import { TestFace, type Reply } from './face.ts'
+import { TestApiServer, type Reply } from './test-api-server.ts'
 
 const PODS = '/api/v1/namespaces/default/pods'
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/default/deployments'
@@ -36,9 +36,9 @@ const deployment = (name: string) => ({
 })
 
 describe('Kubernetes face: owners', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start({ admission: true })
+    face = await TestApiServer.start({ admission: true })
     await face.send('POST', '/api/v1/namespaces/default/serviceaccounts', { body: { metadata: { name: 'default' } } })
   })
   after(() => face.stop())
@@ -153,9 +153,9 @@ describe('Kubernetes face: owners', () => {
 })
 
 describe('Kubernetes face: metadata with a status', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 
@@ -252,9 +252,9 @@ describe('Kubernetes face: metadata with a status', () => {
 })
 
 describe('Kubernetes face: generation', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { TestFace, type Reply } from './face.ts'
+import { TestApiServer, type Reply } from './test-api-server.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/default/deployments'
@@ -10,9 +10,9 @@ const STRATEGIC = 'application/strategic-merge-patch+json'
 const APPLY = 'application/apply-patch+yaml'
 
 describe('Kubernetes face: patches', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
-import { TestFace, type Reply } from './face.ts'
+import { TestApiServer, type Reply } from './test-api-server.ts'
 
 const PODS = '/api/v1/namespaces/default/pods'
 const STRATEGIC = 'application/strategic-merge-patch+json'
 
 describe('Kubernetes face: parts of a pod', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { withReference } from '../../../controller/kube/reference.ts'
-import { findAnyKind, kindElsewhere } from '../../../proto/schema/kinds.ts'
+import { findAnyKind, unservedKind } from '../../../proto/schema/kinds.ts'
 import { apiVersionOf, resources } from '../../../proto/schema/schema.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 import { discover, REFERENCE } from './write-reference.ts'
 
 describe('docs/kubernetes.md', () => {
-  let face: TestFace
-  before(async () => void (face = await TestFace.start()))
+  let face: TestApiServer
+  before(async () => void (face = await TestApiServer.start()))
   after(() => face.stop())
 
   it('says what is served', async () => {
@@ -26,12 +26,12 @@ describe('kinds elsewhere', () => {
     for (const resource of resources) {
       assert.deepEqual(findAnyKind(apiVersionOf(resource), resource.kind), { kind: resource.kind })
       assert.notEqual(
-        kindElsewhere(resource.kind),
+        unservedKind(resource.kind),
         resource.kind,
         `${resource.kind} is served: proto/schema/kinds.ts still says that it is not`,
       )
       for (const name of resource.shortNames)
-        assert.equal(kindElsewhere(name), undefined, `${name} is a short name of ${resource.kind}`)
+        assert.equal(unservedKind(name), undefined, `${name} is a short name of ${resource.kind}`)
     }
   })
 })

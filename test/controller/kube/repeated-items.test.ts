@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const PODS = '/api/v1/namespaces/default/pods'
 const APPLY = 'application/apply-patch+yaml'
 
 describe('Kubernetes face: items of a keyed list with one key', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 

@@ -3,7 +3,7 @@ import { Agent, get } from 'node:https'
 import type { ServedResource, Target } from '../../../controller/kube/contract.ts'
 import { HttpError, statusOf } from '../../../controller/kube/status.ts'
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../../../proto/base/errors.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const PODS: Target = {
   resource: { group: '', version: 'v1', plural: 'pods', kind: 'Pod' } as ServedResource,
@@ -96,9 +96,9 @@ describe('Kubernetes face: errors', () => {
   })
 
   describe('of requests', () => {
-    let face: TestFace
+    let face: TestApiServer
     before(async () => {
-      face = await TestFace.start()
+      face = await TestApiServer.start()
     })
     after(() => face.stop())
 

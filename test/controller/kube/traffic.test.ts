@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { ServicesSource } from '../../../controller/dispatch/network/services-source.ts'
-import { Traffic } from '../../../controller/traffic/traffic.ts'
+import { AddressPolicy } from '../../../controller/traffic/address-policy.ts'
 import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { decodeResource } from '../../../proto/codec/wire.ts'
 import type { Node, Service } from '../../../proto/gen/types.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 const BASE = '/api/v1/namespaces/default'
@@ -20,15 +20,15 @@ const podOf = (name: string, ports: readonly object[], more: object = {}): objec
 })
 
 describe('Kubernetes face: addresses and ports that nobody may take', () => {
-  let face: TestFace
-  let traffic: Traffic
+  let face: TestApiServer
+  let traffic: AddressPolicy
   /** Of a tenant: an account with access edit. */
   let tenant: string
 
   before(async () => {
-    face = await TestFace.start({
+    face = await TestApiServer.start({
       plugins: (made) => {
-        traffic = new Traffic({
+        traffic = new AddressPolicy({
           informer: made.informer,
           allowed: ['203.0.113.0/24', '192.0.2.0/24', '2001:db8::/64'],
           cluster: ['10.244.0.0/16', '10.96.0.0/16'],

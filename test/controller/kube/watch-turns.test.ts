@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { writeAnswer } from '../../../controller/kube/answer.ts'
-import type { RawExchange, WatchFrame, Sendable } from '../../../controller/kube/contract.ts'
+import type { RawExchange, WatchFrame, EncodableObject } from '../../../controller/kube/contract.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 
 /** A change of an object of so many bytes. */
@@ -13,7 +13,7 @@ function change(name: string, size: number): WatchFrame {
     object,
     json: () => Buffer.from(JSON.stringify(object)),
     protobuf: () => undefined,
-  } as unknown as Sendable
+  } as unknown as EncodableObject
   return { type: 'MODIFIED', object: sendable }
 }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { TestFace, type Frame } from './face.ts'
+import { TestApiServer, type Frame } from './test-api-server.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
 
 describe('Kubernetes face: watches', () => {
-  let face: TestFace
+  let face: TestApiServer
   beforeEach(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   afterEach(() => face.stop())
 
@@ -234,7 +234,7 @@ describe('Kubernetes face: watches', () => {
     const stopping = face.stop()
     assert.equal(await end.catch(() => undefined), undefined)
     await stopping
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
 
   it('refuses what contradicts itself', async () => {

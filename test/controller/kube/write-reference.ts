@@ -2,12 +2,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withReference, type DiscoveredGroup } from '../../../controller/kube/reference.ts'
-import { TestFace } from './face.ts'
+import { TestApiServer } from './test-api-server.ts'
 
 export const REFERENCE = join(import.meta.dirname, '..', '..', '..', 'docs', 'kubernetes.md')
 
 /** What a face serves, by its own discovery. */
-export async function discover(face: TestFace): Promise<DiscoveredGroup[]> {
+export async function discover(face: TestApiServer): Promise<DiscoveredGroup[]> {
   const headers = { Accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList' }
   const [core, others] = await Promise.all(
     ['/api', '/apis'].map(async (path) => (await face.get(path, { headers })).json as { items: DiscoveredGroup[] }),
@@ -16,7 +16,7 @@ export async function discover(face: TestFace): Promise<DiscoveredGroup[]> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const face = await TestFace.start()
+  const face = await TestApiServer.start()
   try {
     await writeFile(REFERENCE, withReference(await readFile(REFERENCE, 'utf8'), await discover(face)))
   } finally {

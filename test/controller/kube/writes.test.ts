@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { eventually } from '../../eventually.ts'
-import { TestFace, type Reply, type Sent } from './face.ts'
+import { TestApiServer, type Reply, type Sent } from './test-api-server.ts'
 
 const CONFIGS = '/api/v1/namespaces/default/configmaps'
 const PODS = '/api/v1/namespaces/default/pods'
@@ -29,9 +29,9 @@ interface Case {
 }
 
 describe('Kubernetes face: writes', () => {
-  let face: TestFace
+  let face: TestApiServer
   before(async () => {
-    face = await TestFace.start()
+    face = await TestApiServer.start()
   })
   after(() => face.stop())
 
@@ -410,7 +410,7 @@ describe('Kubernetes face: writes', () => {
   })
 
   describe('in doubt', () => {
-    let own: TestFace | undefined
+    let own: TestApiServer | undefined
     /** Called with what was written, before that is known. */
     let written: () => Promise<void> | void = () => undefined
     const commits: Pick<GroupCommit, 'writeAll'> = {
@@ -422,7 +422,7 @@ describe('Kubernetes face: writes', () => {
     }
 
     beforeEach(async () => {
-      own = await TestFace.start({ core: { commits }, plugins: (made) => ((own = made), []) })
+      own = await TestApiServer.start({ core: { commits }, plugins: (made) => ((own = made), []) })
     })
     afterEach(async () => {
       written = () => undefined

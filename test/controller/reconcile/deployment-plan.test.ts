@@ -36,7 +36,7 @@ function replicaSetOf(
     {
       [REVISION]: String(revision),
       [DESIRED_REPLICAS]: String(owner.spec.replicas),
-      [MAX_REPLICAS]: String(boundsOf(owner).most),
+      [MAX_REPLICAS]: String(boundsOf(owner).maxPods),
       ...more.annotations,
     },
   )
@@ -313,7 +313,7 @@ describe('Deployment status', () => {
       return result
     }
     assert.deepEqual(reason(step(0, NOW), 'Progressing'), ['True', 'ReplicaSetUpdated'])
-    assert.equal(step(0, NOW + 1000).again, 599_000)
+    assert.equal(step(0, NOW + 1000).requeueAfterMs, 599_000)
     const moved = step(1, NOW + 400_000)
     assert.equal(findCondition(moved.status.conditions, 'Progressing')?.lastUpdateTime, formatTime(NOW + 400_000))
     assert.equal(findCondition(moved.status.conditions, 'Progressing')?.lastTransitionTime, formatTime(NOW))
@@ -469,7 +469,7 @@ describe('a rollout under any timing', () => {
               strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge, maxUnavailable } },
             }),
           )
-          const { most, least } = boundsOf(rollout.web)
+          const { maxPods: most, minAvailable: least } = boundsOf(rollout.web)
           const check = (): void => {
             const wanted = rollout.replicaSets.reduce((sum, { spec }) => sum + spec.replicas, 0)
             assert.ok(wanted <= most, `${wanted} pods wanted, at most ${most} allowed`)

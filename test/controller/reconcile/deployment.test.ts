@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { controllerReference } from '../../../controller/reconcile/claim.ts'
+import { controllerReference } from '../../../controller/reconcile/adoption-plan.ts'
 import { findCondition } from '../../../controller/reconcile/conditions.ts'
 import { DeploymentReconciler } from '../../../controller/reconcile/deployment/reconciler.ts'
 import { replicaSetDraft, REVISION, templateHash } from '../../../controller/reconcile/deployment/template.ts'

@@ -8,7 +8,7 @@ import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { AnyResource, Deployment, Kind, Pod, Resources } from '../../../proto/gen/types.ts'
 import type { DeleteOptions, Draft, EventSink, ObjectApi } from '../../../controller/api/contract.ts'
-import type { Cached, Change, IndexName, Informer, Lister } from '../../../controller/informer/contract.ts'
+import type { CachedObject, Change, IndexName, Informer, Lister } from '../../../controller/informer/contract.ts'
 import { runReconcilers, type Reconciler, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
 
 type Handler = (change: Change) => void
@@ -141,8 +141,8 @@ export class FakeCluster {
       run: async () => undefined,
       synced: async () => undefined,
       revision: 0,
-      reached: (revision: number) => this.#reached(revision),
-      written: () => {
+      waitForRevision: (revision: number) => this.#reached(revision),
+      recordWrite: () => {
         throw new TypeError('not used by reconcilers')
       },
       lister: <K extends Kind>(kind: K) => this.#lister(kind),
@@ -156,7 +156,7 @@ export class FakeCluster {
       follow: () => {
         throw new TypeError('not used by reconcilers')
       },
-      at: () => {
+      listAt: () => {
         throw new TypeError('not used by reconcilers')
       },
     },
@@ -341,13 +341,15 @@ export class FakeCluster {
             ? object.metadata.ownerReferences?.some(({ uid }) => uid === key)
             : object.kind === 'Pod' && (object.spec.nodeName ?? '') === key,
         ),
-      cached: (namespace, name) => get(namespace, name) && (cached(get(namespace, name)!) as unknown as Cached<K>),
-      cachedList: (namespace) => list(namespace).map((object) => cached(object as AnyResource) as unknown as Cached<K>),
+      cached: (namespace, name) =>
+        get(namespace, name) && (cached(get(namespace, name)!) as unknown as CachedObject<K>),
+      cachedList: (namespace) =>
+        list(namespace).map((object) => cached(object as AnyResource) as unknown as CachedObject<K>),
     }
   }
 }
 
-function cached(object: AnyResource): Cached {
+function cached(object: AnyResource): CachedObject {
   return { object: object as never, bytes: new Uint8Array(), revision: Number(object.metadata.resourceVersion) }
 }
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { EntranceClasses } from '../../../controller/reconcile/ingress/classes-reconciler.ts'
+import { IngressClassReconciler } from '../../../controller/reconcile/ingress/class-reconciler.ts'
 import { GatewayStatusReconciler } from '../../../controller/reconcile/ingress/gateway-reconciler.ts'
 import { IngressStatusReconciler } from '../../../controller/reconcile/ingress/ingress-reconciler.ts'
 import { RouteStatusReconciler } from '../../../controller/reconcile/ingress/route-reconciler.ts'
-import { EntranceSource } from '../../../controller/dispatch/network/ingress-source.ts'
+import { IngressSource } from '../../../controller/dispatch/network/ingress-source.ts'
 import type { Condition, Node } from '../../../proto/gen/types.ts'
 import { objects, service, tlsSecret } from '../../agent/ingress/objects.ts'
 import { FakeCluster, metadata } from './fake.ts'
@@ -63,7 +63,7 @@ async function running(work: (cluster: FakeCluster) => Promise<void>): Promise<v
   const { parts } = cluster
   await cluster.running(
     [
-      new EntranceClasses(parts),
+      new IngressClassReconciler(parts),
       new IngressStatusReconciler(parts),
       new GatewayStatusReconciler(parts),
       new RouteStatusReconciler(parts),
@@ -112,7 +112,7 @@ describe('entrance, control side', () => {
       cluster.put(tlsSecret('shop', PAIR))
       for (const name of ['n1', 'n2']) cluster.change('Node', name, (object) => void delete object.metadata.labels, '')
       await cluster.settle()
-      const source = new EntranceSource()
+      const source = new IngressSource()
       const stop = source.start(cluster.informer, {
         all: () => assert.fail('everybody would be told'),
         node: () => undefined,
@@ -197,7 +197,7 @@ describe('entrance, control side', () => {
 
   it('tells entrance nodes what is served and the Secrets of it, and nobody else anything', () =>
     running(async (cluster) => {
-      const source = new EntranceSource()
+      const source = new IngressSource()
       const asked: string[] = []
       const stop = source.start(cluster.informer, {
         all: () => assert.fail('everybody would be told'),

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { brakeOf, RETURNING, WINDOW } from '../../../controller/reconcile/nodehealth/brake.ts'
+import {
+  disruptionStateOf,
+  RECOVERY_GRACE_MS,
+  DISRUPTION_WINDOW_MS,
+} from '../../../controller/reconcile/nodehealth/disruption-state.ts'
 import { planNodeHealth, withTaints } from '../../../controller/reconcile/nodehealth/plan.ts'
-import { markedStatus } from '../../../controller/reconcile/nodehealth/pod-marks.ts'
+import { podStatusForNodeHealth } from '../../../controller/reconcile/nodehealth/pod-node-status.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
 import { pod } from './fake.ts'
@@ -26,9 +30,9 @@ function make(letters: string): Node[] {
       case 'l':
         return node(name, 'lost', NOW)
       case 'e':
-        return node(name, 'lost', NOW - WINDOW + 1_000, { taints: [noExecute] })
+        return node(name, 'lost', NOW - DISRUPTION_WINDOW_MS + 1_000, { taints: [noExecute] })
       case 'o':
-        return node(name, 'lost', NOW - WINDOW, { taints: [noExecute] })
+        return node(name, 'lost', NOW - DISRUPTION_WINDOW_MS, { taints: [noExecute] })
       case 'c':
         return node(name, 'lost', NOW, { annotations: { 'gantry.dev/lost': 'confirmed' } })
       default:
@@ -65,7 +69,7 @@ describe('brake', () => {
     ['s', 'NoNodeReady', 'the only one is about to go'],
   ] as const) {
     it(`${expected}: ${nodes === '' ? 'nothing' : nodes}: ${why}`, () => {
-      const brake = brakeOf(make(nodes), NOW)
+      const brake = disruptionStateOf(make(nodes), NOW)
       assert.equal(brake.is === 'off' ? 'off' : brake.reason, expected)
     })
   }
@@ -77,7 +81,7 @@ describe('brake', () => {
       fc.property(letters, (text) => {
         const count = (wanted: string): number => [...text].filter((letter) => wanted.includes(letter)).length
         const [alive, vanished] = [count('r'), count('sle')]
-        const brake = brakeOf(make(text), NOW)
+        const brake = disruptionStateOf(make(text), NOW)
         if (vanished === 0 || (vanished === 1 && alive > 0)) assert.equal(brake.is, 'off')
         else assert.equal(brake.is === 'held', alive === 0 || vanished > (alive + vanished) / 3)
       }),
@@ -175,13 +179,13 @@ describe('plan for the health of nodes', () => {
 
   it('holds a node back until enough are back, however long that is', () => {
     let nodes = carriedOut(make('rrrrrllll'))
-    const later = NOW + 100 * WINDOW
+    const later = NOW + 100 * DISRUPTION_WINDOW_MS
     assert.equal(planNodeHealth(nodes, later).brake.is, 'held')
     nodes = [...nodes.slice(0, 8), node('n8', 'ready', later)]
     for (const [at, millis] of [
-      [later, RETURNING],
-      [later + 2_000, RETURNING - 2_000],
-      [later - 2_000, RETURNING],
+      [later, RECOVERY_GRACE_MS],
+      [later + 2_000, RECOVERY_GRACE_MS - 2_000],
+      [later - 2_000, RECOVERY_GRACE_MS],
     ] as const) {
       const { brake, verdicts } = planNodeHealth(nodes, at)
       assert.deepEqual(brake, { is: 'held', reason: 'NodesReturning', vanished: 3, living: 9, millis })
@@ -194,7 +198,7 @@ describe('plan for the health of nodes', () => {
         ],
       )
     }
-    const { brake, verdicts } = planNodeHealth(nodes, later + RETURNING)
+    const { brake, verdicts } = planNodeHealth(nodes, later + RECOVERY_GRACE_MS)
     assert.equal(brake.is, 'off')
     assert.deepEqual(
       verdicts.map(({ node: { metadata }, taints, held }) => [metadata.name, taints.noExecute, held]),
@@ -223,7 +227,7 @@ describe('what a pod says of a node that is not heard from', () => {
     })
   const marked = (of: Pod, state: Exclude<State, 'never'>): Pod => ({
     ...of,
-    status: markedStatus(of, state === 'ready' ? { is: 'ready' } : { is: state, since }) ?? of.status,
+    status: podStatusForNodeHealth(of, state === 'ready' ? { is: 'ready' } : { is: state, since }) ?? of.status,
   })
   const ready = ({ status }: Pod): unknown[] => {
     const { status: value, reason, lastTransitionTime } = status.conditions!.find(({ type }) => type === 'Ready')!
@@ -259,12 +263,12 @@ describe('what a pod says of a node that is not heard from', () => {
 
   it('what has ended is known for good, and what says so already is left alone', () => {
     const ended = pod('p', { spec: { nodeName: 'n1' }, status: { phase: 'Succeeded' } })
-    assert.equal(markedStatus(ended, { is: 'lost', since }), undefined)
+    assert.equal(podStatusForNodeHealth(ended, { is: 'lost', since }), undefined)
     for (const state of ['suspect', 'lost'] as const)
-      assert.equal(markedStatus(marked(running(), state), { is: state, since: 'later' }), undefined)
-    assert.equal(markedStatus(marked(running(), 'lost'), { is: 'suspect', since }), undefined)
-    assert.equal(markedStatus(running(), { is: 'ready' }), undefined)
-    assert.equal(markedStatus(running(), { is: 'unknown' }), undefined)
+      assert.equal(podStatusForNodeHealth(marked(running(), state), { is: state, since: 'later' }), undefined)
+    assert.equal(podStatusForNodeHealth(marked(running(), 'lost'), { is: 'suspect', since }), undefined)
+    assert.equal(podStatusForNodeHealth(running(), { is: 'ready' }), undefined)
+    assert.equal(podStatusForNodeHealth(running(), { is: 'unknown' }), undefined)
   })
 
   it('a pod that never reported gets its mark and loses it', () => {

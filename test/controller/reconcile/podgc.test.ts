@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ObjectApi } from '../../../controller/api/contract.ts'
 import { TaintEvictor } from '../../../controller/reconcile/eviction/reconciler.ts'
-import { QUARANTINE } from '../../../controller/reconcile/podgc/plan.ts'
+import { NODE_QUARANTINE_MS } from '../../../controller/reconcile/podgc/plan.ts'
 import { PodCollector } from '../../../controller/reconcile/podgc/reconciler.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import { FakeCluster, metadata, pod } from './fake.ts'
@@ -37,7 +37,7 @@ describe('pod collector', () => {
       await cluster.settle()
       cluster.remove('Node', 'n1', '')
       await cluster.settle()
-      await cluster.clock.advance(QUARANTINE - 1)
+      await cluster.clock.advance(NODE_QUARANTINE_MS - 1)
       await cluster.settle()
       assert.deepEqual(names(cluster), ['a', 'b', 'c', 'free'])
       await cluster.clock.advance(1)
@@ -54,12 +54,12 @@ describe('pod collector', () => {
       await cluster.settle()
       cluster.remove('Node', 'n1', '')
       await cluster.settle()
-      await cluster.clock.advance(QUARANTINE / 2)
+      await cluster.clock.advance(NODE_QUARANTINE_MS / 2)
       cluster.put(node('n1'))
       await cluster.settle()
       cluster.remove('Node', 'n1', '')
       await cluster.settle()
-      await cluster.clock.advance(QUARANTINE / 2)
+      await cluster.clock.advance(NODE_QUARANTINE_MS / 2)
       await cluster.settle()
       assert.equal(names(cluster).length, 4)
     }))
@@ -70,7 +70,7 @@ describe('pod collector', () => {
     const api: ObjectApi = {
       ...cluster.api,
       delete: (kind, namespace, name, options, context) => {
-        accounts.add(context.account)
+        accounts.add(context.controllerAccount)
         return cluster.api.delete(kind, namespace, name, options, context)
       },
     }
@@ -81,7 +81,7 @@ describe('pod collector', () => {
         cluster.put(pod('evicted', { spec: { nodeName: 'n1' } }))
         cluster.put(pod('lost', { spec: { nodeName: 'ghost' } }))
         await cluster.settle()
-        await cluster.clock.advance(QUARANTINE)
+        await cluster.clock.advance(NODE_QUARANTINE_MS)
         await cluster.settle()
       },
     )
@@ -92,7 +92,7 @@ describe('pod collector', () => {
     running(async (cluster) => {
       cluster.put(pod('lost', { spec: { nodeName: 'ghost' } }))
       await cluster.settle()
-      await cluster.clock.advance(QUARANTINE)
+      await cluster.clock.advance(NODE_QUARANTINE_MS)
       await cluster.settle()
       assert.deepEqual(names(cluster), ['a', 'b', 'c', 'free'])
     }))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
-import { controllerReference } from '../../../controller/reconcile/claim.ts'
+import { controllerReference } from '../../../controller/reconcile/adoption-plan.ts'
 import { isActive } from '../../../controller/reconcile/pod-state.ts'
 import { BURST, planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
 import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
@@ -114,7 +114,7 @@ describe('ReplicaSet plan', () => {
   it('counts a pod as available after minReadySeconds and says when', () => {
     const pods = [pod('a', { status: readyFor(4) }), pod('b', { status: readyFor(12) })]
     const plan = planReplicaSet({ replicaSet: replicaSet('rs', 2, { minReadySeconds: 10 }), pods, related: pods }, NOW)
-    assert.deepEqual([plan.status.readyReplicas, plan.status.availableReplicas, plan.again], [2, 1, 6000])
+    assert.deepEqual([plan.status.readyReplicas, plan.status.availableReplicas, plan.requeueAfterMs], [2, 1, 6000])
   })
 
   it('leads to the wanted number from anywhere', () => {

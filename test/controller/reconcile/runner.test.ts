@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { keyOf } from '../../../controller/reconcile/key.ts'
-import { input, runReconcilers, type Reconciler } from '../../../controller/reconcile/runner.ts'
+import { watchSource, runReconcilers, type Reconciler } from '../../../controller/reconcile/runner.ts'
 import { FakeCluster, pod } from './fake.ts'
 
 function reconciler(reconcile: (key: string) => Promise<number | undefined>): Reconciler {
-  return { name: 'test', concurrency: 2, inputs: [input('Pod', (change) => [keyOf(change.cached.object)])], reconcile }
+  return {
+    name: 'test',
+    concurrency: 2,
+    watches: [watchSource('Pod', (change) => [keyOf(change.cached.object)])],
+    reconcile,
+  }
 }
 
 describe('reconciler runner', () => {

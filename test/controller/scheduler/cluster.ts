@@ -207,7 +207,7 @@ export class TestCluster {
     if (this.#tasks.length === 0) return
     for (let revision = -1; revision !== (await this.store.revision());) {
       revision = await this.store.revision()
-      await this.informer.reached(revision)
+      await this.informer.waitForRevision(revision)
       if (this.clock instanceof FakeClock) await this.clock.advance(0)
     }
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { podRequests, unstatedRequests } from '../../../controller/scheduler/amounts.ts'
+import { podRequests, defaultedRequests } from '../../../controller/scheduler/resource-amounts.ts'
 import { SchedulerCache } from '../../../controller/scheduler/cache.ts'
 import type { FilterPlugin, ScorePlugin } from '../../../controller/scheduler/framework.ts'
 import { place } from '../../../controller/scheduler/placement.ts'
@@ -340,12 +340,12 @@ describe('scheduler plugins', () => {
       name: 'second',
       resources: { requests: { cpu: '0', memory: '50Mi' } },
     })
-    assert.deepEqual([...unstatedRequests(half)], [['memory', 200 * 1024 ** 2]], 'an explicit 0 is a request')
+    assert.deepEqual([...defaultedRequests(half)], [['memory', 200 * 1024 ** 2]], 'an explicit 0 is a request')
     assert.equal(podRequests(half).get('memory'), 50 * 1024 ** 2)
     const cache = clusterOf([node('n1', { cpu: '100m' })], [on('n1', 'a'), on('n1', 'b')])
     assert.deepEqual(refusals(resources, pod('asked'), cache), [''], 'what is not requested never refuses a pod')
     assert.deepEqual(
-      [...cache.nodes[0]!.unstated],
+      [...cache.nodes[0]!.defaulted],
       [
         ['cpu', 200],
         ['memory', 400 * 1024 ** 2],
@@ -353,7 +353,7 @@ describe('scheduler plugins', () => {
     )
     cache.removePod('pod-a')
     cache.removePod('pod-b')
-    assert.equal(cache.nodes[0]!.unstated.size, 0)
+    assert.equal(cache.nodes[0]!.defaulted.size, 0)
   })
 
   describe('Spread', () => {

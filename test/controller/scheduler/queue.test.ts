@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ClusterEvent } from '../../../controller/scheduler/framework.ts'
-import { SchedulingQueue } from '../../../controller/scheduler/queue.ts'
+import { SchedulingQueue } from '../../../controller/scheduler/scheduling-queue.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 
@@ -46,12 +46,12 @@ describe('scheduling queue', () => {
     queue.add('room', 0, '')
     queue.add('node', 0, '')
     queue.take(2)
-    queue.park('room', helped('pod-removed', 'node-added'))
-    queue.park('node', helped('node-added'))
+    queue.addUnschedulable('room', helped('pod-removed', 'node-added'))
+    queue.addUnschedulable('node', helped('node-added'))
     await clock.advance(100)
-    queue.wake('pod-removed')
+    queue.moveToActive('pod-removed')
     assert.deepEqual([queue.state('room'), queue.state('node')], ['active', 'parked'])
-    queue.wake('node-added')
+    queue.moveToActive('node-added')
     assert.deepEqual(queue.take(2), ['room', 'node'])
   })
 
@@ -60,8 +60,8 @@ describe('scheduling queue', () => {
     const waits: number[] = []
     for (let round = 0; round < 12; round++) {
       queue.take(1)
-      queue.park('a', helped('node-added'))
-      queue.wake('node-added')
+      queue.addUnschedulable('a', helped('node-added'))
+      queue.moveToActive('node-added')
       assert.equal(queue.state('a'), 'backing-off')
       const before = clock.monotonic()
       while (queue.length === 0) await clock.advance(10)
@@ -101,15 +101,15 @@ describe('scheduling queue', () => {
   it('forgets what is removed, in every state', async () => {
     for (const key of ['active', 'placing', 'parked', 'backing']) queue.add(key, 0, '')
     queue.take(4)
-    queue.park('parked', helped('node-added'))
+    queue.addUnschedulable('parked', helped('node-added'))
     queue.retry('backing')
     queue.remove('active')
     queue.add('active', 0, '')
     for (const key of ['active', 'placing', 'parked', 'backing']) queue.remove(key)
-    queue.wake('node-added')
+    queue.moveToActive('node-added')
     await clock.advance(60_000)
     for (const key of ['parked', 'backing', 'active']) {
-      queue.park(key, helped('node-added'))
+      queue.addUnschedulable(key, helped('node-added'))
       queue.retry(key)
       assert.equal(queue.state(key), undefined)
     }

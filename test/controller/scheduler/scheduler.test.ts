@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { podRequests } from '../../../controller/scheduler/amounts.ts'
+import { podRequests } from '../../../controller/scheduler/resource-amounts.ts'
 import type { ReservePlugin } from '../../../controller/scheduler/framework.ts'
 import { allPlugins } from '../../../controller/scheduler/plugins/all.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -163,7 +163,10 @@ describe('scheduler', () => {
       let tries = 0
       const plugins = {
         ...allPlugins,
-        filters: [{ name: 'Counter', helpedBy: [], prepareFilter: () => (tries++, undefined) }, ...allPlugins.filters],
+        filters: [
+          { name: 'Counter', eventsToRegister: [], prepareFilter: () => (tries++, undefined) },
+          ...allPlugins.filters,
+        ],
       }
       await cluster.stop()
       cluster = new TestCluster(clock, { plugins })
@@ -220,7 +223,7 @@ describe('scheduler', () => {
       const reserved = new Set<string>()
       const keeper: ReservePlugin = {
         name: 'Keeper',
-        helpedBy: ['pod-removed'],
+        eventsToRegister: ['pod-removed'],
         reserve: ({ metadata: { name } }) => {
           if (name === 'unwanted') return { reason: 'not kept', detail: 'is not kept' }
           reserved.add(name)

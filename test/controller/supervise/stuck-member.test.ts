@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { watchMember } from '../../../controller/supervise/stuck-member.ts'
+import { restartStuckMember } from '../../../controller/supervise/stuck-member.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
@@ -18,11 +18,11 @@ describe('a member of etcd without a leader', () => {
     reachable = true
     starts = []
     stop = new AbortController()
-    running = watchMember(
+    running = restartStuckMember(
       {
         healthy: () => Promise.resolve(healthy),
         majorityReachable: () => Promise.resolve(reachable),
-        startAnew: () => void starts.push(clock.monotonic()),
+        restart: () => void starts.push(clock.monotonic()),
       },
       { clock, random: seededRandom(1), logger: silentLogger },
       stop.signal,

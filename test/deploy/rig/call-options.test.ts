@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { checkOptionsOf, patienceOf } from '../../../deploy/rig/call-options.ts'
+import { checkOptionsOf, patienceOf } from '../../../deploy/rig/wait-options.ts'
 import { Rig } from '../../../deploy/rig/index.ts'
 import { RigMachine } from '../../../deploy/rig/rig-machine.ts'
 import { checkOf } from '../../../deploy/rig/until.ts'

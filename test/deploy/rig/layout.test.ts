@@ -3,19 +3,19 @@ import fc from 'fast-check'
 import { parse } from 'yaml'
 import {
   certificateOf,
-  controllerSeats,
+  controllerSlots,
   freeNodeNumbers,
   machineSpec,
   MAX_NODES,
-  nodeSeat,
-  REGISTRY_SEAT,
-  type Scene,
+  nodeSlot,
+  REGISTRY_SLOT,
+  type LayoutContext,
 } from '../../../deploy/rig/layout.ts'
 import type { MachineSpec } from '../../../deploy/rig/contract.ts'
 
 const PAIR = { cert: 'CERT', key: 'KEY' }
 
-function scene(options: Partial<Scene['options']> = {}): Scene {
+function scene(options: Partial<LayoutContext['options']> = {}): LayoutContext {
   return {
     rig: 'lab',
     authority: 'CA',
@@ -33,16 +33,16 @@ describe('the layout of a rig', () => {
   it('gives every machine a number of its own, whatever the counts', () => {
     for (const controllers of [1, 3, 5]) {
       const seats = [
-        ...controllerSeats(controllers),
-        REGISTRY_SEAT,
-        ...Array.from({ length: MAX_NODES }, (_, at) => nodeSeat(at + 1)),
+        ...controllerSlots(controllers),
+        REGISTRY_SLOT,
+        ...Array.from({ length: MAX_NODES }, (_, at) => nodeSlot(at + 1)),
       ]
       assert.equal(new Set(seats.map(({ index }) => index)).size, seats.length)
       assert.equal(new Set(seats.map(({ name }) => name)).size, seats.length)
       assert.ok(seats.every(({ index }) => index >= 2 && index <= 254))
     }
     assert.deepEqual(
-      controllerSeats(3).map(({ name, index }) => [name, index]),
+      controllerSlots(3).map(({ name, index }) => [name, index]),
       [
         ['controller-1', 2],
         ['controller-2', 4],
@@ -70,10 +70,10 @@ describe('the layout of a rig', () => {
   })
 
   it('tells a lone controller nothing of members, and several of each other', () => {
-    const alone = settings(machineSpec(scene(), controllerSeats(1)[0]!, PAIR))
+    const alone = settings(machineSpec(scene(), controllerSlots(1)[0]!, PAIR))
     assert.equal(alone.members, undefined)
     assert.equal(alone.listen, '10.87.0.2:7443')
-    const three = controllerSeats(3).map((seat) => settings(machineSpec(scene({ controllers: 3 }), seat, PAIR)))
+    const three = controllerSlots(3).map((seat) => settings(machineSpec(scene({ controllers: 3 }), seat, PAIR)))
     for (const { members } of three)
       assert.deepEqual(members, [
         { name: 'controller-1', address: '10.87.0.2' },
@@ -90,7 +90,7 @@ describe('the layout of a rig', () => {
     const given = settings(
       machineSpec(
         scene({ controllers: 3, etcd: ['https://h:2379'], nats: ['nats://h:4222'] }),
-        controllerSeats(3)[1]!,
+        controllerSlots(3)[1]!,
         PAIR,
       ),
     )
@@ -99,7 +99,7 @@ describe('the layout of a rig', () => {
 
   it('hands further settings on to the programs that they are for', () => {
     const given = { settings: { controller: { podCidr: '10.1.0.0/16' }, agent: { network: { overlay: 'vxlan' } } } }
-    const [controller, agent] = [controllerSeats(1)[0]!, nodeSeat(1)].map((seat) =>
+    const [controller, agent] = [controllerSlots(1)[0]!, nodeSlot(1)].map((seat) =>
       settings(machineSpec(scene(given), seat, PAIR)),
     )
     assert.deepEqual(
@@ -110,7 +110,7 @@ describe('the layout of a rig', () => {
   })
 
   it('tells a node of every controller and of the registry', () => {
-    const spec = machineSpec(scene({ controllers: 3, memoryBytes: 5, cpus: 0.5 }), nodeSeat(2), PAIR)
+    const spec = machineSpec(scene({ controllers: 3, memoryBytes: 5, cpus: 0.5 }), nodeSlot(2), PAIR)
     assert.equal(spec.program.name, 'agent')
     assert.deepEqual(spec.program.command.slice(-4), [
       '/usr/bin/node',
@@ -130,21 +130,21 @@ describe('the layout of a rig', () => {
   })
 
   it("keeps keys to their owner, and state on the machine's own disk", () => {
-    for (const seat of [...controllerSeats(1), nodeSeat(1)]) {
+    for (const seat of [...controllerSlots(1), nodeSlot(1)]) {
       const key = machineSpec(scene(), seat, PAIR).files.find(({ content }) => content === 'KEY')!
       assert.ok(key.mode === undefined || key.mode === 0o600)
     }
-    const registry = machineSpec(scene(), REGISTRY_SEAT, undefined)
+    const registry = machineSpec(scene(), REGISTRY_SLOT, undefined)
     const { storage } = settings(registry) as { storage: { filesystem: { rootdirectory: string } } }
     assert.ok(storage.filesystem.rootdirectory.startsWith(`${registry.stateDir}/`))
   })
 
   it('asks for certificates that name who a machine is', () => {
-    assert.deepEqual(certificateOf(nodeSeat(3), scene()), {
+    assert.deepEqual(certificateOf(nodeSlot(3), scene()), {
       commonName: 'system:node:n3',
       organizations: ['system:nodes'],
     })
-    const { hosts } = certificateOf(controllerSeats(3)[2]!, scene())!
+    const { hosts } = certificateOf(controllerSlots(3)[2]!, scene())!
     for (const host of [
       '10.87.0.5',
       'localhost',
@@ -154,16 +154,16 @@ describe('the layout of a rig', () => {
     ])
       assert.ok(hosts!.includes(host), host)
     const other = certificateOf(
-      controllerSeats(1)[0]!,
+      controllerSlots(1)[0]!,
       scene({ settings: { controller: { serviceCidr: '10.1.0.0/16,fd00:10:96::/112', clusterDomain: 'lab.test' } } }),
     )
     for (const host of ['kubernetes.default.svc.lab.test', '10.1.0.1', 'fd00:10:96::1'])
       assert.ok(other!.hosts!.includes(host), host)
-    assert.equal(certificateOf(REGISTRY_SEAT, scene()), undefined)
+    assert.equal(certificateOf(REGISTRY_SLOT, scene()), undefined)
   })
 
   it('leaves the sockets of etcd room in their path, for the longest names', () => {
-    const spec = machineSpec({ ...scene({ controllers: 3 }), rig: 'r'.repeat(32) }, controllerSeats(3)[0]!, PAIR)
+    const spec = machineSpec({ ...scene({ controllers: 3 }), rig: 'r'.repeat(32) }, controllerSlots(3)[0]!, PAIR)
     assert.ok(`${String(settings(spec).dataDir)}/etcd/clients:0`.length <= 107)
   })
 })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip } from 'node:zlib'
 import { extract } from 'tar-stream'
-import type { Cluster } from '../../../cli/cluster.ts'
+import type { ClusterClient } from '../../../cli/cluster.ts'
 import type { Driver, Machine } from '../../../deploy/rig/contract.ts'
 import { ITEM_BYTES, writeArchive, type Item } from '../../../deploy/rig/logs/archive.ts'
 import { sourcesOf } from '../../../deploy/rig/logs/sources.ts'
@@ -133,7 +133,7 @@ describe("the archive of a rig's logs", () => {
         status: { phase: 'Pending' },
       },
     ] as unknown as Pod[]
-    const client = (away = false): Cluster =>
+    const client = (away = false): ClusterClient =>
       ({
         version: () =>
           away
@@ -151,7 +151,7 @@ describe("the archive of a rig's logs", () => {
         async *logs({ previous }: { previous: boolean }) {
           yield Buffer.from(previous ? 'before\n' : 'now\n')
         },
-      }) as unknown as Cluster
+      }) as unknown as ClusterClient
 
     const collected = async (away = false) => {
       const report = await write(

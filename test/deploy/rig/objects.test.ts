@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
-import { Cluster } from '../../../cli/cluster.ts'
+import { ClusterClient } from '../../../cli/cluster.ts'
 import { applyManifests, deleteObjects } from '../../../deploy/rig/objects.ts'
 import { connect } from '../../../proto/rpc/rpc.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -11,12 +11,12 @@ const WEB = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'web' }, da
 describe('objects into a rig and out of it', () => {
   const { signal } = new AbortController()
   let console: Console
-  let cluster: Cluster
+  let cluster: ClusterClient
 
   beforeEach(async () => {
     console = await new Console().open()
     console.server.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
-    cluster = new Cluster({
+    cluster = new ClusterClient({
       context: { name: 'test', server: [console.address] },
       credentials: undefined,
       connect,

@@ -20,7 +20,7 @@ import {
   type ForeignRecord,
   type RigRecord,
 } from '../../../deploy/rig/rig-record.ts'
-import { rigStage } from '../../../deploy/rig/stage.ts'
+import { rigFaultBackend } from '../../../deploy/rig/rig-fault-backend.ts'
 import { GantryError, type ErrorCode } from '../../../proto/base/errors.ts'
 import { identify } from '../../../proto/base/process.ts'
 import { rigName } from '../../e2e/cluster.ts'
@@ -137,7 +137,7 @@ describe('the record of a rig', () => {
 
   it('takes no parts in once the rig is being removed', async () => {
     await claim(record({ phase: 'removing' }))
-    const { alone, update } = rigStage(NAME, await openDriver('namespaces'))
+    const { alone, update } = rigFaultBackend(NAME, await openDriver('namespaces'))
     await assert.rejects(
       update((faults) => faults),
       fails('Conflict', /is being removed/),

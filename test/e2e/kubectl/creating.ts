@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '../../eventually.ts'
 import { selfSigned } from '../../self-signed.ts'
-import { heard, type Kubectl } from './kubectl.ts'
+import { awaitOutput, type Kubectl } from './kubectl.ts'
 
 export function creating(root: () => Kubectl): void {
   describe('create, run and expose', () => {
@@ -203,9 +203,9 @@ export function creating(root: () => Kubectl): void {
 
     it('runs a shell in a terminal, and removes it', async () => {
       const shell = kubectl.terminal('run shell --image=busybox --restart=Never --rm -it -- sh')
-      await heard(shell, /try pressing enter/)
+      await awaitOutput(shell, /try pressing enter/)
       shell.process.stdin!.write('stty size; echo $((20 + 3))x\r')
-      await heard(shell, /33 77[^]*23x/)
+      await awaitOutput(shell, /33 77[^]*23x/)
       shell.process.stdin!.write('exit\r')
       assert.equal(await shell.ended, 0)
       assert.match(shell.said(), /pod "shell" deleted/)

@@ -1,7 +1,7 @@
 /** Deletion in all propagations and selections, and `wait`. */
 import assert from 'node:assert/strict'
 import { eventually } from '../../eventually.ts'
-import { heard, pod, type Kubectl } from './kubectl.ts'
+import { awaitOutput, pod, type Kubectl } from './kubectl.ts'
 
 export function deleting(root: () => Kubectl): void {
   describe('delete and wait', () => {
@@ -102,7 +102,7 @@ export function deleting(root: () => Kubectl): void {
         metadata: { name: 'held', finalizers: ['example.com/held'] },
       })
       const deletion = kubectl.begin('delete configmap held')
-      await heard(deletion, /configmap "held" deleted/)
+      await awaitOutput(deletion, /configmap "held" deleted/)
       assert.match(await kubectl.refused('delete configmap held --timeout=1s'), /timed out waiting for the condition/)
       await kubectl.ok([
         'patch',

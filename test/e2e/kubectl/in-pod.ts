@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { realpathSync } from 'node:fs'
 import { eventually } from '../../eventually.ts'
-import { pod, type Kubectl, type Pod, type Said } from './kubectl.ts'
+import { pod, type Kubectl, type Pod, type KubectlResult } from './kubectl.ts'
 
 const KUBECTL = '/usr/bin/kubectl'
 const MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -42,7 +42,8 @@ export function inPod(root: () => Kubectl): void {
     })
     after(() => kubectl.leave())
 
-    const within = (name: string, ...command: string[]): Promise<Said> => kubectl.run(['exec', name, '--', ...command])
+    const within = (name: string, ...command: string[]): Promise<KubectlResult> =>
+      kubectl.run(['exec', name, '--', ...command])
     const said = async (name: string, ...command: string[]): Promise<string> => {
       const { code, stdout, stderr } = await within(name, ...command)
       if (code !== 0) throw new Error(`${command.join(' ')} in ${name} ended with ${code}\n${stdout}${stderr}`)

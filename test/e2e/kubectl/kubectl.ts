@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { eventually } from '../../eventually.ts'
 import { Cluster } from '../cluster.ts'
 
-export interface Said {
+export interface KubectlResult {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
@@ -138,12 +138,16 @@ export class Kubectl {
     return running(this.#spawn('script', args, { ...env, SHELL: '/bin/sh' }))
   }
 
-  run(command: Command, options: KubectlOptions = {}): Promise<Said> {
+  run(command: Command, options: KubectlOptions = {}): Promise<KubectlResult> {
     return this.other('kubectl', wordsOf(command), options)
   }
 
   /** Another program in the same folder, home and environment. */
-  async other(program: string, args: readonly string[], { stdin = '', env }: KubectlOptions = {}): Promise<Said> {
+  async other(
+    program: string,
+    args: readonly string[],
+    { stdin = '', env }: KubectlOptions = {},
+  ): Promise<KubectlResult> {
     const child = this.#spawn(program, args, env)
     const [out, err]: [Buffer[], Buffer[]] = [[], []]
     child.stdout!.on('data', (chunk: Buffer) => out.push(chunk))
@@ -236,7 +240,7 @@ export function pod(
 }
 
 /** Waits for what a command that goes on says. */
-export async function heard({ said }: Running, text: RegExp): Promise<RegExpExecArray> {
+export async function awaitOutput({ said }: Running, text: RegExp): Promise<RegExpExecArray> {
   return eventually(() => {
     const match = text.exec(said())
     if (match === null) throw new Error(`it did not say ${text}, but: ${said()}`)

@@ -1,6 +1,6 @@
 /** `kubectl get` in all its outputs, `describe`, `events`. */
 import assert from 'node:assert/strict'
-import { heard, type Kubectl } from './kubectl.ts'
+import { awaitOutput, type Kubectl } from './kubectl.ts'
 
 export function output(root: () => Kubectl): void {
   describe('get and describe', () => {
@@ -115,12 +115,12 @@ export function output(root: () => Kubectl): void {
       await kubectl.ok('create configmap seen')
       await kubectl.ok('label configmap seen set=watched')
       await Promise.all([
-        heard(all!, /^configmap\/seen\n/),
-        heard(later!, /^configmap\/seen\n/),
-        heard(events!, /^ADDED +seen +0 +\d+s\n/),
+        awaitOutput(all!, /^configmap\/seen\n/),
+        awaitOutput(later!, /^configmap\/seen\n/),
+        awaitOutput(events!, /^ADDED +seen +0 +\d+s\n/),
       ])
       await kubectl.ok('label configmap seen set-')
-      await heard(events!, /\nDELETED +seen +0 +\d+s\n/)
+      await awaitOutput(events!, /\nDELETED +seen +0 +\d+s\n/)
       for (const { process } of [all!, later!, events!]) process.kill('SIGINT')
       await Promise.all([all!.ended, later!.ended, events!.ended])
     })

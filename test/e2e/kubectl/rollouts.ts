@@ -1,6 +1,6 @@
 /** Workloads: scale, set, and rollout in all verbs. */
 import assert from 'node:assert/strict'
-import { heard, type Kubectl } from './kubectl.ts'
+import { awaitOutput, type Kubectl } from './kubectl.ts'
 
 export function rollouts(root: () => Kubectl): void {
   describe('scale, set and rollout', () => {
@@ -130,7 +130,7 @@ export function rollouts(root: () => Kubectl): void {
         '{"spec":{"progressDeadlineSeconds":2,"template":{"spec":{"containers":[{"name":"hello","image":"gantry/nothing:9"}]}}}}',
       ])
       const status = kubectl.begin('rollout status deployment/web --timeout=60s')
-      await heard(status, /Waiting for deployment "web" rollout to finish/)
+      await awaitOutput(status, /Waiting for deployment "web" rollout to finish/)
       assert.equal(await status.ended, 1)
       assert.match(status.said(), /error: deployment "web" exceeded its progress deadline/)
       await kubectl.ok('rollout undo deployment/web')

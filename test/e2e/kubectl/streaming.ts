@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '../../eventually.ts'
-import { heard, pod, SPDY, type Kubectl, type Running } from './kubectl.ts'
+import { awaitOutput, pod, SPDY, type Kubectl, type Running } from './kubectl.ts'
 
 const PROTOCOLS = [
   ['WebSocket', {}],
@@ -52,7 +52,7 @@ export function streaming(root: () => Kubectl): void {
     after(() => kubectl.leave())
 
     async function forwarded(run: Running): Promise<number> {
-      return Number((await heard(run, /^Forwarding from 127\.0\.0\.1:(\d+) -> /m))[1])
+      return Number((await awaitOutput(run, /^Forwarding from 127\.0\.0\.1:(\d+) -> /m))[1])
     }
 
     it('shows logs: whole, the end, with times, of containers, of a selector, of before', async () => {
@@ -117,9 +117,9 @@ export function streaming(root: () => Kubectl): void {
 
       it(`is a terminal over ${name}: its size, what is typed, its end`, async () => {
         const shell = kubectl.terminal('exec -it web -- sh', env)
-        await heard(shell, /\/ # /)
+        await awaitOutput(shell, /\/ # /)
         shell.process.stdin!.write('stty size; echo $((20 + 3))x\r')
-        await heard(shell, /33 77[^]*23x/)
+        await awaitOutput(shell, /33 77[^]*23x/)
         shell.process.stdin!.write('exit 9\r')
         assert.equal(await shell.ended, 9)
         assert.match(shell.said(), /command terminated with exit code 9/)
@@ -136,9 +136,9 @@ export function streaming(root: () => Kubectl): void {
         assert.match(await kubectl.ok(`attach -i ${reader} --quiet`, { stdin: 'through\n', env }), /through\nend\n$/)
         assert.equal(await kubectl.ok(`logs ${reader}`), 'begin\nthrough\nend\n')
         const shell = kubectl.terminal('attach -it shell', env)
-        await heard(shell, /try pressing enter/)
+        await awaitOutput(shell, /try pressing enter/)
         shell.process.stdin!.write(`echo ${name}-$((20 + 3))\r`)
-        await heard(shell, new RegExp(`${name}-23`))
+        await awaitOutput(shell, new RegExp(`${name}-23`))
         shell.process.kill('SIGHUP')
         await shell.ended
       })
@@ -177,7 +177,7 @@ export function streaming(root: () => Kubectl): void {
       const run = kubectl.begin('port-forward web :9999')
       const port = await forwarded(run)
       await assert.rejects(fetch(`http://127.0.0.1:${port}/`))
-      await heard(run, /9999/)
+      await awaitOutput(run, /9999/)
       run.process.kill('SIGINT')
       await run.ended
       assert.match(await kubectl.refused('port-forward service/web :82'), /does not have a service port 82/)
@@ -186,7 +186,7 @@ export function streaming(root: () => Kubectl): void {
 
     it('serves the API, pods and Services on this machine by proxy', async () => {
       const proxy = kubectl.begin('proxy --port=0')
-      const [, origin] = await heard(proxy, /Starting to serve on (\S+)/)
+      const [, origin] = await awaitOutput(proxy, /Starting to serve on (\S+)/)
       const [api, throughPod, throughService] = await Promise.all([
         fetch(`http://${origin}/api/v1/namespaces/streaming/pods/web`),
         fetch(`http://${origin}/api/v1/namespaces/streaming/pods/web:8080/proxy/index.html`),

@@ -5,11 +5,11 @@ describe('channel', () => {
   it('gives room once enough is taken', async () => {
     const channel = new Channel<number>()
     const log: string[] = []
-    await channel.room(1)
+    await channel.waitForRoom(1)
     for (const item of [1, 2, 3]) channel.push(item)
     const waits = [
-      channel.room(3).then(() => log.push('room for 3')),
-      channel.room(1).then(() => log.push('room for 1')),
+      channel.waitForRoom(3).then(() => log.push('room for 3')),
+      channel.waitForRoom(1).then(() => log.push('room for 1')),
     ]
     const items = channel[Symbol.asyncIterator]()
     for (const item of [1, 2, 3]) {
@@ -23,10 +23,10 @@ describe('channel', () => {
   it('lets nobody wait for room once it is closed', async () => {
     const channel = new Channel<number>()
     channel.push(1)
-    const waiting = channel.room(1)
+    const waiting = channel.waitForRoom(1)
     channel.close()
     await waiting
-    await channel.room(1)
+    await channel.waitForRoom(1)
     assert.equal(channel.push(2), false)
     assert.equal(channel.length, 1)
   })

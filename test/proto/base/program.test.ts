@@ -12,9 +12,9 @@ const PROGRAM: Program = {
   purpose: 'Shows.',
   version: '1.2.3',
   flags: {
-    listen: { setting: ['listen'], value: 'HOST:PORT', says: 'where' },
-    port: { setting: ['ports', 'nats'], value: 'PORT', says: 'which', type: 'count' },
-    peer: { setting: ['peers'], value: 'HOST:PORT', says: 'who else', type: 'list' },
+    listen: { setting: ['listen'], value: 'HOST:PORT', description: 'where' },
+    port: { setting: ['ports', 'nats'], value: 'PORT', description: 'which', type: 'count' },
+    peer: { setting: ['peers'], value: 'HOST:PORT', description: 'who else', type: 'list' },
   },
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { KeyedLock, Semaphore } from '../../../proto/base/turns.ts'
+import { KeyedLock, Semaphore } from '../../../proto/base/semaphore.ts'
 
 /** A promise that the test settles. */
 function promise<T>(): { wait: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {

@@ -4,8 +4,8 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import {
   applyConfiguration,
   claimedOwners,
-  updateOwnership,
-  type Application,
+  updateManagedFields,
+  type ApplyRequest,
   type Subresource,
 } from '../../../proto/merge/ownership.ts'
 import type { JsonObject, JsonValue, ManagedFieldsEntry } from '../../../proto/gen/types.ts'
@@ -17,13 +17,13 @@ function apply(
   live: JsonObject | undefined,
   configuration: JsonObject,
   manager = 'me',
-  more: Partial<Application> = {},
+  more: Partial<ApplyRequest> = {},
 ): { object: JsonObject; changed: boolean } {
   return applyConfiguration({ kind: 'Deployment', live, configuration, manager, force: false, now: NOW, ...more })
 }
 
 function update(previous: JsonObject, next: JsonObject, manager: string, subresource: Subresource = ''): JsonObject {
-  const managedFields = updateOwnership({
+  const managedFields = updateManagedFields({
     kind: 'Deployment',
     previous,
     next,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { attach, listenerConflict, listenerProblem, portProtocols } from '../../../proto/objects/ingress/attachment.ts'
-import { entranceNodes, servesIngress } from '../../../proto/objects/ingress/classes.ts'
+import { ingressNodes, servesIngress } from '../../../proto/objects/ingress/classes.ts'
 import { parseGatewayDuration } from '../../../proto/objects/ingress/duration.ts'
 import { isGranted } from '../../../proto/objects/ingress/grants.ts'
 import { commonHostname } from '../../../proto/objects/ingress/hostnames.ts'
@@ -112,9 +112,9 @@ describe('what an entrance serves', () => {
         ...(label === undefined ? {} : { labels: { 'gantry.dev/entrance': label } }),
       },
     })
-    assert.equal(entranceNodes([node('a'), node('b')]).length, 0)
+    assert.equal(ingressNodes([node('a'), node('b')]).length, 0)
     assert.deepEqual(
-      entranceNodes([node('a'), node('b', 'true'), node('c', 'false')]).map(({ metadata }) => metadata.name),
+      ingressNodes([node('a'), node('b', 'true'), node('c', 'false')]).map(({ metadata }) => metadata.name),
       ['b'],
     )
   })

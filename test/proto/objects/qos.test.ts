@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { qualityOf } from '../../../proto/objects/qos.ts'
+import { qosClassOf } from '../../../proto/objects/qos.ts'
 import type { Container } from '../../../proto/gen/types.ts'
-import { qualityOfService } from '../../../agent/pods/steps/quality.ts'
+import { qosClassOf as qosClassOfNode } from '../../../agent/pods/steps/qos.ts'
 import { makeContainer, makePod } from '../../agent/fakes.ts'
 
 describe('quality of service', () => {
@@ -16,7 +16,7 @@ describe('quality of service', () => {
       [{ requests: { cpu: '1000m' }, limits: { cpu: '1', memory: '1Gi' } }, 'Guaranteed'],
     ] as [Container['resources'], string][]) {
       const pod = makePod('web', { containers: [makeContainer('main', { resources })] })
-      assert.deepEqual([qualityOf(pod.spec), qualityOfService(pod)], [expected, expected], JSON.stringify(resources))
+      assert.deepEqual([qosClassOf(pod.spec), qosClassOfNode(pod)], [expected, expected], JSON.stringify(resources))
     }
   })
 })

@@ -56,7 +56,7 @@ describe('objects in the bytes of Kubernetes', () => {
           ) as JsonObject
           assert.deepEqual(withWholeSeconds(read), withWholeSeconds(written))
           const unknown = inspectMessage(pair.ours as keyof OurMessages, read).problems.filter(
-            ({ surplus, reason }) => surplus === true || reason === 'FieldValueTypeInvalid',
+            ({ unknownOrDuplicate: surplus, reason }) => surplus === true || reason === 'FieldValueTypeInvalid',
           )
           assert.deepEqual(unknown, [])
         }),

@@ -1,7 +1,7 @@
 /** What a node's pods are given by others than the runtime: images, network, volumes, files. In memory, and in time. */
 import type { Image, ImageConfig, ImageService } from '../../../agent/images/contract.ts'
-import type { Attachment, Network, NodeRanges } from '../../../agent/network/contract.ts'
-import type { Actions } from '../../../agent/pods/health/contract.ts'
+import type { Attachment, PodNetwork, NodeRanges } from '../../../agent/network/contract.ts'
+import type { HandlerRunner } from '../../../agent/pods/health/contract.ts'
 import type { PodDisk } from '../../../agent/pods/steps/pod-disk.ts'
 import type { PodVolumes } from '../../../agent/volumes/contract.ts'
 import { projection } from '../../../agent/volumes/projection.ts'
@@ -64,7 +64,7 @@ export function simulatedImages(machine: Machine, process: Process): ImageServic
   }
 }
 
-export function simulatedNetwork(machine: Machine, process: Process): Network {
+export function simulatedNetwork(machine: Machine, process: Process): PodNetwork {
   let given: NodeRanges | undefined
   const free = (): string => {
     const prefix = given!.podCidrs[0]!.replace(/\.\d+\/\d+$/, '')
@@ -131,7 +131,7 @@ export function simulatedVolumes(machine: Machine, process: Process): PodVolumes
         }
         return Promise.resolve()
       }).catch((thrown: unknown) => Promise.reject(thrown as Error)),
-    stand: (pod) =>
+    arePrepared: (pod) =>
       (pod.spec.volumes ?? []).every(({ name, emptyDir }) =>
         emptyDir === undefined
           ? machine.projected.has(place(pod.metadata.uid, name))
@@ -175,7 +175,7 @@ export function simulatedPodDisk(machine: Machine, process: Process): PodDisk {
 }
 
 /** Probes and hooks succeed. */
-export const healthyActions: Actions = {
+export const healthyActions: HandlerRunner = {
   probe: () => Promise.resolve({ verdict: 'success', message: '' }),
   hook: () => Promise.resolve(),
 }

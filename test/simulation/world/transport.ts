@@ -9,7 +9,14 @@ import { Channel } from '../../../proto/base/channel.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Messages, Services } from '../../../proto/gen/types.ts'
-import type { CallContext, CallOptions, Client, Connection, Handlers, Liveness } from '../../../proto/rpc/rpc.ts'
+import type {
+  CallContext,
+  CallOptions,
+  Client,
+  Connection,
+  Handlers,
+  KeepaliveOptions,
+} from '../../../proto/rpc/rpc.ts'
 import { schema } from '../../../proto/schema/schema.ts'
 import type { Network, Pipe } from './network.ts'
 import type { Host, Process } from './process.ts'
@@ -25,8 +32,8 @@ export interface Disorder {
 }
 
 /** As servers look whether a client lives (proto/rpc). */
-const SERVER_LIVENESS: Liveness = { time: 10_000, timeout: 5_000 }
-const CLIENT_LIVENESS: Liveness = { time: 10_000, timeout: 5_000 }
+const SERVER_LIVENESS: KeepaliveOptions = { time: 10_000, timeout: 5_000 }
+const CLIENT_LIVENESS: KeepaliveOptions = { time: 10_000, timeout: 5_000 }
 
 /** Milliseconds at most from the loss of a message to the end of its connection, and that a swapped one waits. */
 const LOST_FOUND_OUT = 1_500
@@ -41,7 +48,7 @@ interface Listener {
 interface Side {
   readonly process: Process
   readonly peer: Process
-  readonly liveness: Liveness
+  readonly liveness: KeepaliveOptions
   readonly broken: () => void
 }
 
@@ -136,7 +143,7 @@ interface ConnectionParts {
   readonly process: Process
   readonly user: CallContext['user']
   readonly address: string
-  readonly liveness: Liveness
+  readonly liveness: KeepaliveOptions
 }
 
 class SimulatedConnection implements Connection {

@@ -1,5 +1,5 @@
 /** What policies look at of a pod. */
-import { isPoliced, namedPorts, type NamedPort } from '../../../../proto/objects/network-policy.ts'
+import { hasPodNetwork, namedPorts, type NamedPort } from '../../../../proto/objects/network-policy.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
 import { isBound, isTerminal } from '../../../reconcile/pod-state.ts'
 import type { Labels } from './selector-index.ts'
@@ -22,7 +22,7 @@ export function podFacts(pod: Pod): PodFacts {
     spec: { nodeName },
     status: { podIP, podIPs = [] },
   } = pod
-  const counts = isPoliced(pod) && !isTerminal(pod)
+  const counts = hasPodNetwork(pod) && !isTerminal(pod)
   const addresses = new Set(
     [podIP, ...podIPs.map(({ ip }) => ip)].filter(
       (address): address is string => address !== undefined && address !== '',

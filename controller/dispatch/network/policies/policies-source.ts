@@ -15,7 +15,7 @@ import { compilePolicy, type CompiledPolicy, type PeerSelector } from './compile
 import { PeerSet } from './peer-set.ts'
 import { podFacts, sameFacts, type PodFacts } from './pod-facts.ts'
 import type { GuardedNode, PolicyPod, PolicyState } from './policy-graph.ts'
-import { ANYWHERE, LabelIndex, SelectorIndex, type Labels } from './selector-index.ts'
+import { ALL_NAMESPACES, LabelIndex, SelectorIndex, type Labels } from './selector-index.ts'
 
 type Entry = { readonly version: string; readonly content: () => EntryContent }
 
@@ -34,13 +34,13 @@ export class PoliciesSource implements NetworkSource {
   readonly #policyIndex = new SelectorIndex<PolicyState>()
   readonly #setIndex = new SelectorIndex<PeerSet>()
   /** By node, until something of it changes. */
-  readonly #told = new Map<string, ReadonlyMap<string, Entry>>()
+  readonly #sentEntries = new Map<string, ReadonlyMap<string, Entry>>()
   #touch: (node: string) => void = () => undefined
   #versions = 0
 
   start(informer: Informer, sink: EntrySink): () => void {
     this.#touch = (node) => {
-      this.#told.delete(node)
+      this.#sentEntries.delete(node)
       sink.node(node)
     }
     const stops = [
@@ -61,8 +61,8 @@ export class PoliciesSource implements NetworkSource {
   }
 
   entriesOf(node: string): ReadonlyMap<string, Entry> {
-    let told = this.#told.get(node)
-    if (told === undefined) this.#told.set(node, (told = this.#entries(node)))
+    let told = this.#sentEntries.get(node)
+    if (told === undefined) this.#sentEntries.set(node, (told = this.#entries(node)))
     return told
   }
 
@@ -105,23 +105,23 @@ export class PoliciesSource implements NetworkSource {
     if (JSON.stringify(before) === JSON.stringify(deleted ? undefined : now)) return
     for (const set of this.#roaming) {
       const { namespaces } = set.selector
-      if (set.namespaces.has(ANYWHERE) || 'name' in namespaces) continue
+      if (set.namespaces.has(ALL_NAMESPACES) || 'name' in namespaces) continue
       const wanted = !deleted && namespaces.matcher.matches(now)
       if (wanted === set.namespaces.has(name)) continue
-      if (wanted) this.#look(set, name)
-      else this.#lookAway(set, name)
+      if (wanted) this.#trackNamespace(set, name)
+      else this.#untrackNamespace(set, name)
     }
   }
 
   /** Takes in what a namespace has for the set. */
-  #look(set: PeerSet, namespace: string): void {
+  #trackNamespace(set: PeerSet, namespace: string): void {
     const { pods } = set.selector
     set.namespaces.add(namespace)
     this.#setIndex.add(namespace, pods, set)
     for (const pod of this.#podIndex.candidates(namespace, pods)) if (pods.matches(pod.labels)) this.#enter(set, pod)
   }
 
-  #lookAway(set: PeerSet, namespace: string): void {
+  #untrackNamespace(set: PeerSet, namespace: string): void {
     const { pods } = set.selector
     set.namespaces.delete(namespace)
     this.#setIndex.remove(namespace, pods, set)
@@ -251,7 +251,7 @@ export class PoliciesSource implements NetworkSource {
     if (set === undefined) {
       set = new PeerSet(selector)
       this.#sets.set(selector.id, set)
-      for (const namespace of this.#namespacesOf(set)) this.#look(set, namespace)
+      for (const namespace of this.#namespacesOf(set)) this.#trackNamespace(set, namespace)
     }
     set.uses++
     return set
@@ -261,13 +261,13 @@ export class PoliciesSource implements NetworkSource {
     const { namespaces } = set.selector
     if ('name' in namespaces) return [namespaces.name]
     this.#roaming.add(set)
-    if (namespaces.matcher.requirements.length === 0) return [ANYWHERE]
+    if (namespaces.matcher.requirements.length === 0) return [ALL_NAMESPACES]
     return [...this.#namespaces].filter(([, labels]) => namespaces.matcher.matches(labels)).map(([name]) => name)
   }
 
   #unuseSet(set: PeerSet): void {
     if (--set.uses > 0) return
-    for (const namespace of [...set.namespaces]) this.#lookAway(set, namespace)
+    for (const namespace of [...set.namespaces]) this.#untrackNamespace(set, namespace)
     this.#sets.delete(set.selector.id)
     this.#roaming.delete(set)
   }

@@ -7,7 +7,7 @@ import type { LabelMatcher } from '../../../../proto/objects/selector.ts'
 export type Labels = Readonly<Record<string, string>>
 
 /** Every namespace. */
-export const ANYWHERE = '*'
+export const ALL_NAMESPACES = '*'
 
 /**
  * "key=value" of the demand that fewest values meet, one of which an object must have; undefined if a selector demands
@@ -68,7 +68,7 @@ export class SelectorIndex<T> {
   candidates(namespace: string, labels: Labels): Set<T> {
     const found = new Set<T>()
     const terms = [NO_DEMAND, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)]
-    for (const where of [namespace, ANYWHERE])
+    for (const where of [namespace, ALL_NAMESPACES])
       for (const term of terms) for (const item of this.#terms.get(where, term)) found.add(item)
     return found
   }
@@ -91,7 +91,7 @@ export class LabelIndex<T> {
   /** All that match are among them; each comes once. */
   *candidates(namespace: string, matcher: LabelMatcher): Generator<T, void, undefined> {
     const terms = demandedTerms(matcher) ?? [NO_DEMAND]
-    for (const where of namespace === ANYWHERE ? [...this.#terms.namespaces()] : [namespace])
+    for (const where of namespace === ALL_NAMESPACES ? [...this.#terms.namespaces()] : [namespace])
       for (const term of new Set(terms)) yield* this.#terms.get(where, term)
   }
 }

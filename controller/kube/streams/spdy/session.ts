@@ -7,17 +7,17 @@ import type { Duplex } from 'node:stream'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { Channel } from '../../../../proto/base/channel.ts'
 import type { Clock } from '../../../../proto/base/clock.ts'
-import { drained } from '../../../../proto/base/drained.ts'
+import { waitForDrain } from '../../../../proto/base/wait-for-drain.ts'
 import { FrameReader, FrameWriter, RESET, type Frame } from './frames.ts'
 
 /** Pieces of a stream that wait to be read at most; then nothing more is read from the client. */
-const IN_FLIGHT = 16
+const MAX_UNREAD_CHUNKS = 16
 /** Bytes that wait to be sent at most before anything more is read: a client that takes no answers asks no more. */
-const UNSENT = 1024 * 1024
+const MAX_UNSENT_BYTES = 1024 * 1024
 /** Milliseconds between pings, so that whatever stands in between sees the connection in use. */
 const PING = 30_000
 /** Milliseconds for the client to close a connection that is over. */
-const PARTING = 5_000
+const CLOSE_TIMEOUT_MS = 5_000
 
 export interface SpdySessionParts {
   readonly socket: Duplex
@@ -73,7 +73,7 @@ export class SpdySession {
     const { socket, clock } = this.#parts
     socket.write(this.#writer.goAway(this.#last))
     socket.end()
-    const late = clock.after(PARTING, () => socket.destroy())
+    const late = clock.after(CLOSE_TIMEOUT_MS, () => socket.destroy())
     socket.once('close', () => late.cancel())
   }
 
@@ -82,9 +82,9 @@ export class SpdySession {
     for (const frame of this.#reader.push(bytes)) {
       this.#answer(frame)
       const stream = frame.is === 'data' ? this.#streams.get(frame.streamId) : undefined
-      await stream?.incoming.room(IN_FLIGHT)
+      await stream?.incoming.waitForRoom(MAX_UNREAD_CHUNKS)
     }
-    if (socket.writableLength > UNSENT) await this.#room()
+    if (socket.writableLength > MAX_UNSENT_BYTES) await this.#room()
   }
 
   #answer(frame: Frame): void {
@@ -135,7 +135,7 @@ export class SpdySession {
   /** Resolves when the connection takes more, or is over. */
   #room(): Promise<void> {
     // One for all who wait.
-    return (this.#drained ??= drained(this.#parts.socket).then(() => void (this.#drained = undefined)))
+    return (this.#drained ??= waitForDrain(this.#parts.socket).then(() => void (this.#drained = undefined)))
   }
 
   #ping(): () => void {

@@ -8,9 +8,9 @@ import { identify, readProcess } from '../../../../proto/base/process.ts'
 import type { MachineFile, MachineSpec } from '../../contract.ts'
 import type { CgroupTree } from './cgroup-tree.ts'
 import { mountOptions, restoreDisk } from './disk.ts'
-import type { Cables } from './host-network.ts'
+import type { VethConnector } from './host-network.ts'
 import { readTail } from './log-tail.ts'
-import { within, type Handle, type Place } from './place.ts'
+import { within, type Handle, type MachinePaths } from './machine-paths.ts'
 import { searchPath } from './programs.ts'
 
 /** Milliseconds for all of it. */
@@ -18,11 +18,11 @@ const PATIENCE = 20_000
 
 export interface Boot {
   readonly spec: MachineSpec
-  readonly place: Place
+  readonly place: MachinePaths
   readonly address: string
   readonly gateway: string
   readonly tree: CgroupTree
-  readonly cables: Cables
+  readonly cables: VethConnector
   /** Folder of machine-boot and machine-init. */
   readonly scripts: string
   /** Its program starts only when this has resolved. */
@@ -72,7 +72,7 @@ export async function boot(
     ],
     { detached: true, stdio: ['pipe', 'pipe', log.fd], env: environment() },
   )
-  const talk = new Talk(holder)
+  const talk = new InitHandshake(holder)
   try {
     await talk.hear('mounted')
     const pid = Number(readProcess(holder.pid!, `task/${holder.pid}/children`)?.trim())
@@ -139,7 +139,7 @@ async function endProcesses(holder: ChildProcess): Promise<void> {
 }
 
 /** Lines to and from machine-boot. */
-class Talk {
+class InitHandshake {
   readonly #holder: ChildProcess
   readonly #deadline = systemClock.monotonic() + PATIENCE
   #heard = ''

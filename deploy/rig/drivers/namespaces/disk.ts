@@ -11,7 +11,7 @@ import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { isAlive, type ProcessIdentity } from '../../../../proto/base/process.ts'
 import type { Machine, MachineDisk } from '../../contract.ts'
 import type { CgroupTree } from './cgroup-tree.ts'
-import { within, type Handle } from './place.ts'
+import { within, type Handle } from './machine-paths.ts'
 import { runProgram } from './programs.ts'
 
 /**

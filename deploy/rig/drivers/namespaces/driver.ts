@@ -23,7 +23,7 @@ import { observeHost } from './host-facts.ts'
 import {
   anyNetwork,
   awaitUnplugged,
-  Cables,
+  VethConnector,
   findNetwork,
   freePrefix,
   makeNetwork,
@@ -31,8 +31,8 @@ import {
   removeNetwork,
   type RigNetwork,
 } from './host-network.ts'
-import { endGroup, endMachine, NamespaceMachine, type Making } from './machine.ts'
-import { handleOf, placeOf, recordOf } from './place.ts'
+import { endGroup, endMachine, NamespaceMachine, type NamespaceMachineParts } from './machine.ts'
+import { handleOf, machinePathsOf, recordOf } from './machine-paths.ts'
 import { runProgram } from './programs.ts'
 
 /** Parent of every rig's groups. */
@@ -58,7 +58,7 @@ export class NamespacesDriver implements Driver {
   readonly #scripts: string
   readonly #tree: CgroupTree
   /** By bridge: those who plug in at once share calls. */
-  readonly #cables = new Map<string, Cables>()
+  readonly #cables = new Map<string, VethConnector>()
 
   private constructor(root: string, tree: CgroupTree, capabilities: Capabilities) {
     this.capabilities = capabilities
@@ -163,13 +163,18 @@ export class NamespacesDriver implements Driver {
     await releaseForwarding(anyNetwork)
   }
 
-  #making(rig: string, network: NetworkRecord, spec: MachineSpec, record: Making['record']): Making {
+  #making(
+    rig: string,
+    network: NetworkRecord,
+    spec: MachineSpec,
+    record: NamespaceMachineParts['record'],
+  ): NamespaceMachineParts {
     const inside = networkIn(network)
-    const cables = this.#cables.get(inside.bridge) ?? new Cables(inside)
+    const cables = this.#cables.get(inside.bridge) ?? new VethConnector(inside)
     this.#cables.set(inside.bridge, cables)
     return {
       spec,
-      place: placeOf(rig, inside, spec),
+      place: machinePathsOf(rig, inside, spec),
       address: this.hostOf(network, spec.index),
       gateway: this.hostOf(network, 1),
       tree: this.#tree,
@@ -180,7 +185,11 @@ export class NamespacesDriver implements Driver {
   }
 
   /** Removes what a machine that has ended, or is just ending, leaves on the host. */
-  async #discard({ spec: { runDir }, place: { home, image, group, cable }, tree }: Making): Promise<void> {
+  async #discard({
+    spec: { runDir },
+    place: { home, image, group, cable },
+    tree,
+  }: NamespaceMachineParts): Promise<void> {
     await Promise.all([tree.remove(group), awaitUnplugged(cable), awaitUnmounted(image)])
     await Promise.all([home, image, runDir].map((path) => rm(path, { recursive: true, force: true })))
   }

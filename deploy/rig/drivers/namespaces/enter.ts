@@ -7,7 +7,7 @@ import { GantryError } from '../../../../proto/base/errors.ts'
 import type { CommandOptions, CommandResult } from '../../../../proto/base/command.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
 import { SIDE, type CgroupTree } from './cgroup-tree.ts'
-import { within } from './place.ts'
+import { within } from './machine-paths.ts'
 import { runProgram, searchPath, withSearchPath } from './programs.ts'
 
 /** Exit codes are looked at here, and those of programs are not nsenter's. */
@@ -73,18 +73,18 @@ export async function terminalOn(pid: number, command: readonly string[]): Promi
 const JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1"; shift; done; shift; exec "$@"'
 
 /** A program that goes on by itself: all that it starts is in this group below the machine's. */
-export interface SideProgram {
+export interface Sidecar {
   readonly group: string
 }
 
 /** Starts a program beside a machine's own, its output in `log`. */
-export async function startBeside(
+export async function startSidecar(
   tree: CgroupTree,
   machineGroup: string,
   pid: number,
   command: readonly string[],
   log: string,
-): Promise<SideProgram> {
+): Promise<Sidecar> {
   const group = `${machineGroup}/${SIDE}`
   const own = randomBytes(4).toString('hex')
   const doors = await tree.entrance(group, own)
@@ -109,7 +109,7 @@ export async function startBeside(
 }
 
 /** Ends a program and all that it started: asks, and after `patience` milliseconds kills. No error if it has ended. */
-export async function endBeside(tree: CgroupTree, { group }: SideProgram, patience = 2_000): Promise<void> {
+export async function endSidecar(tree: CgroupTree, { group }: Sidecar, patience = 2_000): Promise<void> {
   const begun = systemClock.monotonic()
   let signal: NodeJS.Signals | undefined = 'SIGTERM'
   for (;;) {

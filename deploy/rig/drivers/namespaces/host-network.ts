@@ -81,7 +81,7 @@ interface Order {
 }
 
 /** Plugs machines into a bridge; those that come while one call of `ip` is under way share the next. */
-export class Cables {
+export class VethConnector {
   readonly #bridge: string
   readonly #owner: string
   #orders: Order[] = []

@@ -8,10 +8,10 @@ import type { Machine, MachineDisk, MachineRecord, MachineSpec, MachineState } f
 import { boot, type Boot } from './boot.ts'
 import type { CgroupTree } from './cgroup-tree.ts'
 import { awaitUnmounted, cutPower, liftThrottle, LoopDisk } from './disk.ts'
-import { endBeside, runOn, signalIfThere, startBeside, terminalOn, type SideProgram } from './enter.ts'
+import { endSidecar, runOn, signalIfThere, startSidecar, terminalOn, type Sidecar } from './enter.ts'
 import { awaitUnplugged } from './host-network.ts'
 import { readTail } from './log-tail.ts'
-import { handleOf, recordOf, type Handle, type Place } from './place.ts'
+import { handleOf, recordOf, type Handle, type MachinePaths } from './machine-paths.ts'
 
 /** Milliseconds for the processes of a machine to end. */
 const END_PATIENCE = 10_000
@@ -20,7 +20,11 @@ const END_PATIENCE = 10_000
  * Ends everything on a machine, frozen or not; resolves when its processes, its disk's mount, its cable and its cgroup
  * are gone.
  */
-export async function endMachine(tree: CgroupTree, { group, image, cable }: Place, handle: Handle): Promise<void> {
+export async function endMachine(
+  tree: CgroupTree,
+  { group, image, cable }: MachinePaths,
+  handle: Handle,
+): Promise<void> {
   const { holder, init, ownDisk } = handle
   const processes = [init, holder]
   await killGroup(tree, group) // with what lives in other namespaces, or was another machine of this name
@@ -54,7 +58,7 @@ export async function endGroup(tree: CgroupTree, group: string): Promise<void> {
 }
 
 /** What a machine is made of and with. */
-export interface Making extends Omit<Boot, 'record'> {
+export interface NamespaceMachineParts extends Omit<Boot, 'record'> {
   readonly record: (machine: MachineRecord) => Promise<void>
 }
 
@@ -62,10 +66,10 @@ export class NamespaceMachine implements Machine {
   readonly spec: MachineSpec
   readonly address: string
   readonly disk: MachineDisk | undefined
-  readonly #making: Making
+  readonly #making: NamespaceMachineParts
   #handle: Handle
 
-  constructor(making: Making, record: MachineRecord) {
+  constructor(making: NamespaceMachineParts, record: MachineRecord) {
     this.spec = making.spec
     this.address = making.address
     this.#making = making
@@ -109,11 +113,11 @@ export class NamespaceMachine implements Machine {
       tree,
       place: { group },
     } = this.#making
-    return { ...(await startBeside(tree, group, this.#running(), named(command), this.spec.log)) }
+    return { ...(await startSidecar(tree, group, this.#running(), named(command), this.spec.log)) }
   }
 
   async endProgram(program: JsonValue): Promise<void> {
-    await endBeside(this.#making.tree, program as unknown as SideProgram)
+    await endSidecar(this.#making.tree, program as unknown as Sidecar)
   }
 
   async terminal(command: readonly string[]): Promise<number> {

@@ -133,7 +133,7 @@ describe('content store', () => {
     const blobs = ['live', 'held', 'dead'].map((text) => Buffer.from(text))
     for (const bytes of blobs) await store.put(digest(bytes), bytes)
     await assert.rejects(store.ingest(BLOB, send(BYTES.subarray(0, 10)), () => undefined))
-    const release = store.holds.take([digest(blobs[1]!)])
+    const release = store.leases.acquire([digest(blobs[1]!)])
     const live = new Set([digest(blobs[0]!)])
     await store.sweep(live, 1000)
     assert.equal((await visible()).length, 3)

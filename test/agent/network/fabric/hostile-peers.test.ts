@@ -1,16 +1,16 @@
 /** What a node does when the control plane tells it of peers whose status holds commands instead of addresses. */
 import assert from 'node:assert/strict'
 import type { NetworkUpdate } from '../../../../proto/gen/types.ts'
-import { Lab, type LabNode } from './lab.ts'
+import { FabricLab, type LabNode } from './fabric-lab.ts'
 
 describe('peers whose addresses are none', function () {
   this.timeout(120_000)
-  let lab: Lab
+  let lab: FabricLab
   let one: LabNode
   let three: LabNode
 
   beforeEach(async () => {
-    lab = await Lab.make()
+    lab = await FabricLab.make()
     ;[one, three] = await Promise.all([
       lab.node({ number: 1, place: 'switch' }),
       lab.node({ number: 3, place: 'router' }),

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import type { Attachment } from '../../../../agent/network/contract.ts'
-import { Lab, type LabNode } from './lab.ts'
+import { FabricLab, type LabNode } from './fabric-lab.ts'
 
 describe('pods of several nodes, by packets', function () {
   this.timeout(180_000)
-  let lab: Lab
+  let lab: FabricLab
 
-  beforeEach(async () => (lab = await Lab.make()))
+  beforeEach(async () => (lab = await FabricLab.make()))
   afterEach(() => lab.remove())
 
   async function routesOf(node: LabNode): Promise<string[]> {

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict'
 import type { Attachment } from '../../../../agent/network/contract.ts'
-import { overlayMac, VNI } from '../../../../agent/network/fabric/plan.ts'
+import { overlayMac, VNI } from '../../../../agent/network/fabric/fabric-plan.ts'
 import { run } from '../../../../proto/base/command.ts'
 import { until } from '../../../eventually.ts'
-import { Lab, type LabNode } from '../fabric/lab.ts'
+import { FabricLab, type LabNode } from '../fabric/fabric-lab.ts'
 import { Arrivals, forge, send } from './vxlan.ts'
 
 /** Ports of datagrams that must not arrive, and of those that show that the way is open. */
@@ -16,7 +16,7 @@ const MARK = 4001
 
 describe('packets in the overlay that are not what they say', function () {
   this.timeout(120_000)
-  let lab: Lab
+  let lab: FabricLab
   let one: LabNode
   let three: LabNode
   let attacker: Attachment
@@ -26,7 +26,7 @@ describe('packets in the overlay that are not what they say', function () {
   let marks: number
 
   beforeEach(async () => {
-    lab = await Lab.make()
+    lab = await FabricLab.make()
     ;[one, three] = await Promise.all([
       lab.node({ number: 1, place: 'switch' }),
       lab.node({ number: 3, place: 'router' }),

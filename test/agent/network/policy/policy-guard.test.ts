@@ -13,16 +13,16 @@ import {
   policyOf,
   PolicyWorld,
   type WorldPod,
-} from '../../../controller/dispatch/network/policy-world.ts'
+} from '../../../controller/dispatch/network/policy-fixture.ts'
 import { eventually } from '../../../eventually.ts'
-import { OUTSIDE, TwoNodes, type Peer, type Place } from './two-nodes.ts'
+import { OUTSIDE, TwoNodes, type Peer, type PeerLocation } from './two-nodes.ts'
 
 const PLACES = {
   web: { node: 'a', addresses: ['10.9.1.2', 'fd00:9:1::2'] },
   client: { node: 'a', addresses: ['10.9.1.3', 'fd00:9:1::3'] },
   db: { node: 'b', addresses: ['10.9.2.2', 'fd00:9:2::2'] },
   job: { node: 'b', addresses: ['10.9.2.3', 'fd00:9:2::3'] },
-} as const satisfies Record<string, Place>
+} as const satisfies Record<string, PeerLocation>
 type PodName = keyof typeof PLACES
 
 const LISTEN = { tcp: [80, 81, 90, 8080], udp: [80, 81] }

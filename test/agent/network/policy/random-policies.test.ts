@@ -6,11 +6,11 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { PolicyGuard } from '../../../../agent/network/policy/policy-guard.ts'
 import { isTerminal } from '../../../../controller/reconcile/pod-state.ts'
-import { describeDecision, explainPolicies, type PolicyEnd } from '../../../../proto/objects/network-policy.ts'
+import { describeDecision, explainPolicies, type FlowEndpoint } from '../../../../proto/objects/network-policy.ts'
 import { run } from '../../../../proto/base/command.ts'
-import { PolicyWorld } from '../../../controller/dispatch/network/policy-world.ts'
+import { PolicyWorld } from '../../../controller/dispatch/network/policy-fixture.ts'
 import { initialWorld, NODES, placedPod, worldSteps } from '../../../controller/dispatch/network/random-policies.ts'
-import { OUTSIDE, TwoNodes, type Peer, type Place } from './two-nodes.ts'
+import { OUTSIDE, TwoNodes, type Peer, type PeerLocation } from './two-nodes.ts'
 
 const PODS = 4
 const WORLDS = 8
@@ -33,7 +33,10 @@ describe('random policies in the kernel', function () {
     const listen = { tcp: [80, 81, 8080], udp: [80, 81] }
     for (let index = 0; index < PODS; index++) {
       const pod = placedPod(index, {})
-      const place = { node: pod.spec.nodeName, addresses: pod.status.podIPs!.map(({ ip }) => ip) } as unknown as Place
+      const place = {
+        node: pod.spec.nodeName,
+        addresses: pod.status.podIPs!.map(({ ip }) => ip),
+      } as unknown as PeerLocation
       peers.set(pod.metadata.name, await nodes.pod(place, listen))
     }
     peers.set('outside', await nodes.peer('outside', OUTSIDE.addresses, listen))
@@ -60,7 +63,7 @@ describe('random policies in the kernel', function () {
     async function look(world: PolicyWorld): Promise<void> {
       const { stated } = world
       const ends = [0, 1].map((family) =>
-        [...peers].flatMap(([name, peer]): (PolicyEnd & { readonly peer: Peer })[] => {
+        [...peers].flatMap(([name, peer]): (FlowEndpoint & { readonly peer: Peer })[] => {
           const pod = world.objects
             .filter((object) => object.kind === 'Pod')
             .find(({ metadata }) => metadata.name === name)

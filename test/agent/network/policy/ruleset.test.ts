@@ -1,10 +1,20 @@
 /** The table as it is to be, and the scripts that lead to it. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { blockRanges, joined, without, type NumberRange } from '../../../../agent/network/policy/address-ranges.ts'
+import {
+  blockRanges,
+  mergeRanges,
+  subtractRanges,
+  type NumberRange,
+} from '../../../../agent/network/policy/address-ranges.ts'
 import { changeScripts as changes } from '../../../../agent/network/policy/change-script.ts'
-import { NO_TABLE, policyTable, SetElements, type PolicyTable } from '../../../../agent/network/policy/ruleset.ts'
-import { namespaceOf, podOf, policyOf, PolicyWorld } from '../../../controller/dispatch/network/policy-world.ts'
+import {
+  EMPTY_POLICY_TABLE,
+  policyTable,
+  SetElements,
+  type PolicyTable,
+} from '../../../../agent/network/policy/ruleset.ts'
+import { namespaceOf, podOf, policyOf, PolicyWorld } from '../../../controller/dispatch/network/policy-fixture.ts'
 
 const changeScripts = (before: PolicyTable | undefined, after: PolicyTable): string[] =>
   changes(before, after).map(({ text }) => text)
@@ -21,7 +31,7 @@ describe('ranges', () => {
   it('have the same numbers joined, each once and in order', () => {
     fc.assert(
       fc.property(fc.array(small), (ranges) => {
-        const result = joined(ranges)
+        const result = mergeRanges(ranges)
         assert.deepEqual(
           numbers(result),
           [...new Set(numbers(ranges))].sort((a, b) => a - b),
@@ -36,7 +46,7 @@ describe('ranges', () => {
       fc.property(small, fc.array(small), (range, gaps) => {
         const missing = new Set(numbers(gaps))
         assert.deepEqual(
-          numbers(without(range, gaps)),
+          numbers(subtractRanges(range, gaps)),
           numbers([range]).filter((number) => !missing.has(number)),
         )
       }),
@@ -83,9 +93,9 @@ describe('the table of policies', () => {
   }
 
   it('is none without guarded pods', () => {
-    assert.equal(table(), NO_TABLE)
-    assert.deepEqual(changeScripts(NO_TABLE, NO_TABLE), [])
-    assert.deepEqual(changeScripts(undefined, NO_TABLE), [
+    assert.equal(table(), EMPTY_POLICY_TABLE)
+    assert.deepEqual(changeScripts(EMPTY_POLICY_TABLE, EMPTY_POLICY_TABLE), [])
+    assert.deepEqual(changeScripts(undefined, EMPTY_POLICY_TABLE), [
       'add table inet gantry_policy\ndelete table inet gantry_policy\nadd table inet gantry_policy_deputy\ndelete table inet gantry_policy_deputy\n',
     ])
   })
@@ -170,7 +180,7 @@ describe('the table of policies', () => {
         podOf(`c${index}`, { labels: { app: 'client' }, node: 'b', addresses: [`10.8.${index >> 8}.${index & 255}`] }),
       ),
     )
-    const lines = changeScripts(NO_TABLE, table())
+    const lines = changeScripts(EMPTY_POLICY_TABLE, table())
       .join()
       .split('\n')
       .filter((line) => line.startsWith('add element inet gantry_policy p4_'))
@@ -190,7 +200,7 @@ describe('the table of policies', () => {
       ],
       ['10.9.1.9'],
     )
-    assert.equal(table({ other: ['10.9.1.2', 'fd00:9::2'] }), NO_TABLE)
+    assert.equal(table({ other: ['10.9.1.2', 'fd00:9::2'] }), EMPTY_POLICY_TABLE)
   })
 
   it('refuses everything when a guard names rules and sets that were not told', () => {

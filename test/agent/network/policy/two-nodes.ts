@@ -12,7 +12,7 @@ import { run } from '../../../../proto/base/command.ts'
 
 const PEER = join(import.meta.dirname, 'pod-peer.mjs')
 
-export interface Place {
+export interface PeerLocation {
   readonly node: 'a' | 'b'
   readonly addresses: readonly [string, string]
 }
@@ -138,7 +138,7 @@ export class TwoNodes {
 
   /** A pod with its peer, which listens on the ports. */
   async pod(
-    { node, addresses }: Place,
+    { node, addresses }: PeerLocation,
     listen: { readonly tcp: readonly number[]; readonly udp: readonly number[] },
   ): Promise<Peer> {
     const name = `pod${++this.#pods}`

@@ -1,5 +1,5 @@
 /** A view of the cluster's network that tests change as the control plane would, and what they write in it. */
-import type { NetworkChange, NetworkPart, NetworkView, NodeRanges } from '../../../../agent/network/contract.ts'
+import type { NetworkChange, NetworkReconciler, NetworkView, NodeRanges } from '../../../../agent/network/contract.ts'
 import type {
   Endpoint,
   EndpointSlice,
@@ -73,7 +73,7 @@ export class TestView implements NetworkView {
   }
 
   /** Lets a part follow. */
-  async tell(part: NetworkPart, complete = false): Promise<void> {
+  async tell(part: NetworkReconciler, complete = false): Promise<void> {
     await part.apply(this, this.change(complete))
   }
 }

@@ -4,16 +4,16 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from 'node:net'
 import { Server as GrpcServer, ServerCredentials, status } from '@grpc/grpc-js'
-import { NodeActions } from '../../../../agent/pods/health/node-actions.ts'
+import { NodeHandlerRunner } from '../../../../agent/pods/health/node-handler-runner.ts'
 import { decodeResponse, encodeRequest } from '../../../../agent/pods/health/grpc-health.ts'
-import type { ActionTarget, Outcome } from '../../../../agent/pods/health/contract.ts'
+import type { HandlerTarget, ProbeOutcome } from '../../../../agent/pods/health/contract.ts'
 import type { ExecRequest } from '../../../../agent/runtime/contract.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import type { HTTPGetAction, ProbeHandler } from '../../../../proto/gen/types.ts'
 import { until } from '../../fakes.ts'
 import { selfSigned } from '../../../self-signed.ts'
 
-const TARGET: ActionTarget = {
+const TARGET: HandlerTarget = {
   instanceId: 'c1',
   address: '127.0.0.1',
   ports: [{ name: 'web', containerPort: 0, protocol: 'TCP' }],
@@ -34,7 +34,7 @@ describe('probes of the node', () => {
     signal?: AbortSignal
     run: (request: ExecRequest, signal: AbortSignal) => Promise<{ exitCode: number; message: string }>
   } = { run: () => Promise.resolve({ exitCode: 0, message: '' }) }
-  const actions = new NodeActions({
+  const actions = new NodeHandlerRunner({
     version: '9.9',
     runtime: { exec: (id, request, signal) => (assert.equal(id, 'c1'), exec.run(request, signal)) },
   })
@@ -53,7 +53,7 @@ describe('probes of the node', () => {
   const http = (port: number | string, more: Partial<HTTPGetAction> = {}): ProbeHandler => ({
     httpGet: { port, path: '/', scheme: 'HTTP', ...more },
   })
-  const ask = (handler: ProbeHandler, signal = never, target = TARGET): Promise<Outcome> =>
+  const ask = (handler: ProbeHandler, signal = never, target = TARGET): Promise<ProbeOutcome> =>
     actions.probe(handler, target, signal)
 
   for (const [code, verdict] of [

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { countOutcome, nextTry, NOTHING_COUNTED, type ProbeKind } from '../../../../agent/pods/health/probe-count.ts'
+import {
+  countOutcome,
+  nextProbe,
+  INITIAL_PROBE_COUNT,
+  type ProbeKind,
+} from '../../../../agent/pods/health/probe-count.ts'
 import { ProbeLoop } from '../../../../agent/pods/health/probe-loop.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 import type { Probe } from '../../../../proto/gen/types.ts'
-import type { Outcome } from '../../../../agent/pods/health/contract.ts'
+import type { ProbeOutcome } from '../../../../agent/pods/health/contract.ts'
 
 const PROBE: Probe = { timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 }
 
@@ -19,7 +24,7 @@ describe('outcomes of a probe', () => {
   ]
   for (const [title, successThreshold, failureThreshold, outcomes, verdicts] of table) {
     it(title, () => {
-      let count = NOTHING_COUNTED
+      let count = INITIAL_PROBE_COUNT
       const said = [...outcomes].map((outcome) => {
         const next = countOutcome(count, outcome === '+', { successThreshold, failureThreshold })
         count = next.count
@@ -36,7 +41,7 @@ describe('outcomes of a probe', () => {
         fc.integer({ min: 1, max: 5 }),
         fc.integer({ min: 1, max: 5 }),
         (outcomes, successThreshold, failureThreshold) => {
-          let count = NOTHING_COUNTED
+          let count = INITIAL_PROBE_COUNT
           outcomes.forEach((success, index) => {
             const next = countOutcome(count, success, { successThreshold, failureThreshold })
             count = next.count
@@ -61,7 +66,7 @@ describe('outcomes of a probe', () => {
         fc.nat(200_000),
         fc.boolean(),
         (kind, period, sinceFirst, sinceRegular, succeeded) => {
-          const { after, regular } = nextTry(kind, period, sinceFirst, sinceRegular, succeeded)
+          const { after, regular } = nextProbe(kind, period, sinceFirst, sinceRegular, succeeded)
           const rest = Math.max(0, period * 1000 - sinceRegular)
           assert.ok(after <= rest && after >= 0)
           assert.equal(regular, after === rest)
@@ -84,7 +89,7 @@ describe('a probe made again and again', () => {
 
   function watch(
     kind: ProbeKind,
-    outcome: (at: number, signal: AbortSignal) => Outcome['verdict'] | Promise<Outcome['verdict']>,
+    outcome: (at: number, signal: AbortSignal) => ProbeOutcome['verdict'] | Promise<ProbeOutcome['verdict']>,
     probe: Partial<Probe> = {},
     first = 0,
     firstCounts = true,
@@ -186,7 +191,7 @@ describe('a probe made again and again', () => {
   })
 
   it('gives up a try after its timeout, and begins the next at the end of the period or of the try', async () => {
-    const pending = (_at: number, signal: AbortSignal): Promise<Outcome['verdict']> =>
+    const pending = (_at: number, signal: AbortSignal): Promise<ProbeOutcome['verdict']> =>
       new Promise((resolve) => {
         signal.addEventListener('abort', () => {
           assert.equal(GantryError.from(signal.reason).code, 'DeadlineExceeded')

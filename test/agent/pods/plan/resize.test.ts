@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { noteResize, roomiest } from '../../../../agent/pods/plan/resize.ts'
+import { recordResizeRequest, maxResources } from '../../../../agent/pods/plan/resize.ts'
 import { newRecord } from '../../../../agent/pods/plan/pod-state.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import type { Container, Pod, PodCondition } from '../../../../proto/gen/types.ts'
@@ -135,13 +135,13 @@ describe('changes of what running containers may use', () => {
 
   it('leave nothing on record where nothing changes', () => {
     const record = newRecord(web('1', '64Mi'), 0)
-    noteResize(record, web('1', '64Mi'))
+    recordResizeRequest(record, web('1', '64Mi'))
     assert.equal(record.granted, undefined)
   })
 
   it('have room for what is and what will be', () => {
     const limits = { cpuShares: 2, cpuQuotaMicros: 0, memoryLimit: 10, pidsLimit: 5 }
-    assert.deepEqual(roomiest(limits, { cpuShares: 1, cpuQuotaMicros: 7, memoryLimit: 20, pidsLimit: 5 }), {
+    assert.deepEqual(maxResources(limits, { cpuShares: 1, cpuQuotaMicros: 7, memoryLimit: 20, pidsLimit: 5 }), {
       cpuShares: 2,
       cpuQuotaMicros: 0,
       memoryLimit: 20,

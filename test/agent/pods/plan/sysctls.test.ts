@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { AGENT_SETTINGS } from '../../../../agent/config.ts'
-import { flawOfAllowedSysctl, refuseSysctls, sysctlName } from '../../../../agent/pods/plan/sysctls.ts'
+import { allowedSysctlProblem, checkSysctls, sysctlName } from '../../../../agent/pods/plan/sysctls.ts'
 import { parseConfig } from '../../../../proto/base/config-file.ts'
 import type { PodSpec } from '../../../../proto/gen/types.ts'
 import { makePod } from '../../fakes.ts'
@@ -11,7 +11,7 @@ function refused(
   allowed: readonly string[] = [],
   spec: Partial<PodSpec> = {},
 ): string | undefined {
-  const refusal = refuseSysctls(
+  const refusal = checkSysctls(
     makePod('web', { ...spec, securityContext: { sysctls: names.map((name) => ({ name, value: '1' })) } }),
     allowed,
   )
@@ -85,9 +85,9 @@ describe('kernel settings of a pod', () => {
       'fs.mqueue.*',
       'net/core/somaxconn',
     ])
-      assert.equal(flawOfAllowedSysctl(right), undefined, right)
+      assert.equal(allowedSysctlProblem(right), undefined, right)
     for (const wrong of ['vm.swappiness', 'kernel.*', '*', 'net.*.x', 'kernel.panic', 'fs.file-max'])
-      assert.notEqual(flawOfAllowedSysctl(wrong), undefined, wrong)
+      assert.notEqual(allowedSysctlProblem(wrong), undefined, wrong)
     const parse = (allowedUnsafeSysctls: readonly string[]): readonly string[] =>
       parseConfig(JSON.stringify({ controllers: ['c:1'], allowedUnsafeSysctls }), 'test', AGENT_SETTINGS)
         .allowedUnsafeSysctls

@@ -2,26 +2,21 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { admit } from '../../../../agent/pods/plan/admission.ts'
+import { checkAdmission } from '../../../../agent/pods/plan/admission.ts'
 import { AssignedObjects, configReferences } from '../../../../agent/pods/assigned-objects.ts'
 import { commandLine, containerSpec, type ContainerContext } from '../../../../agent/pods/steps/container-spec.ts'
 import { environment, expand } from '../../../../agent/pods/steps/environment.ts'
-import { fieldValue, resourceValue, type PodPlace } from '../../../../agent/pods/steps/fields.ts'
+import { fieldValue, resourceValue, type DownwardApiContext } from '../../../../agent/pods/steps/downward-api.ts'
 import { hostsFile, podHostname, writePodFiles } from '../../../../agent/pods/steps/pod-files.ts'
 import { pullCredentials } from '../../../../agent/pods/steps/pull-credentials.ts'
-import {
-  containerResources,
-  oomScoreAdj,
-  podResources,
-  qualityOfService,
-} from '../../../../agent/pods/steps/quality.ts'
-import { countEnds, restartDelay } from '../../../../agent/pods/plan/restart-delay.ts'
+import { containerResources, oomScoreAdj, podResources, qosClassOf } from '../../../../agent/pods/steps/qos.ts'
+import { nextFailureCount, restartBackoff } from '../../../../agent/pods/plan/restart-backoff.ts'
 import { resolveUser } from '../../../../agent/pods/steps/user.ts'
 import { PodFolders } from '../../../../agent/volumes/pod-folders.ts'
 import type { Container, Pod, Secret } from '../../../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../../fakes.ts'
 
-const PLACE: PodPlace = {
+const PLACE: DownwardApiContext = {
   nodeName: 'n1',
   hostAddress: '192.0.2.1',
   podAddresses: ['10.1.0.2', 'fd00::2'],
@@ -240,19 +235,15 @@ describe('resources of a pod', () => {
     makePod('web', { containers: [makeContainer('main', { resources })] })
 
   it('has a quality of service', () => {
-    assert.equal(qualityOfService(withResources({})), 'BestEffort')
-    assert.equal(qualityOfService(withResources({ requests: { cpu: '1' } })), 'Burstable')
-    assert.equal(qualityOfService(withResources({ limits: { cpu: '1', memory: '1Gi' } })), 'Guaranteed')
+    assert.equal(qosClassOf(withResources({})), 'BestEffort')
+    assert.equal(qosClassOf(withResources({ requests: { cpu: '1' } })), 'Burstable')
+    assert.equal(qosClassOf(withResources({ limits: { cpu: '1', memory: '1Gi' } })), 'Guaranteed')
     assert.equal(
-      qualityOfService(
-        withResources({ limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '500m', memory: '1Gi' } }),
-      ),
+      qosClassOf(withResources({ limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '500m', memory: '1Gi' } })),
       'Burstable',
     )
     assert.equal(
-      qualityOfService(
-        withResources({ limits: { cpu: '1000m', memory: '1Gi' }, requests: { cpu: '1', memory: '1024Mi' } }),
-      ),
+      qosClassOf(withResources({ limits: { cpu: '1000m', memory: '1Gi' }, requests: { cpu: '1', memory: '1024Mi' } })),
       'Guaranteed',
     )
   })
@@ -297,35 +288,38 @@ describe('resources of a pod', () => {
 
   it('is refused where it does not fit', () => {
     const pod = withResources({ requests: { cpu: '1', 'example.com/gpu': '1' } })
-    assert.equal(admit(pod, [], { cpu: '1', pods: '1', 'example.com/gpu': '1' }), undefined)
-    assert.equal(admit(pod, [], { cpu: '1', pods: '1' })?.reason, 'OutOfexample.com/gpu')
-    assert.equal(admit(pod, [pod], { cpu: '8', pods: '1' })?.reason, 'OutOfpods')
+    assert.equal(checkAdmission(pod, [], { cpu: '1', pods: '1', 'example.com/gpu': '1' }), undefined)
+    assert.equal(checkAdmission(pod, [], { cpu: '1', pods: '1' })?.reason, 'OutOfexample.com/gpu')
+    assert.equal(checkAdmission(pod, [pod], { cpu: '8', pods: '1' })?.reason, 'OutOfpods')
     const serving = makePod('serving', {
       containers: [makeContainer('c', { ports: [{ containerPort: 8080, hostPort: 80, protocol: 'TCP' }] })],
     })
     const daring = (hostPort: number, protocol: 'TCP' | 'UDP') =>
       makePod('daring', { containers: [makeContainer('c', { ports: [{ containerPort: 8080, hostPort, protocol }] })] })
     const reserved = [{ protocol: 'UDP', port: 4789, owner: 'the pod network (VXLAN)' }] as const
-    assert.deepEqual(admit(daring(22, 'TCP'), [], { cpu: '8', pods: '9' }, reserved), {
+    assert.deepEqual(checkAdmission(daring(22, 'TCP'), [], { cpu: '8', pods: '9' }, reserved), {
       reason: 'HostPortReserved',
       message: 'host port 22/TCP of the node is reserved for SSH',
     })
-    assert.deepEqual(admit(daring(4789, 'UDP'), [], { cpu: '8', pods: '9' }, reserved)?.reason, 'HostPortReserved')
-    assert.equal(admit(daring(4789, 'TCP'), [], { cpu: '8', pods: '9' }, reserved), undefined)
-    assert.equal(admit(daring(22, 'TCP'), [], { cpu: '8', pods: '9' }), undefined, 'one that is here already')
-    assert.deepEqual(admit(serving, [serving], { cpu: '8', pods: '9' }), {
+    assert.deepEqual(
+      checkAdmission(daring(4789, 'UDP'), [], { cpu: '8', pods: '9' }, reserved)?.reason,
+      'HostPortReserved',
+    )
+    assert.equal(checkAdmission(daring(4789, 'TCP'), [], { cpu: '8', pods: '9' }, reserved), undefined)
+    assert.equal(checkAdmission(daring(22, 'TCP'), [], { cpu: '8', pods: '9' }), undefined, 'one that is here already')
+    assert.deepEqual(checkAdmission(serving, [serving], { cpu: '8', pods: '9' }), {
       reason: 'NodePorts',
       message: 'host port 80/TCP is that of pod default/serving on this node',
     })
     assert.equal(
-      admit(
+      checkAdmission(
         pod,
         Array.from({ length: 1000 }, () => makePod('other')),
         { cpu: '8', pods: '1k' },
       )?.reason,
       'OutOfpods',
     )
-    assert.equal(admit(pod, [pod], { cpu: '1', pods: '9', 'example.com/gpu': '2' })?.reason, 'OutOfcpu')
+    assert.equal(checkAdmission(pod, [pod], { cpu: '1', pods: '9', 'example.com/gpu': '2' })?.reason, 'OutOfcpu')
   })
 })
 
@@ -432,9 +426,9 @@ describe('files and names of a pod', () => {
 describe('restart delay', () => {
   it('grows from nothing to a minute', () =>
     assert.deepEqual(
-      [1, 2, 3, 4, 5, 6, 7, 8, 9, 100].map(restartDelay),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 100].map(restartBackoff),
       [0, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000],
     ))
   it('begins anew after ten minutes of running', () =>
-    assert.deepEqual([countEnds(5, 599_999), countEnds(5, 600_000)], [6, 1]))
+    assert.deepEqual([nextFailureCount(5, 599_999), nextFailureCount(5, 600_000)], [6, 1]))
 })

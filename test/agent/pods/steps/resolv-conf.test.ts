@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { parseResolvConf } from '../../../../agent/dns/resolv-conf.ts'
 import { podResolver } from '../../../../agent/dns/node-link.ts'
-import { hostsFile, podFullName, shownHostname } from '../../../../agent/pods/steps/pod-files.ts'
+import { hostsFile, podFullName, sandboxHostname } from '../../../../agent/pods/steps/pod-files.ts'
 import { podResolvConf } from '../../../../agent/pods/steps/resolv-conf.ts'
 import { validatePodSpec } from '../../../../proto/validation/pod.ts'
 import { Report } from '../../../../proto/validation/report.ts'
@@ -105,15 +105,15 @@ describe("a pod's full name", () => {
   })
 
   it('is the host name where that is asked for, if it is short enough', () => {
-    assert.equal(shownHostname(makePod('web', { subdomain: 'db' }), 'cluster.local'), 'web')
+    assert.equal(sandboxHostname(makePod('web', { subdomain: 'db' }), 'cluster.local'), 'web')
     assert.equal(
-      shownHostname(makePod('web', { subdomain: 'db', setHostnameAsFQDN: true }), 'cluster.local'),
+      sandboxHostname(makePod('web', { subdomain: 'db', setHostnameAsFQDN: true }), 'cluster.local'),
       'web.db.default.svc.cluster.local',
     )
-    assert.equal(shownHostname(makePod('web', { setHostnameAsFQDN: true }), 'cluster.local'), 'web')
+    assert.equal(sandboxHostname(makePod('web', { setHostnameAsFQDN: true }), 'cluster.local'), 'web')
     assert.throws(
       () =>
-        shownHostname(
+        sandboxHostname(
           makePod('a-name-of-its-own', { subdomain: 'a-subdomain-with-many-letters', setHostnameAsFQDN: true }),
           'cluster.local',
         ),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { ConsistentReads } from '../../../../controller/api/consistent-reads.ts'
-import { ObjectCore } from '../../../../controller/api/objects.ts'
+import { ObjectRegistry } from '../../../../controller/api/objects.ts'
 import { StoreInformer } from '../../../../controller/informer/informer.ts'
 import type { Store } from '../../../../controller/store/contract.ts'
 import { GroupCommit } from '../../../../controller/store/group-commit.ts'
@@ -19,7 +19,7 @@ const PREFIX = '/gantry-allocations/'
 /** Several controllers over one store. */
 class Controllers {
   readonly store = new MemoryStore(clock)
-  readonly cores: ObjectCore[] = []
+  readonly cores: ObjectRegistry[] = []
   readonly reads: ConsistentReads[] = []
   readonly #group = new RunGroup()
 
@@ -30,7 +30,7 @@ class Controllers {
       const informer = new StoreInformer({ store: controllers.store as Store, clock, random, logger })
       const reads = new ConsistentReads(controllers.store as Store, informer)
       controllers.cores.push(
-        new ObjectCore({
+        new ObjectRegistry({
           reads,
           informer,
           commits: new GroupCommit(controllers.store as Store),
@@ -48,7 +48,7 @@ class Controllers {
     return controllers
   }
 
-  get api(): ObjectCore {
+  get api(): ObjectRegistry {
     return this.cores[0]!
   }
 

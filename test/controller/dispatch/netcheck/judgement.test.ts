@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { judge } from '../../../../controller/dispatch/netcheck/judgement.ts'
+import { evaluateProbes } from '../../../../controller/dispatch/netcheck/evaluation.ts'
 import {
   planProbes,
   type CheckSubjects,
   type Participant,
   type PlannedProbe,
-} from '../../../../controller/dispatch/netcheck/plan.ts'
+} from '../../../../controller/dispatch/netcheck/probe-plan.ts'
 import type { NetCheckProbeResult, NetCheckResult } from '../../../../proto/gen/types.ts'
 
 const SUBJECTS: CheckSubjects = {
@@ -114,7 +114,7 @@ describe('a check of the network', () => {
         { id: one.probe.id, ok: !failing(one), millis: 1, message: failing(one) ? 'no answer' : 'echoed' },
       ]),
     )
-    return judge(planned, results, three, 'over').filter(({ ok }) => !ok)
+    return evaluateProbes(planned, results, three, 'over').filter(({ ok }) => !ok)
   }
   const said = (...fails: string[]): string[] => broken(...fails).map(({ message }) => message)
 
@@ -155,7 +155,7 @@ describe('a check of the network', () => {
 
   it('counts what was not answered when it was over as broken', () => {
     const planned = planProbes(three.slice(0, 1), SUBJECTS)
-    const results = judge(planned, new Map(), three, 'the check was over before it had an answer')
+    const results = evaluateProbes(planned, new Map(), three, 'the check was over before it had an answer')
     assert.deepEqual(
       results.map(({ ok }) => ok),
       planned.map(() => false),

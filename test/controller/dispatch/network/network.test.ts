@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import { Dispatcher, type DispatcherParts } from '../../../../controller/dispatch/dispatcher.ts'
-import { UNDER_WAY } from '../../../../controller/dispatch/network/withdrawals.ts'
+import { DRAIN_GRACE_MS } from '../../../../controller/dispatch/network/endpoint-drain.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { decodeResource } from '../../../../proto/codec/wire.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'
@@ -204,7 +204,7 @@ describe('the network as nodes are told', () => {
     /** Nothing sent before is under way any more. */
     async function underWay(): Promise<void> {
       await settled()
-      await clock.advance(UNDER_WAY)
+      await clock.advance(DRAIN_GRACE_MS)
     }
 
     it('does not wait for a slice that says it is ready to its end', async () => {
@@ -365,7 +365,7 @@ describe('the network as nodes are told', () => {
     await eventually(() => n1.assignments.length === 1)
     n1.follows = false
     const slice = await makeSlice('web-1', [])
-    const waiting = dispatcher.confirmations.here(Number(slice.metadata.resourceVersion))
+    const waiting = dispatcher.confirmations.awaitLocal(Number(slice.metadata.resourceVersion))
     const told = assert.rejects(
       waiting,
       (thrown) => GantryError.is(thrown, 'DeadlineExceeded') && /n1/.test((thrown as Error).message),

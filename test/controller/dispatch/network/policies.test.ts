@@ -1,11 +1,11 @@
 /** What nodes are told of policies, against the plain reading of the policies. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { explainPolicies, type PolicyEnd } from '../../../../proto/objects/network-policy.ts'
+import { explainPolicies, type FlowEndpoint } from '../../../../proto/objects/network-policy.ts'
 import { isTerminal } from '../../../../controller/reconcile/pod-state.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
-import { passes } from '../../../agent/network/policy/judge.ts'
-import { namespaceOf, podOf, policyOf, PolicyWorld, type ToldNode } from './policy-world.ts'
+import { isAllowed } from '../../../agent/network/policy/policy-oracle.ts'
+import { namespaceOf, podOf, policyOf, PolicyWorld, type ObservedNode } from './policy-fixture.ts'
 import { initialWorld, NODES, PORTS, worldSteps, type WorldStep } from './random-policies.ts'
 
 function take(world: PolicyWorld, step: WorldStep): void {
@@ -22,7 +22,7 @@ function take(world: PolicyWorld, step: WorldStep): void {
 }
 
 /** Everything a view holds, in no order. */
-function contents({ view }: ToldNode): unknown {
+function contents({ view }: ObservedNode): unknown {
   const entries = <T>(map: ReadonlyMap<string, T>): [string, T][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
   const parts = entries(view.entries('addresses')).map(([key, { name, addresses, endpoints }]) => [
     key,
@@ -39,14 +39,14 @@ function living(world: PolicyWorld): Pod[] {
     .filter((pod) => !isTerminal(pod) && pod.spec.hostNetwork !== true && (pod.status.podIPs ?? []).length > 0)
 }
 
-function* ends(world: PolicyWorld, family: 0 | 1): Generator<PolicyEnd, void, undefined> {
+function* ends(world: PolicyWorld, family: 0 | 1): Generator<FlowEndpoint, void, undefined> {
   for (const pod of living(world)) yield { address: pod.status.podIPs![family]!.ip!, pod }
   yield* (family === 0 ? ['198.51.100.7', '198.51.100.200'] : ['2001:db8::7']).map((address) => ({ address }))
 }
 
-function assertAgrees(world: PolicyWorld, nodes: ReadonlyMap<string, ToldNode>): void {
+function assertAgrees(world: PolicyWorld, nodes: ReadonlyMap<string, ObservedNode>): void {
   const { stated } = world
-  const viewOf = ({ pod }: PolicyEnd) => (pod === undefined ? undefined : nodes.get(pod.spec.nodeName!)!.view)
+  const viewOf = ({ pod }: FlowEndpoint) => (pod === undefined ? undefined : nodes.get(pod.spec.nodeName!)!.view)
   for (const family of [0, 1] as const)
     for (const from of ends(world, family))
       for (const to of ends(world, family)) {
@@ -56,7 +56,7 @@ function assertAgrees(world: PolicyWorld, nodes: ReadonlyMap<string, ToldNode>):
         ]) {
           const flow = { from, to, protocol, port }
           const verdict = explainPolicies(flow, stated)
-          const told = passes({ from: from.address, to: to.address, protocol, port }, viewOf(from), viewOf(to))
+          const told = isAllowed({ from: from.address, to: to.address, protocol, port }, viewOf(from), viewOf(to))
           assert.equal(
             told,
             verdict.allowed,
@@ -66,7 +66,7 @@ function assertAgrees(world: PolicyWorld, nodes: ReadonlyMap<string, ToldNode>):
       }
 }
 
-const open = (world: PolicyWorld): Map<string, ToldNode> => new Map(NODES.map((name) => [name, world.node(name)]))
+const open = (world: PolicyWorld): Map<string, ObservedNode> => new Map(NODES.map((name) => [name, world.node(name)]))
 
 describe('policies as nodes are told', () => {
   it('say of every packet what the policies say, after any changes', () => {
@@ -104,7 +104,7 @@ describe('policies as nodes are told', () => {
     assertAgrees(world, nodes)
     const view = nodes.get('a')!.view
     assert.deepEqual(
-      [80, 81].map((port) => passes({ from: '10.9.1.2', to: '10.9.2.2', protocol: 'TCP', port }, view, undefined)),
+      [80, 81].map((port) => isAllowed({ from: '10.9.1.2', to: '10.9.2.2', protocol: 'TCP', port }, view, undefined)),
       [true, false],
     )
   })

@@ -8,7 +8,7 @@ import type {
   NetworkPolicyPort,
   NetworkPolicySpec,
 } from '../../../../proto/gen/types.ts'
-import { namespaceOf, podOf, policyOf } from './policy-world.ts'
+import { namespaceOf, podOf, policyOf } from './policy-fixture.ts'
 
 export const NAMESPACES = ['default', 'shop', 'ops']
 export const NODES = ['a', 'b']

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
-import { Seats } from '../../../../controller/kube/fairness/seats.ts'
+import { SeatAllocator } from '../../../../controller/kube/fairness/seat-allocator.ts'
 import type { User } from '../../../../controller/api/contract.ts'
 import { HttpError } from '../../../../controller/kube/status.ts'
 
-const SHARES = { ordinary: { underWay: 2, waiting: 1, long: 1 }, system: { underWay: 3, waiting: 0, long: 2 } }
+const SHARES = {
+  ordinary: { inFlight: 2, queueLength: 1, longRunning: 1 },
+  system: { inFlight: 3, queueLength: 0, longRunning: 2 },
+}
 const ANNA = { name: 'anna', groups: [] }
 const NODE = { name: 'system:node:n1', groups: ['system:nodes'] }
 const ADMIN = { name: 'root', groups: ['system:masters'] }
@@ -13,10 +16,10 @@ function tooMany(work: () => unknown): void {
 }
 
 describe('seats of users', () => {
-  let seats: Seats
+  let seats: SeatAllocator
   let left: AbortController
   beforeEach(() => {
-    seats = new Seats(SHARES)
+    seats = new SeatAllocator(SHARES)
     left = new AbortController()
   })
 
@@ -69,10 +72,10 @@ describe('seats of users', () => {
     const stranger = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
     assert.deepEqual(
       [
-        Seats.keyOf(stranger, '10.0.0.1:1'),
-        Seats.keyOf(stranger, '10.0.0.1:2'),
-        Seats.keyOf(stranger, '::1:2'),
-        Seats.keyOf(ANNA, '10.0.0.1:1'),
+        SeatAllocator.keyOf(stranger, '10.0.0.1:1'),
+        SeatAllocator.keyOf(stranger, '10.0.0.1:2'),
+        SeatAllocator.keyOf(stranger, '::1:2'),
+        SeatAllocator.keyOf(ANNA, '10.0.0.1:1'),
       ],
       ['stranger 10.0.0.1', 'stranger 10.0.0.1', 'stranger ::1', 'user anna'],
     )

@@ -1,28 +1,28 @@
 import assert from 'node:assert/strict'
-import { Turns } from '../../../../controller/kube/fairness/turns.ts'
+import { FairQueue } from '../../../../controller/kube/fairness/fair-queue.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 
 const look = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 describe('turns of the one thread', () => {
   let clock: FakeClock
-  let turns: Turns
+  let turns: FairQueue
   beforeEach(() => {
     clock = new FakeClock()
-    turns = new Turns(clock)
+    turns = new FairQueue(clock)
   })
 
   it('are there at once while little is to be done', async () => {
-    for (let at = 0; at < 100; at++) assert.equal(turns.enter('a'), undefined)
+    for (let at = 0; at < 100; at++) assert.equal(turns.waitTurn('a'), undefined)
     await look()
-    assert.equal(turns.enter('a'), undefined)
+    assert.equal(turns.waitTurn('a'), undefined)
     assert.equal(turns.waiting, 0)
   })
 
   it('go round the users, one between two looks at timers and connections', async () => {
     const order: string[] = []
     const work = async (user: string): Promise<void> => {
-      await turns.enter(user)
+      await turns.waitTurn(user)
       order.push(user)
       await clock.advance(20)
     }
@@ -33,7 +33,7 @@ describe('turns of the one thread', () => {
       if (going) setImmediate(count)
     }
     // The first takes long: what comes with it waits.
-    assert.equal(turns.enter('hostile'), undefined)
+    assert.equal(turns.waitTurn('hostile'), undefined)
     await clock.advance(20)
     const all = [...Array.from({ length: 50 }, () => work('hostile')), work('victim'), work('other'), work('victim')]
     assert.equal(turns.waiting, 53)
@@ -45,11 +45,11 @@ describe('turns of the one thread', () => {
   })
 
   it('begin together again once nobody waits', async () => {
-    void turns.enter('a')
+    void turns.waitTurn('a')
     await clock.advance(20)
-    await turns.enter('a')
+    await turns.waitTurn('a')
     await look()
     await look()
-    for (let at = 0; at < 10; at++) assert.equal(turns.enter('a'), undefined)
+    for (let at = 0; at < 10; at++) assert.equal(turns.waitTurn('a'), undefined)
   })
 })

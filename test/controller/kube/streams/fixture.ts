@@ -4,9 +4,9 @@ import { request as httpsRequest } from 'node:https'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
-import { joinConnection } from '../../../../agent/streams/forward.ts'
+import { forwardConnection } from '../../../../agent/streams/forward.ts'
 import { MASTERS } from '../../../../controller/api/authorization.ts'
-import type { PodStreams } from '../../../../controller/dispatch/pods.ts'
+import type { PodStreams } from '../../../../controller/dispatch/pod-streams.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import type { CallContext } from '../../../../proto/rpc/rpc.ts'
 import type {
@@ -17,14 +17,14 @@ import type {
   PortForwardInput,
   PortForwardOutput,
 } from '../../../../proto/gen/types.ts'
-import { TestFace } from '../face.ts'
+import { TestApiServer } from '../test-api-server.ts'
 
 type Played = Pick<PodStreams, 'logs' | 'exec' | 'attach' | 'portForward'>
 
 const PIECE = Buffer.alloc(32 * 1024, 'x')
 
 /** The pods' side: what was asked is kept, what is done depends on the command's first word. */
-export class PlayedPods implements Played {
+export class FakePodStreams implements Played {
   /** What each exec and attach began with. */
   readonly started: ExecInput['input'][] = []
   readonly logged: LogsRequest[] = []
@@ -151,7 +151,7 @@ export class PlayedPods implements Played {
         call.signal.addEventListener('abort', () => resolve({ done: true, value: undefined }), { once: true }),
       )
       const inner: AsyncIterator<PortForwardInput, undefined> = { next: () => Promise.race([rest.next(), over]) }
-      yield* joinConnection(socket, { [Symbol.asyncIterator]: () => inner }, call.signal)
+      yield* forwardConnection(socket, { [Symbol.asyncIterator]: () => inner }, call.signal)
     } finally {
       this.running--
     }
@@ -159,18 +159,18 @@ export class PlayedPods implements Played {
 }
 
 export class StreamsFixture {
-  readonly pods = new PlayedPods()
-  #face: TestFace | undefined
+  readonly pods = new FakePodStreams()
+  #face: TestApiServer | undefined
   #client: { ca: string; cert: string; key: string } | undefined
   readonly #open: Duplex[] = []
 
-  get face(): TestFace {
+  get face(): TestApiServer {
     return this.#face!
   }
 
   static async start(): Promise<StreamsFixture> {
     const fixture = new StreamsFixture()
-    fixture.#face = await TestFace.start({ parts: { pods: fixture.pods as unknown as PodStreams } })
+    fixture.#face = await TestApiServer.start({ parts: { pods: fixture.pods as unknown as PodStreams } })
     fixture.#client = await fixture.face.client('anna', [MASTERS, 'system:controllers'])
     return fixture
   }

@@ -30,7 +30,7 @@ describe('YAML beside the main thread', () => {
     const { value, problems } = await reader.read(`${LONG}data: {}\n`, 'a')
     assert.equal(Object.keys((value as { data: object }).data).length, 200)
     assert.deepEqual(
-      problems.map(({ field, message, surplus }) => [field, message, surplus]),
+      problems.map(({ field, message, unknownOrDuplicate: surplus }) => [field, message, surplus]),
       [['data', 'duplicate field', true]],
     )
     assert.match(await refusal(reader.read(`${LONG}  - [`, 'a')), /^400 the body is not YAML at line \d+, column \d+/)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { portsKey, type EndpointGroup } from '../../../../controller/reconcile/endpointslice/endpoints.ts'
+import { portsKey, type EndpointGroup } from '../../../../controller/reconcile/endpointslice/desired-endpoints.ts'
 import { planSlices } from '../../../../controller/reconcile/endpointslice/plan.ts'
 import type { Endpoint, EndpointSlice } from '../../../../proto/gen/types.ts'
 import { metadata } from '../fake.ts'

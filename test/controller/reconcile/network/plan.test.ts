@@ -1,7 +1,7 @@
 /** What Networks are given. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { planNetwork, type NetworkSituation } from '../../../../controller/reconcile/network/plan.ts'
+import { planNetwork, type NetworkSnapshot } from '../../../../controller/reconcile/network/plan.ts'
 import { readCidr, rangeContains, rangesOverlap } from '../../../../proto/base/cidr.ts'
 import type { Network, NetworkStatus } from '../../../../proto/gen/types.ts'
 
@@ -17,7 +17,7 @@ function network(name: string, cidrs: string[] | undefined, status: NetworkStatu
   }
 }
 
-function given(situation: Partial<NetworkSituation> & { network: Network }): NetworkStatus {
+function given(situation: Partial<NetworkSnapshot> & { network: Network }): NetworkStatus {
   return planNetwork({ others: [], pods: new Map(), taken: ['10.244.0.0/16', '10.96.0.0/16'], ...situation }, NOW)
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { defineFault, type FaultType } from '../../../../deploy/rig/faults/contract.ts'
-import { FaultEngine, HISTORY } from '../../../../deploy/rig/faults/engine.ts'
+import { FaultEngine, HISTORY } from '../../../../deploy/rig/faults/fault-engine.ts'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'
 import { MemoryStage } from './memory-stage.ts'
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import type { MachineState } from '../../../../deploy/rig/contract.ts'
-import { FaultEngine } from '../../../../deploy/rig/faults/engine.ts'
+import { FaultEngine } from '../../../../deploy/rig/faults/fault-engine.ts'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'
 import { MemoryStage } from './memory-stage.ts'
 

@@ -4,10 +4,10 @@
  */
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
-import { Semaphore } from '../../../../proto/base/turns.ts'
+import { Semaphore } from '../../../../proto/base/semaphore.ts'
 import type { Capabilities, Driver, Machine, MachineSpec, MachineState, Role } from '../../../../deploy/rig/contract.ts'
 import type { FaultRecord } from '../../../../deploy/rig/faults/contract.ts'
-import type { Stage } from '../../../../deploy/rig/faults/engine.ts'
+import type { FaultBackend } from '../../../../deploy/rig/faults/fault-engine.ts'
 
 export class MemoryMachine implements Pick<
   Machine,
@@ -53,7 +53,7 @@ export class MemoryMachine implements Pick<
   }
 }
 
-export class MemoryStage implements Stage {
+export class MemoryStage implements FaultBackend {
   readonly rig = 'test'
   readonly clock = new FakeClock()
   readonly driver: Driver

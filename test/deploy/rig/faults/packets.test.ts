@@ -1,15 +1,15 @@
 /** Rules of packet faults as text; what they do to packets is in test/integration/rig-faults-packets.test.ts. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { betweenWords, directionsOf, type Between, type Party } from '../../../../deploy/rig/faults/parties.ts'
+import { betweenWords, directionsOf, type LinkSelector, type LinkEndpoint } from '../../../../deploy/rig/faults/link.ts'
 import { removalText, rulesText, tableOf } from '../../../../deploy/rig/faults/ruleset.ts'
 import { classifyText, classOf } from '../../../../deploy/rig/faults/shaper.ts'
 
 const NAMES = ['controller', 'n1', 'n2', 'n3', 'registry']
-const n1: Party = { name: 'n1', addresses: ['10.87.0.11', 'fe80::11'], hardware: ['02:67:0a:57:00:0b'] }
-const off: Party = { name: 'n2', addresses: ['10.87.0.12'], hardware: [] }
+const n1: LinkEndpoint = { name: 'n1', addresses: ['10.87.0.11', 'fe80::11'], hardware: ['02:67:0a:57:00:0b'] }
+const off: LinkEndpoint = { name: 'n2', addresses: ['10.87.0.12'], hardware: [] }
 
-function values(given: Partial<Between>): Between {
+function values(given: Partial<LinkSelector>): LinkSelector {
   return { from: [], to: undefined, oneWay: undefined, port: undefined, protocol: undefined, ...given }
 }
 
@@ -22,7 +22,7 @@ describe('packet faults as text', () => {
         leavingBy: undefined,
         port: 7443,
         protocol: 'tcp',
-        fate: 'drop',
+        verdict: 'drop',
       }),
       `table inet gantry_fault_f3 {}
 delete table inet gantry_fault_f3
@@ -53,7 +53,7 @@ table inet gantry_fault_f3 {
         leavingBy: undefined,
         port: undefined,
         protocol: undefined,
-        fate: 'drop',
+        verdict: 'drop',
       }),
       removalText('t'),
     )

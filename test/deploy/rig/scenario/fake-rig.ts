@@ -3,7 +3,7 @@
  * faults that are written down.
  */
 import { setMaxListeners } from 'node:events'
-import { Cluster } from '../../../../cli/cluster.ts'
+import { ClusterClient } from '../../../../cli/cluster.ts'
 import { parseScenario, type ParseOptions } from '../../../../deploy/rig/scenario/parse.ts'
 import { perform, type PerformListener } from '../../../../deploy/rig/scenario/perform.ts'
 import type { ScenarioResult, StepResult } from '../../../../deploy/rig/scenario/result.ts'
@@ -48,7 +48,7 @@ export class FakeRig implements ScenarioRig {
   readonly done: string[] = []
   /** Answers of machines by name, and of the command line as "gantry". */
   readonly scripts: Record<string, Script> = { gantry: () => output('') }
-  client!: Cluster
+  client!: ClusterClient
   #leader: string | undefined
   #faults = 0
   readonly #end = new AbortController()
@@ -57,7 +57,7 @@ export class FakeRig implements ScenarioRig {
     const rig = new FakeRig()
     setMaxListeners(0, rig.#end.signal)
     const address = await rig.server.start()
-    rig.client = new Cluster({
+    rig.client = new ClusterClient({
       context: { name: 'fake', server: [address] },
       credentials: undefined,
       connect,
@@ -153,7 +153,7 @@ export class FakeRig implements ScenarioRig {
 }
 
 /** Runs a scenario on the fake rig. */
-export class Stage {
+export class ScenarioFixture {
   readonly rig: FakeRig
   readonly began: string[] = []
   readonly ended: StepResult[] = []

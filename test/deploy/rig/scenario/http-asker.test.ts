@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { askFromHost, askFromMachine, ONCE } from '../../../../deploy/rig/scenario/http-asker.ts'
+import { probeFromHost, probeFromMachine, ONCE } from '../../../../deploy/rig/scenario/http-prober.ts'
 import { run } from '../../../../proto/base/command.ts'
 import { pod } from '../../../cli/objects.ts'
-import { FakeRig, Stage, statuses } from './fake-rig.ts'
+import { FakeRig, ScenarioFixture, statuses } from './fake-rig.ts'
 
 describe('asking by http', () => {
   let rig: FakeRig
@@ -34,8 +34,8 @@ describe('asking by http', () => {
   it('tells status and body', async () => {
     answer = () => 404
     const wanted = { asked: 1, answers: [{ from: 'x', status: 404, body: 'hello' }] }
-    assert.deepEqual(await askFromMachine(rig, 'n1', address, 'x', ONCE, signal), wanted)
-    assert.deepEqual(await askFromHost(address, signal), {
+    assert.deepEqual(await probeFromMachine(rig, 'n1', address, 'x', ONCE, signal), wanted)
+    assert.deepEqual(await probeFromHost(address, signal), {
       asked: 1,
       answers: [{ from: address, status: 404, body: 'hello' }],
     })
@@ -43,21 +43,21 @@ describe('asking by http', () => {
 
   it('tells why there is no answer', async () => {
     const nobody = address.replace('127.0.0.1', '127.0.0.2')
-    assert.match((await askFromMachine(rig, 'n1', nobody, 'x', ONCE, signal)).answers[0]!.body, /ECONNREFUSED/)
-    assert.match((await askFromHost(nobody, signal)).answers[0]!.body, /ECONNREFUSED/)
-    assert.deepEqual(await askFromMachine(rig, 'n2', address, 'x', ONCE, signal), {
+    assert.match((await probeFromMachine(rig, 'n1', nobody, 'x', ONCE, signal)).answers[0]!.body, /ECONNREFUSED/)
+    assert.match((await probeFromHost(nobody, signal)).answers[0]!.body, /ECONNREFUSED/)
+    assert.deepEqual(await probeFromMachine(rig, 'n2', address, 'x', ONCE, signal), {
       asked: 1,
       answers: [{ from: 'x', status: 0, body: 'n2: n2 is off' }],
     })
   })
 
   it('goes on until its time is over, or an answer is of another kind', async () => {
-    const steady = await askFromMachine(rig, 'n1', address, 'x', { span: 100, every: 5 }, signal)
+    const steady = await probeFromMachine(rig, 'n1', address, 'x', { span: 100, every: 5 }, signal)
     assert.equal(steady.asked, asked)
     assert.deepEqual(steady.answers, [{ from: 'x', status: 200, body: 'hello' }])
     asked = 0
     answer = (number) => (number === 4 ? 503 : 200)
-    const broken = await askFromMachine(rig, 'n1', address, 'x', { span: 60_000, every: 1 }, signal)
+    const broken = await probeFromMachine(rig, 'n1', address, 'x', { span: 60_000, every: 1 }, signal)
     assert.equal(broken.asked, 4)
     assert.deepEqual(
       broken.answers.map(({ status }) => status),
@@ -67,7 +67,7 @@ describe('asking by http', () => {
 
   it('finds one failed request among many, in an always', async () => {
     answer = (number) => (number === 7 ? 500 : 200)
-    const stage = new Stage(rig)
+    const stage = new ScenarioFixture(rig)
     const result = await stage.run(`steps:\n  - always: { http: "${address}", on: n1, every: 1ms }\n  - pause: 1h`)
     assert.equal(statuses(result), '1 failed, 2 skipped')
     assert.match(stage.ended[0]!.failure!.seen!, /: 500 hello$/)
@@ -84,7 +84,7 @@ describe('asking by http', () => {
     rig.server.put(at('a'))
     rig.server.put(at('b', { metadata: { finalizers: ['example.com/hold'] } }))
     rig.server.put(pod('starting', { status: { phase: 'Pending' } }))
-    const stage = new Stage(rig)
+    const stage = new ScenarioFixture(rig)
     assert.equal((await stage.run(`steps:\n  - check: { http: ":${port}/", pods: app=web }`)).status, 'passed')
     assert.equal(asked, 2)
     answer = () => {
@@ -100,7 +100,7 @@ describe('asking by http', () => {
         status: { phase: 'Running', podIP: '127.0.0.2', conditions: [{ type: 'Ready', status: 'True' }] },
       }),
     )
-    const again = await new Stage(rig).run(`steps:\n  - check: { http: ":${port}/", pods: app=web }`)
+    const again = await new ScenarioFixture(rig).run(`steps:\n  - check: { http: ":${port}/", pods: app=web }`)
     assert.equal(again.status, 'passed', JSON.stringify(again.steps))
   })
 })

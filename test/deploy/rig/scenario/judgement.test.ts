@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { applyDefaults } from '../../../../proto/codec/defaults.ts'
 import { decodeJson } from '../../../../proto/codec/codec.ts'
-import { judge, merge } from '../../../../deploy/rig/scenario/judgement.ts'
-import { essenceOf, type Sight } from '../../../../deploy/rig/scenario/probe.ts'
+import { evaluateCondition, merge } from '../../../../deploy/rig/scenario/condition-evaluation.ts'
+import { essenceOf, type Observation } from '../../../../deploy/rig/scenario/probe.ts'
 import type { Condition } from '../../../../deploy/rig/scenario/scenario.ts'
 import type { AnyResource, JsonObject } from '../../../../proto/gen/types.ts'
 import { deployment, node, pod } from '../../../cli/objects.ts'
@@ -18,12 +18,12 @@ function condition(text: string): Condition {
   return step.action.conditions[0]!
 }
 
-const objects = (...list: JsonObject[]): Sight => ({
+const objects = (...list: JsonObject[]): Observation => ({
   is: 'objects',
   objects: list.map((json) => applyDefaults(decodeJson(undefined, json)) as AnyResource),
 })
-const output = (text: string, code = 0, stderr = ''): Sight => ({ is: 'output', text, code, stderr })
-const answers = (...list: readonly (readonly [string, number, string])[]): Sight => ({
+const output = (text: string, code = 0, stderr = ''): Observation => ({ is: 'output', text, code, stderr })
+const answers = (...list: readonly (readonly [string, number, string])[]): Observation => ({
   is: 'answers',
   asked: 1,
   answers: list.map(([from, status, body]) => ({ from, status, body })),
@@ -35,7 +35,7 @@ const sick = (name: string): JsonObject => ({
 const many = Array.from({ length: 8 }, (_, index) => pod(`p${index}`, { status: { phase: 'Pending' } }))
 
 /** Condition, what is there, whether it holds, what is told. */
-const CASES: readonly (readonly [string, Sight, boolean, string | RegExp])[] = [
+const CASES: readonly (readonly [string, Observation, boolean, string | RegExp])[] = [
   ['deployment/web', objects(deployment('web')), true, 'deployment/web: ready'],
   [
     'deployment/web',
@@ -116,7 +116,7 @@ const CASES: readonly (readonly [string, Sight, boolean, string | RegExp])[] = [
 describe('judgements', () => {
   for (const [text, sight, holds, seen] of CASES) {
     it(`${text}: ${String(seen).slice(0, 60)}`, () => {
-      const verdict = judge(condition(text), sight)
+      const verdict = evaluateCondition(condition(text), sight)
       assert.equal(verdict.holds, holds)
       if (typeof seen === 'string') assert.equal(verdict.seen, seen)
       else assert.match(verdict.seen, seen)
@@ -124,18 +124,18 @@ describe('judgements', () => {
   }
 
   it('cut what is long', () => {
-    const { seen } = judge(condition('{ run: x, is: y }'), output('z'.repeat(1_000)))
+    const { seen } = evaluateCondition(condition('{ run: x, is: y }'), output('z'.repeat(1_000)))
     assert.equal(seen.length, 300)
   })
 
   it('of objects that cannot be looked at are neither', () => {
     const error = new GantryError('Unavailable', 'nobody answers')
-    assert.deepEqual(judge(condition('pod/a'), { is: 'nothing', of: 'objects', error }), {
+    assert.deepEqual(evaluateCondition(condition('pod/a'), { is: 'nothing', of: 'objects', error }), {
       holds: false,
       seen: 'nothing: nobody answers',
       unknown: true,
     })
-    assert.deepEqual(judge(condition('{ run: x }'), { is: 'nothing', of: 'command', error }), {
+    assert.deepEqual(evaluateCondition(condition('{ run: x }'), { is: 'nothing', of: 'command', error }), {
       holds: false,
       seen: 'nothing: nobody answers',
     })
@@ -154,9 +154,12 @@ describe('judgements', () => {
   it('of changes name each of them', () => {
     const probe = { is: 'text', text: '' } as const
     const unchanged: Condition = { is: 'unchanged', name: 'x', label: '', every: 1 }
-    assert.deepEqual(judge(unchanged, output('b'), { value: 'a', probe }), { holds: false, seen: 'was a, is b' })
-    assert.deepEqual(judge(unchanged, output('a'), { value: 'a', probe }), { holds: true, seen: 'a' })
-    assert.deepEqual(judge(unchanged, output('', 1, 'gone'), { value: 'a', probe }), {
+    assert.deepEqual(evaluateCondition(unchanged, output('b'), { value: 'a', probe }), {
+      holds: false,
+      seen: 'was a, is b',
+    })
+    assert.deepEqual(evaluateCondition(unchanged, output('a'), { value: 'a', probe }), { holds: true, seen: 'a' })
+    assert.deepEqual(evaluateCondition(unchanged, output('', 1, 'gone'), { value: 'a', probe }), {
       holds: false,
       seen: 'exit code 1: gone',
     })

@@ -8,7 +8,7 @@ import type { StepFailure } from '../../../../deploy/rig/scenario/result.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 import { deployment, pod } from '../../../cli/objects.ts'
 import { until } from '../../../eventually.ts'
-import { FakeRig, output, Stage, statuses } from './fake-rig.ts'
+import { FakeRig, output, ScenarioFixture, statuses } from './fake-rig.ts'
 
 const restarts = (count: number): Parameters<typeof pod>[1] => ({
   status: {
@@ -21,11 +21,11 @@ const restarts = (count: number): Parameters<typeof pod>[1] => ({
 
 describe('running scenarios', () => {
   let rig: FakeRig
-  let stage: Stage
+  let stage: ScenarioFixture
 
   beforeEach(async () => {
     rig = await FakeRig.open()
-    stage = new Stage(rig)
+    stage = new ScenarioFixture(rig)
   })
 
   afterEach(async () => {

@@ -1,0 +1,87 @@
+/**
+ * Which objects a command that changes some of given kinds is about: by name, by type and labels, all of a type, or
+ * those of files.
+ */
+import type { AnyResource, Kind } from '../proto/gen/types.ts'
+import { findResource, kindOf as schemaKind, resourceOf } from '../proto/schema/schema.ts'
+import { UsageError, type Invocation } from './command.ts'
+import { manifestFlags, readManifests } from './manifests.ts'
+import { parseNames } from './operands.ts'
+
+export interface SelectedObject {
+  readonly kind: Kind
+  /** Empty for kinds that belong to the cluster. */
+  readonly namespace: string
+  readonly name: string
+}
+
+/** Flags that choose; for commands whose operands are workloads. */
+export const choiceFlags = {
+  ...manifestFlags,
+  selector: { type: 'text', short: 'l', value: 'selector', help: 'objects of the type with these labels' },
+  all: { type: 'boolean', help: 'every object of the type in the namespace' },
+} as const
+
+interface Choice extends Pick<Invocation, 'args' | 'environment' | 'global' | 'target'> {
+  readonly flags: {
+    readonly filename: readonly string[]
+    readonly recursive: boolean
+    readonly selector: string | undefined
+    readonly all?: boolean
+  }
+  /** Those that the command works on; a lone name is of the first. */
+  readonly kinds: readonly Kind[]
+  /** A type alone means all of it, as for `kubectl rollout restart deployment`. */
+  readonly typeIsAll?: boolean
+}
+
+/**
+ * UsageError for operands and flags that do not go together; empty if nothing is said of objects, or none is selected.
+ */
+export async function selectObjects({
+  flags,
+  args,
+  environment,
+  global,
+  target,
+  kinds,
+  typeIsAll = false,
+}: Choice): Promise<readonly SelectedObject[]> {
+  if (flags.filename.length > 0) {
+    if (args.length > 0) throw new UsageError('give files or names, not both')
+    const manifests = await readManifests(
+      flags,
+      environment,
+      { given: global.namespace, fallback: await target.namespace() },
+      () => target.cluster(),
+      { twins: 'named' },
+    )
+    const chosen = manifests.filter(({ kind }) => kinds.includes(kind))
+    if (chosen.length === 0)
+      throw new UsageError(
+        `${flags.filename.join(', ')}: no object there is a ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(kinds)}`,
+      )
+    return chosen
+  }
+  const type = args.length === 1 && !args[0]!.includes('/') ? findResource(args[0]!) : undefined
+  const selected = flags.all === true || flags.selector !== undefined
+  const namespace = await target.namespace()
+  if (!selected && !(typeIsAll && type !== undefined))
+    return parseNames(args, kinds).map((name) => ({
+      ...name,
+      namespace: resourceOf(name.kind).namespaced ? namespace : '',
+    }))
+  const kind = type === undefined ? undefined : schemaKind(type)
+  if (kind === undefined || !kinds.includes(kind))
+    throw new UsageError(
+      selected
+        ? `-l and --all select objects of one type: ${kinds.map((one) => resourceOf(one).plural).join(', ')}`
+        : `this works on ${new Intl.ListFormat('en-GB').format(kinds.map((one) => `${one}s`))} only`,
+    )
+  const { items } = await (await target.cluster()).list(kind, { namespace, labelSelector: flags.selector })
+  return (items as readonly AnyResource[]).map(({ metadata }) => ({
+    kind,
+    namespace: metadata.namespace,
+    name: metadata.name,
+  }))
+}

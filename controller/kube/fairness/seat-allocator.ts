@@ -1,0 +1,114 @@
+/**
+ * How many requests of each user are under way. Those beyond it wait, in their order; those beyond what may wait are
+ * refused with 429, as Kubernetes' priority and fairness does. Requests that go on for as long as their client wants
+ * (watches, logs, commands) are counted by themselves and never wait.
+ * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
+ */
+import { CONTROLLERS, MASTERS, NODES } from '../../api/authorization.ts'
+import { ANONYMOUS } from '../../accounts/token-authenticator.ts'
+import type { User } from '../../api/contract.ts'
+import { HttpError } from '../status.ts'
+
+/** Of one user. */
+export interface PriorityLevel {
+  readonly inFlight: number
+  readonly queueLength: number
+  readonly longRunning: number
+}
+
+export interface PriorityLevels {
+  readonly ordinary: PriorityLevel
+  /** Of nodes and controllers, whose work is the cluster's. */
+  readonly system: PriorityLevel
+}
+
+export const DEFAULT_PRIORITY_LEVELS: PriorityLevels = {
+  ordinary: { inFlight: 50, queueLength: 200, longRunning: 1_000 },
+  system: { inFlight: 500, queueLength: 2_000, longRunning: 10_000 },
+}
+
+interface Held {
+  underWay: number
+  long: number
+  readonly waiting: (() => void)[]
+}
+
+export class SeatAllocator {
+  readonly #shares: PriorityLevels
+  readonly #held = new Map<string, Held>()
+
+  constructor(shares: PriorityLevels = DEFAULT_PRIORITY_LEVELS) {
+    this.#shares = shares
+  }
+
+  /** Whom a request counts for: strangers by the address that they call from. `peer` is host:port. */
+  static keyOf({ name }: User, peer: string): string {
+    return name === '' || name === ANONYMOUS.name ? `stranger ${peer.slice(0, peer.lastIndexOf(':'))}` : `user ${name}`
+  }
+
+  /**
+   * Resolves, or is there at once, with what gives the seat back; undefined for an administrator, who needs none.
+   * HttpError 429 if too many are taken.
+   * Who gives up (`signal`) waits no longer: it rejects with the reason.
+   */
+  take(
+    key: string,
+    user: User,
+    isLong: boolean,
+    signal: () => AbortSignal,
+  ): (() => void) | Promise<() => void> | undefined {
+    const share = this.#shareOf(user)
+    if (share === undefined) return undefined
+    let held = this.#held.get(key)
+    if (held === undefined) this.#held.set(key, (held = { underWay: 0, long: 0, waiting: [] }))
+    const { waiting } = held
+    if (isLong) {
+      if (held.long >= share.longRunning)
+        throw tooMany(`${share.longRunning} watches, logs and commands of ${key} are open already`)
+      held.long++
+      return this.#release(key, held, 'long')
+    }
+    if (held.underWay < share.inFlight) {
+      held.underWay++
+      return this.#release(key, held, 'underWay')
+    }
+    if (waiting.length >= share.queueLength)
+      throw tooMany(`${share.inFlight} requests of ${key} are under way and ${share.queueLength} wait`)
+    return this.#wait(key, held, signal())
+  }
+
+  #wait(key: string, held: Held, signal: AbortSignal): Promise<() => void> {
+    return new Promise((resolve, reject) => {
+      const seated = (): void => {
+        signal.removeEventListener('abort', gone)
+        resolve(this.#release(key, held, 'underWay'))
+      }
+      const gone = (): void => {
+        held.waiting.splice(held.waiting.indexOf(seated), 1)
+        reject(signal.reason as Error)
+      }
+      if (signal.aborted) return reject(signal.reason as Error)
+      held.waiting.push(seated)
+      signal.addEventListener('abort', gone, { once: true })
+    })
+  }
+
+  /** A seat that is given back goes to who waits first. */
+  #release(key: string, held: Held, of: 'underWay' | 'long'): () => void {
+    return () => {
+      const next = of === 'underWay' ? held.waiting.shift() : undefined
+      if (next !== undefined) return next()
+      held[of]--
+      if (held.underWay === 0 && held.long === 0) this.#held.delete(key)
+    }
+  }
+
+  #shareOf({ groups }: User): PriorityLevel | undefined {
+    if (groups.includes(MASTERS)) return undefined
+    return groups.includes(NODES) || groups.includes(CONTROLLERS) ? this.#shares.system : this.#shares.ordinary
+  }
+}
+
+function tooMany(why: string): HttpError {
+  return new HttpError(429, 'TooManyRequests', `Too many requests, please try again later: ${why}`, 'ResourceExhausted')
+}

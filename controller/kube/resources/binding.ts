@@ -1,0 +1,77 @@
+/**
+ * Where pods run: binding places one on a node, eviction asks one to leave it.
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/binding-v1/ and
+ * …/docs/concepts/scheduling-eviction/api-eviction/
+ */
+import { resourceOf, virtualResources } from '../../../proto/schema/schema.ts'
+import type { ConsistentReads } from '../../api/consistent-reads.ts'
+import type { ObjectApi } from '../../api/contract.ts'
+import { servedResource, servedVirtual, type Catalog } from '../catalog.ts'
+import type { Answer, ResourceRequest, Subresource, VirtualResource } from '../contract.ts'
+import { HttpError } from '../status.ts'
+import { applyPathIdentity, readRequestMessage } from './request-object.ts'
+import { deleteOptions, writeContext } from './write-options.ts'
+import { success } from './writes.ts'
+
+export interface BindingParts {
+  readonly api: ObjectApi
+  readonly reads: ConsistentReads
+}
+
+const PODS = servedResource(resourceOf('Pod'))
+
+/** Bindings of their own, as old schedulers post them. */
+export function bindingResource(parts: BindingParts): VirtualResource {
+  const resource = servedVirtual(
+    virtualResources.find(({ kind }) => kind === 'Binding')!,
+    ['create'],
+  )
+  return { resource, verbs: { create: (request) => bind(request, parts) } }
+}
+
+/** binding and eviction of pods. */
+export function bindingSubresources(catalog: Catalog, parts: BindingParts): Subresource[] {
+  const pods = catalog.find(PODS.group, PODS.version, PODS.plural)!
+  return [
+    {
+      served: { parent: pods, name: 'binding', kind: 'Binding', verbs: ['create'] },
+      verbs: { create: (request) => bind(request, parts) },
+    },
+    {
+      served: { parent: pods, name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] },
+      verbs: { create: (request) => evict(request, parts) },
+    },
+  ]
+}
+
+async function bind(request: ResourceRequest, { api, reads }: BindingParts): Promise<Answer> {
+  const context = writeContext(request, 'CreateOptions')
+  const { metadata, target } = await readRequestMessage(request, 'Binding', '', context)
+  applyPathIdentity(metadata, request.target)
+  const { namespace, name } = metadata
+  if (name === '') throw new HttpError(400, 'BadRequest', 'the binding names no pod: set metadata.name')
+  const { kind = 'Node', name: node = '' } = (target as typeof target | undefined) ?? {}
+  if (kind !== 'Node')
+    throw new HttpError(
+      422,
+      'Invalid',
+      `Binding "${name}" is invalid: target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`,
+    )
+  if (node === '') throw new HttpError(422, 'Invalid', `Binding "${name}" is invalid: target.name: Required value`)
+  const uid = metadata.uid !== '' ? metadata.uid : (await reads.get('Pod', namespace, name)).object.metadata.uid
+  return success(await api.bind(namespace, name, uid, node, context), PODS, 201)
+}
+
+/** Nothing forbids an eviction: there are no disruption budgets. */
+async function evict(request: ResourceRequest, { api }: BindingParts): Promise<Answer> {
+  const { namespace, name } = request.target
+  const context = writeContext(request, 'CreateOptions')
+  const { metadata, deleteOptions: options = {} } = await readRequestMessage(request, 'Eviction', 'policy', context)
+  applyPathIdentity(metadata, request.target)
+  const dryRun = context.dryRun === true || options.dryRun?.includes('All') === true
+  return success(
+    await api.delete('Pod', namespace, name, { ...deleteOptions(options), eviction: true }, { ...context, dryRun }),
+    PODS,
+    201,
+  )
+}
