@@ -35,7 +35,7 @@ async function texts(
   return seen
 }
 
-/** The handlers of this suite: each does what it is asked by the name of the pod, and notes what becomes of its calls. */
+/** The handlers of this suite: they do what they are asked by the name of the pod, and note what becomes of calls. */
 class Subject {
   readonly notes: string[] = []
   /** Lets handlers go on that stand still. */

@@ -1,6 +1,6 @@
 /**
- * A network within one process: programs on hosts serve and call each other as over gRPC, without sockets. For tests and
- * simulation.
+ * A network within one process: programs on hosts serve and call each other as over gRPC, without sockets. For tests
+ * and simulation.
  *
  *   host c1 ── server c1:7443 ◀──┐   connections: frames in order each way,
  *   host n1 ── connect c1:7443 ──┘   as late as `transit` says, lost when it says so
