@@ -1,22 +1,7 @@
 /** The ConfigMaps, Secrets and tokens that the control plane gave this node, in memory only. */
 import { allContainers } from '../../proto/objects/containers.ts'
-import type {
-  ConfigMap,
-  Container,
-  Pod,
-  PodToken,
-  Secret,
-  ServiceAccountTokenProjection,
-} from '../../proto/gen/types.ts'
-
-export interface ConfigSource {
-  configMap(namespace: string, name: string): ConfigMap | undefined
-  secret(namespace: string, name: string): Secret | undefined
-  /** Of the pod's account, as its volume asks for it. */
-  token(podUid: string, wanted: TokenRequest): string | undefined
-}
-
-type TokenRequest = Pick<ServiceAccountTokenProjection, 'audience' | 'expirationSeconds'>
+import type { ConfigMap, Container, Pod, PodToken, Secret } from '../../proto/gen/types.ts'
+import type { ConfigSource, TokenRequest } from '../volumes/config-source.ts'
 
 /** Where a volume does not say. */
 const TOKEN_SECONDS = 3600

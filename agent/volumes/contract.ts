@@ -3,8 +3,8 @@
  * simulation has one in memory. Every call may be repeated: what stands already is left, or brought up to date.
  */
 import type { Container, Pod } from '../../proto/gen/types.ts'
-import type { ConfigSource } from '../pods/assigned-objects.ts'
-import type { DownwardApiContext } from '../pods/steps/downward-api.ts'
+import type { ConfigSource } from './config-source.ts'
+import type { DownwardApiContext } from './downward-api.ts'
 import type { Mount } from '../runtime/contract.ts'
 
 export interface PodVolumes {

@@ -12,8 +12,8 @@ import type {
   ServiceAccountTokenProjection,
   Volume,
 } from '../../proto/gen/types.ts'
-import type { ConfigSource } from '../pods/assigned-objects.ts'
-import { fieldValue, resourceValue, type DownwardApiContext } from '../pods/steps/downward-api.ts'
+import type { ConfigSource } from './config-source.ts'
+import { fieldValue, resourceValue, type DownwardApiContext } from './downward-api.ts'
 
 export interface ProjectedFile {
   readonly content: Uint8Array

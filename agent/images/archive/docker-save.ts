@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { OCI_MANIFEST } from '../registry/manifest.ts'
-import type { ArchiveFiles, ArchiveContents, Part } from './image-archive.ts'
+import type { ArchiveFiles, ArchiveContents, Part } from './archive-files.ts'
 
 const LARGEST_LIST = 4 << 20
 const LARGEST_CONFIG = 8 << 20

@@ -1,7 +1,7 @@
 /** Images of an OCI image layout. https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { parseManifest } from '../registry/manifest.ts'
-import type { ArchiveFiles, ArchiveContents, Part } from './image-archive.ts'
+import type { ArchiveFiles, ArchiveContents, Part } from './archive-files.ts'
 
 const LARGEST_INDEX = 4 << 20
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/

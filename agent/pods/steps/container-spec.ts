@@ -2,9 +2,9 @@
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import type { ImageConfig } from '../../images/contract.ts'
 import type { ContainerSpec, Mount } from '../../runtime/contract.ts'
-import type { ConfigSource } from '../assigned-objects.ts'
+import type { ConfigSource } from '../../volumes/config-source.ts'
 import { environment, expand } from './environment.ts'
-import type { DownwardApiContext } from './downward-api.ts'
+import type { DownwardApiContext } from '../../volumes/downward-api.ts'
 import { containerResources, oomScoreAdj } from './qos.ts'
 import { resolveUser, type AccountFiles } from './user.ts'
 

@@ -4,8 +4,8 @@
  */
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, EnvVar, Pod } from '../../../proto/gen/types.ts'
-import type { ConfigSource } from '../assigned-objects.ts'
-import { fieldValue, resourceValue, type DownwardApiContext } from './downward-api.ts'
+import type { ConfigSource } from '../../volumes/config-source.ts'
+import { fieldValue, resourceValue, type DownwardApiContext } from '../../volumes/downward-api.ts'
 
 const REFERENCE = /\$(?:\$|\(([^)]*)\))/g
 

@@ -5,7 +5,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Pod, Secret } from '../../../proto/gen/types.ts'
 import type { Credential } from '../../images/contract.ts'
-import type { ConfigSource } from '../assigned-objects.ts'
+import type { ConfigSource } from '../../volumes/config-source.ts'
 
 /**
  * A secret that is absent is left out, as Kubernetes does: the registry may allow the pull. FailedPrecondition: a

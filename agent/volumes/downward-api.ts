@@ -2,13 +2,10 @@
  * Values that a pod's containers may read of the pod itself.
  * https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
  */
-import { allContainers } from '../../../proto/objects/containers.ts'
-import { GantryError } from '../../../proto/base/errors.ts'
-import { quantityMillis } from '../../../proto/base/quantity.ts'
-import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../../proto/gen/types.ts'
-import type { PodRecord } from '../../state/contract.ts'
-import { podAddresses } from './attach-request.ts'
-import type { NodeFacts } from '../dependencies.ts'
+import { allContainers } from '../../proto/objects/containers.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { quantityMillis } from '../../proto/base/quantity.ts'
+import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../proto/gen/types.ts'
 
 /** What is known about where the pod runs. */
 export interface DownwardApiContext {
@@ -18,18 +15,6 @@ export interface DownwardApiContext {
   readonly podAddresses: readonly string[]
   /** Of the node: what a container without a limit may use. */
   readonly allocatable: Readonly<Record<string, string>>
-}
-
-export function downwardApiContext(
-  { name, address, allocatable }: NodeFacts,
-  { pod, sandbox }: Pick<PodRecord, 'pod' | 'sandbox'>,
-): DownwardApiContext {
-  return {
-    nodeName: name,
-    hostAddress: address,
-    podAddresses: pod.spec.hostNetwork === true ? [address] : podAddresses(sandbox?.attachment),
-    allocatable,
-  }
 }
 
 /** The value of a field, as text; a map as lines of key="value". InvalidArgument: there is no such field. */
