@@ -12,12 +12,14 @@ import type {
   AnyResource,
   EndpointSlice,
   GuardedPod,
+  Kind,
   Network,
   NetworkEntry,
   PeerNode,
   PolicyPort,
   PolicyRule,
   PolicyRules,
+  Resources,
   Service,
 } from '../../proto/gen/types.ts'
 import type { NodeRanges } from './contract.ts'
@@ -65,6 +67,13 @@ export function sanitizeEntry(entry: NonNullable<NetworkEntry['entry']>, leftOut
   }
 }
 
+/** Kinds of which values reach nft, ip and the resolver's zones, each with what looks at these values. */
+const VETTED: { readonly [K in Kind]?: (object: Resources[K], leftOut: OnRejected) => void } = {
+  Service: vetService,
+  EndpointSlice: vetSlice,
+  Network: vetNetwork,
+}
+
 /** The object with all that is of its form; undefined if it has no proper name. It is changed in place. */
 export function sanitizeObject<T extends AnyResource>(object: T, leftOut: OnRejected): T | undefined {
   const { name, namespace } = object.metadata
@@ -72,18 +81,7 @@ export function sanitizeObject<T extends AnyResource>(object: T, leftOut: OnReje
     leftOut(`${object.kind} with the name ${shown(`${namespace}/${name}`)}`)
     return undefined
   }
-  switch (object.kind) {
-    case 'Service':
-      vetService(object, leftOut)
-      break
-    case 'EndpointSlice':
-      vetSlice(object, leftOut)
-      break
-    case 'Network':
-      vetNetwork(object, leftOut)
-      break
-    default:
-  }
+  ;(VETTED[object.kind] as ((object: AnyResource, leftOut: OnRejected) => void) | undefined)?.(object, leftOut)
   return object
 }
 

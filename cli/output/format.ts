@@ -36,6 +36,7 @@ export function parseFormat(text: string | undefined): Format {
       return { is: 'jsonpath', template: parseTemplate(required(word, argument, '{.metadata.name}')) }
     case 'custom-columns':
       return { is: 'columns', columns: parseCustomColumns(required(word, argument, 'NAME:.metadata.name')) }
+    case undefined:
     default:
       throw new UsageError(`unknown output form "${text}"`, `it is wide, ${OUTPUT_HELP}`)
   }

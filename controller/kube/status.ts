@@ -170,7 +170,14 @@ function messageOf(error: GantryError, subject: Subject | undefined): string {
     case 'Unsupported':
     case 'FailedPrecondition':
       return `${qualified(subject.kind)} is invalid: ${faultsOf(message, details)}`
-    default:
+    case 'Cancelled':
+    case 'DeadlineExceeded':
+    case 'Expired':
+    case 'Forbidden':
+    case 'Internal':
+    case 'ResourceExhausted':
+    case 'Unauthenticated':
+    case 'Unavailable':
       return message
   }
 }

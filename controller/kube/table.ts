@@ -124,7 +124,9 @@ function cellOf(column: Column<Kind>, object: AnyResource, now: number): JsonVal
       return Number.isFinite(Number(text)) && text !== '' ? Number(text) : null
     case 'boolean':
       return text === 'true' ? true : text === 'false' ? false : null
-    default:
+    case 'date':
+    case 'string':
+    case undefined:
       return text
   }
 }

@@ -127,7 +127,12 @@ function typeOf(value: JsonValue): string {
       return 'a number'
     case 'boolean':
       return 'a boolean'
-    default:
+    // JSON and YAML have no more types than these and text.
+    case 'bigint':
+    case 'function':
+    case 'symbol':
+    case 'undefined':
+    case 'string':
       return 'a string'
   }
 }

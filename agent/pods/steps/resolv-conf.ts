@@ -52,7 +52,8 @@ function policyOf({ metadata, spec }: Pod, node: ResolvConf, { resolver, domain 
       return { nameservers: [], search: [], options: [] }
     case 'Default':
       return node
-    default:
+    case 'ClusterFirst':
+    case 'ClusterFirstWithHostNet':
       return {
         nameservers: [resolver],
         search: [

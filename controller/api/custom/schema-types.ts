@@ -95,6 +95,7 @@ export class SchemaTypes {
         return this.#listType(schema)
       case 'object':
         return this.#objectType(schema, whole)
+      case undefined:
       default:
         return DYN
     }
@@ -171,6 +172,7 @@ function textType(format: string | undefined): ValueType {
       return of('google.protobuf.Duration', (text) => readDuration.evaluate({ text }) as Duration)
     case 'byte':
       return of('bytes', (text) => Buffer.from(text, 'base64'))
+    case undefined:
     default:
       return of('string', (text) => text)
   }

@@ -30,7 +30,10 @@ function entrySize({ entry }: Input<NetworkEntry>): number {
       return entry.value?.raw?.length ?? 0
     case 'addresses':
       return ((entry.value?.addresses?.length ?? 0) + (entry.value?.endpoints?.length ?? 0)) * 40
-    default:
+    case 'peer':
+    case 'guarded':
+    case 'rules':
+    case undefined:
       return 200
   }
 }

@@ -34,6 +34,7 @@ export default defineCommand({
       case 'name':
         stdout.write(rigs.map(({ name }) => `${name}\n`).join(''))
         break
+      case undefined:
       default:
         if (rigs.length === 0) stderr.write('There is no rig; `gantry rig up` makes one.\n')
         else

@@ -34,6 +34,7 @@ export default defineCommand({
       case 'yaml':
         stdout.write(formatYaml(JSON.parse(JSON.stringify(status)) as JsonValue))
         break
+      case undefined:
       default:
         stdout.write(page(status, clock.now()))
     }

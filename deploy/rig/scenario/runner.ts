@@ -146,7 +146,17 @@ export class Runner {
             : this.#during(action, action.during, limited)
         case 'always':
           throw new Error('an always is watched, not carried out')
-        default:
+        case 'apply':
+        case 'check':
+        case 'delete':
+        case 'heal':
+        case 'patch':
+        case 'pause':
+        case 'remember':
+        case 'rollout':
+        case 'run':
+        case 'scale':
+        case 'start':
           return this.#actions.carryOut(action, within ?? LOOK_MS, limited)
       }
     })

@@ -53,6 +53,9 @@ function columnOf({
           return typeof first === 'string' ? dateCell(first, now) : NONE
         case 'string':
           return values.map(showValue).join(' ')
+        case 'boolean':
+        case 'integer':
+        case 'number':
         default:
           return showValue(first)
       }

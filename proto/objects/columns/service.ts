@@ -29,7 +29,8 @@ export function externalAddress({ spec, status }: Service, wide = false): string
       const cut = wide || ingress.length <= NARROW ? ingress : `${ingress.slice(0, NARROW - 3)}...`
       return [cut, ...given].filter((text) => text !== '').join(',') || '<pending>'
     }
-    default:
+    case 'ClusterIP':
+    case 'NodePort':
       return given.join(',') || '<none>'
   }
 }

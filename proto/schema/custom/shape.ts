@@ -47,6 +47,8 @@ function listShape(schema: JSONSchemaProps): Shape {
         .map((name) => ({ name, fallback: items.properties?.[name]?.default ?? null }))
       return { kind: 'keyed', exact: true, keys, item: shapeOfSchema(items) }
     }
+    case 'atomic':
+    case undefined:
     default:
       return ATOMIC
   }

@@ -152,6 +152,8 @@ export function identityOf(schema: JSONSchemaProps): ((item: JsonValue) => strin
       }))
       return (item) => itemKey(keys, item)
     }
+    case 'atomic':
+    case undefined:
     default:
       return undefined
   }
