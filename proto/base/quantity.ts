@@ -66,6 +66,11 @@ export function quantityMillis(text: string): number {
   return Number(divideUp(parseQuantity(text).nanos, 1_000_000n))
 }
 
+/** The next thousandth: Kubernetes stores nothing finer of resources. */
+export function roundUpToMillis({ nanos, format }: ParsedQuantity): ParsedQuantity {
+  return { nanos: divideUp(nanos, 1_000_000n) * 1_000_000n, format }
+}
+
 /** Whole units, rounded up: memory "1Ki" is 1024 bytes. */
 export function quantityValue(text: string): number {
   return Number(divideUp(parseQuantity(text).nanos, NANOS))

@@ -1,0 +1,45 @@
+/**
+ * Taints keep pods away that do not tolerate them.
+ * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+ */
+import type { Node, Pod, Taint, Toleration } from '../gen/types.ts'
+
+/**
+ * What a cordon counts as for tolerations.
+ * https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable
+ */
+export const UNSCHEDULABLE_TAINT: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }
+
+/** Whether one toleration covers a taint: same effect (or any), same key (or any, with Exists), same value (or Exists). */
+export function toleratesTaint(
+  { key = '', operator = 'Equal', value = '', effect }: Toleration,
+  taint: Pick<Taint, 'key' | 'value' | 'effect'>,
+): boolean {
+  if (effect !== undefined && effect !== taint.effect) return false
+  if (key === '') return operator === 'Exists'
+  return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''))
+}
+
+/** The pod's first toleration of the taint. */
+export function tolerationOf({ spec }: Pick<Pod, 'spec'>, taint: Taint): Toleration | undefined {
+  return spec.tolerations?.find((toleration) => toleratesTaint(toleration, taint))
+}
+
+export function tolerates(pod: Pick<Pod, 'spec'>, taint: Taint): boolean {
+  return tolerationOf(pod, taint) !== undefined
+}
+
+/** The first taint of the node that keeps the pod off it; PreferNoSchedule only makes the node less liked. */
+export function repellingTaint(pod: Pick<Pod, 'spec'>, { spec }: Pick<Node, 'spec'>): Taint | undefined {
+  return spec.taints?.find((taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(pod, taint))
+}
+
+/** A node has one taint of each key and effect. */
+export function isSameTaint(a: Pick<Taint, 'key' | 'effect'>, b: Pick<Taint, 'key' | 'effect'>): boolean {
+  return a.key === b.key && a.effect === b.effect
+}
+
+/** "key=value:effect", as `gantry taint` reads it. */
+export function formatTaint({ key, value, effect }: Pick<Taint, 'key' | 'value' | 'effect'>): string {
+  return `${key}${value === undefined || value === '' ? '' : `=${value}`}:${effect}`
+}
