@@ -1,5 +1,5 @@
 /** `--dry-run`: how much of a write is done. */
-import { UsageError } from './command.ts'
+import { UsageError } from '../proto/client/failures.ts'
 
 export type DryRun = 'none' | 'client' | 'server'
 

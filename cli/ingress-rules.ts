@@ -1,6 +1,6 @@
 /** Rules of an Ingress as kubectl writes them on a command line: "host/path=service:port,tls=secret". */
 import type { JsonObject } from '../proto/gen/types.ts'
-import { UsageError } from './command.ts'
+import { UsageError } from '../proto/client/failures.ts'
 
 export interface IngressWords {
   readonly class: string | undefined

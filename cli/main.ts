@@ -1,9 +1,10 @@
 /** The command line's composition root: hands the process's own world to runProgram. */
 import { setMaxListeners } from 'node:events'
+import { gantry } from './gantry.ts'
 import { GantryError } from '../proto/base/errors.ts'
-import { EXIT } from './failure.ts'
-import { endWithReader, processEnvironment } from './process-environment.ts'
-import { runProgram } from './program.ts'
+import { EXIT } from '../proto/terminal/failure.ts'
+import { endWithReader, processEnvironment } from '../proto/terminal/process-environment.ts'
+import { runProgram } from '../proto/terminal/program.ts'
 
 const interrupt = new AbortController()
 setMaxListeners(0, interrupt.signal) // one for each call under way
@@ -24,6 +25,6 @@ function end(exit: number): void {
 }
 
 // Open sockets and standard input would keep the process: it ends once the last write is through.
-void runProgram(process.argv.slice(2), processEnvironment(interrupt.signal)).then((exit) =>
+void runProgram(process.argv.slice(2), processEnvironment(interrupt.signal), gantry).then((exit) =>
   process.stdout.write('', () => end(exit)),
 )

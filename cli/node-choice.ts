@@ -1,9 +1,9 @@
 /** The nodes that a command is about: named, or chosen by their labels. */
 import { GantryError } from '../proto/base/errors.ts'
 import type { Node } from '../proto/gen/types.ts'
-import type { ClusterClient } from './cluster.ts'
-import { UsageError } from './command.ts'
-import { parseNames } from './operands.ts'
+import type { ClusterClient } from '../proto/client/cluster.ts'
+import { UsageError } from '../proto/client/failures.ts'
+import { parseNames } from '../proto/client/operands.ts'
 
 /** Those that are there, and what is wrong with the others. */
 export async function findNodes(

@@ -1,14 +1,14 @@
 /** What a planned write changes in an object, as a diff of YAML. Values of secrets are never shown. */
 import { encodeJson } from '../proto/codec/codec.ts'
 import type { AnyResource, JsonObject } from '../proto/gen/types.ts'
-import type { ClusterClient } from './cluster.ts'
-import type { Environment } from './environment.ts'
-import { kindWord } from './failure.ts'
-import { LAST_APPLIED } from './last-applied.ts'
-import { palette } from './output/color.ts'
+import type { ClusterClient } from '../proto/client/cluster.ts'
+import type { Environment } from '../proto/terminal/environment.ts'
+import { kindWord } from '../proto/client/kind-words.ts'
+import { LAST_APPLIED } from '../proto/client/manifests/last-applied.ts'
+import { palette } from '../proto/terminal/output/color.ts'
 import { unifiedDiff } from './output/diff.ts'
 import { formatYaml } from '../proto/base/yaml-text.ts'
-import type { Step } from './apply-plan.ts'
+import type { Step } from '../proto/client/manifests/apply-plan.ts'
 
 /** Empty if nothing changes. */
 export async function diffStep(

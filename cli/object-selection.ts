@@ -4,9 +4,10 @@
  */
 import type { AnyResource, Kind } from '../proto/gen/types.ts'
 import { findResource, kindOf as schemaKind, resourceOf } from '../proto/schema/schema.ts'
-import { UsageError, type Invocation } from './command.ts'
-import { manifestFlags, readManifests } from './manifests.ts'
-import { parseNames } from './operands.ts'
+import { type Invocation } from '../proto/terminal/command.ts'
+import { manifestFlags, readManifests } from '../proto/client/manifests/manifests.ts'
+import { parseNames } from '../proto/client/operands.ts'
+import { UsageError } from '../proto/client/failures.ts'
 
 export interface SelectedObject {
   readonly kind: Kind

@@ -3,8 +3,8 @@ import { GantryError } from '../proto/base/errors.ts'
 import type { Input } from '../proto/codec/wire.ts'
 import { Channel } from '../proto/base/channel.ts'
 import type { AttachStart, ExecInput, ExecOutput, ExecStart, TerminalSize } from '../proto/gen/types.ts'
-import type { ClusterClient } from './cluster.ts'
-import type { Environment } from './environment.ts'
+import type { ClusterClient } from '../proto/client/cluster.ts'
+import type { Environment } from '../proto/terminal/environment.ts'
 
 /** Pieces of input that wait to be sent at most; then reading waits. */
 const IN_FLIGHT = 4

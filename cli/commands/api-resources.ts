@@ -1,9 +1,10 @@
 /** `gantry api-resources`: the kinds that there are. */
 import { GantryError } from '../../proto/base/errors.ts'
 import { allResources, apiVersionOf } from '../../proto/schema/schema.ts'
-import { learnKinds } from '../custom-kinds.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { formatTable } from '../output/table.ts'
+import { learnKinds } from '../../proto/client/custom-kinds.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[flags]',

@@ -1,11 +1,11 @@
 /** `gantry apply`: makes the cluster match manifests. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, ApplyResponseOutcome } from '../../proto/gen/types.ts'
-import { CASCADES, FIELD_MANAGER, type ClusterClient, type DeleteFlags } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import { CASCADES, FIELD_MANAGER, type ClusterClient, type DeleteFlags } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
-import type { Environment } from '../environment.ts'
-import { EXIT, kindWord } from '../failure.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
 import {
   manifestFlags,
   readManifests,
@@ -13,11 +13,20 @@ import {
   selectManifests,
   validateFlag,
   type Manifest,
-} from '../manifests.ts'
-import { palette } from '../output/color.ts'
+} from '../../proto/client/manifests/manifests.ts'
+import { palette } from '../../proto/terminal/output/color.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { executePlan, checkHere, planApply, planPrune, type PlanOptions, type Step } from '../apply-plan.ts'
-import { awaitReady } from '../ready-wait.ts'
+import {
+  executePlan,
+  checkHere,
+  planApply,
+  planPrune,
+  type PlanOptions,
+  type Step,
+} from '../../proto/client/manifests/apply-plan.ts'
+import { awaitReady } from '../../proto/client/ready-wait.ts'
+import { UsageError } from '../../proto/client/failures.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
 
 const OUTCOMES: Record<ApplyResponseOutcome, string> = {
   CREATED: 'created',
@@ -156,7 +165,7 @@ async function checkOnly(
   manifests: readonly Manifest[],
   tell: (manifest: Manifest, outcome: ApplyResponseOutcome, object: AnyResource) => void,
 ): Promise<void> {
-  const { atManifest } = await import('../manifests.ts')
+  const { atManifest } = await import('../../proto/client/manifests/manifests.ts')
   for (const manifest of manifests) {
     try {
       checkHere(manifest.kind, manifest.document.json)

@@ -1,10 +1,11 @@
 /** `gantry attach`: a running container's own input and output. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { EXIT } from '../failure.ts'
-import { findPods } from '../pod-choice.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { findPods } from '../../proto/client/pod-choice.ts'
 import { defaultContainer } from './exec.ts'
 import { runAttach } from '../terminal.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [-c CONTAINER] [-it]',

@@ -2,10 +2,8 @@
  * `gantry __complete -- word…`: what may stand in place of the last word; one candidate a line. Called by the scripts
  * of `gantry completion`.
  */
-import { defineCommand } from '../command.ts'
-import { completions } from '../completions.ts'
-import { globalFlags } from '../target.ts'
-import { commands } from './index.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { completions } from '../../proto/terminal/completions.ts'
 import { rigProgram } from './rig.ts'
 
 export default defineCommand({
@@ -14,7 +12,7 @@ export default defineCommand({
   examples: [],
   flags: { descriptions: { type: 'boolean', help: 'each with a tab and what it is' } },
   completes: 'none',
-  async run({ flags, rest, environment }) {
+  async run({ flags, rest, environment, program }) {
     const words = rest ?? []
     if (words[0] === 'rig' && words.length > 1) {
       // That program knows its words.
@@ -26,6 +24,6 @@ export default defineCommand({
         ...words.slice(1),
       ])
     }
-    environment.stdout.write(await completions(words, environment, { commands, globalFlags }, flags.descriptions))
+    environment.stdout.write(await completions(words, environment, program, flags.descriptions))
   },
 })

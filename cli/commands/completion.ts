@@ -1,5 +1,6 @@
 /** `gantry completion`: a script that lets a shell complete commands, kinds and names by asking `gantry __complete`. */
-import { defineCommand, UsageError } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 const SCRIPTS: Record<string, string> = {
   bash: `# gantry completion for bash: source <(gantry completion bash)

@@ -9,8 +9,9 @@ import {
 } from '../../proto/client/context.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { formatTable } from '../output/table.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 const getContexts = defineCommand({
   usage: '[NAME…] [flags]',

@@ -1,10 +1,11 @@
 /** `gantry cordon` and `gantry uncordon`: whether new pods may be placed on nodes. */
 import type { Node } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, type Command } from '../command.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand, type Command } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
-import { EXIT, throwFailures } from '../failure.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
 import { findNodes, requireNodes } from '../node-choice.ts'
+import { throwFailures } from '../../proto/client/failures.ts'
 
 function cordoner(unschedulable: boolean): Command {
   const verb = unschedulable ? 'cordon' : 'uncordon'

@@ -7,13 +7,14 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { CopyInput, CopyOutput, CopyStart } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { LocalPacker } from '../copy/local-pack.ts'
 import { LocalUnpacker } from '../copy/local-unpack.ts'
 import { parseCopyOperand } from '../copy/copy-operand.ts'
-import type { Environment } from '../environment.ts'
-import { escapeControls } from '../output/escape-controls.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
+import { escapeControls } from '../../proto/terminal/output/escape-controls.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 /** Pieces of an archive that wait to be sent at most. */
 const IN_FLIGHT = 4

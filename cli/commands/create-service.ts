@@ -1,6 +1,6 @@
 /** What the flags of `gantry create service` and `gantry expose` make of a Service. */
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
-import { UsageError } from '../command.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export const SERVICE_TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const
 export type ServiceType = (typeof SERVICE_TYPES)[number]

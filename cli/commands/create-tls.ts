@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { JsonObject } from '../../proto/gen/types.ts'
-import { UsageError } from '../command.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export const tlsFlags = {
   cert: {

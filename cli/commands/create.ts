@@ -5,12 +5,12 @@ import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
-import { FIELD_MANAGER, type WriteFlags } from '../cluster.ts'
-import { defineCommand, UsageError, type Command, type Invocation } from '../command.ts'
-import { awaitEstablished, isUnknownKind, kindDefinedBy } from '../custom-kinds.ts'
+import { FIELD_MANAGER, type WriteFlags } from '../../proto/client/cluster.ts'
+import { defineCommand, type Command, type Invocation } from '../../proto/terminal/command.ts'
+import { awaitEstablished, isUnknownKind, kindDefinedBy } from '../../proto/client/custom-kinds.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
-import type { Environment } from '../environment.ts'
-import { EXIT, kindWord, throwFailures } from '../failure.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
 import { ingressOf } from '../ingress-rules.ts'
 import {
   atManifest,
@@ -19,11 +19,13 @@ import {
   requireValidation,
   selectManifests,
   validateFlag,
-} from '../manifests.ts'
+} from '../../proto/client/manifests/manifests.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
-import { mapConcurrently } from '../apply-plan.ts'
+import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { tlsFlags, tlsSecret } from './create-tls.ts'
 import { portFlag, serviceOf, type ServiceType } from './create-service.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
 
 const writeFlags = {
   'dry-run': dryRunFlag,

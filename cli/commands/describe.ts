@@ -1,12 +1,13 @@
 /** `gantry describe`: everything about objects, for reading. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
-import type { ClusterClient, Selection } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import type { ClusterClient, Selection } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { describeObject } from '../describe/describe.ts'
-import { EXIT, throwFailures } from '../failure.ts'
-import { manifestFlags, readManifests } from '../manifests.ts'
-import { parseOperands } from '../operands.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { parseOperands } from '../../proto/client/operands.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '(TYPE [NAME… | -l SELECTOR] | TYPE/NAME… | -f FILE) [flags]',

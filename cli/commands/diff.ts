@@ -1,10 +1,10 @@
 /** `gantry diff`: what `apply` would change. */
-import { FIELD_MANAGER } from '../cluster.ts'
-import { defineCommand } from '../command.ts'
-import { EXIT } from '../failure.ts'
-import { manifestFlags, readManifests, selectManifests } from '../manifests.ts'
+import { FIELD_MANAGER } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { manifestFlags, readManifests, selectManifests } from '../../proto/client/manifests/manifests.ts'
 import { diffStep } from '../object-diff.ts'
-import { planApply } from '../apply-plan.ts'
+import { planApply } from '../../proto/client/manifests/apply-plan.ts'
 
 export default defineCommand({
   usage: '-f FILE [-f FILE…] [flags]',

@@ -2,13 +2,14 @@
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { formatTime } from '../../proto/base/time.ts'
 import type { Event } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { EXIT } from '../failure.ts'
-import { parseOperands } from '../operands.ts'
-import { colorStatus, palette } from '../output/color.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { parseOperands } from '../../proto/client/operands.ts'
+import { colorStatus, palette } from '../../proto/terminal/output/color.ts'
 import { eventAge, eventObject } from '../../proto/objects/columns/columns.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { Table } from '../output/table.ts'
+import { Table } from '../../proto/terminal/output/table.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 const TYPES = ['Normal', 'Warning']
 

@@ -1,8 +1,9 @@
 /** `gantry exec`: runs a command in a container and ends with its exit code. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { findPods } from '../pod-choice.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { findPods } from '../../proto/client/pod-choice.ts'
 import { runExec } from '../terminal.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [-c CONTAINER] [-it] -- COMMAND [argument…]',

@@ -1,8 +1,9 @@
 /** `gantry explain`: a kind or a field of it, out of the schema's own words. */
 import { explain, type Explanation } from '../../proto/schema/explain.ts'
 import type { ExplainedField } from '../../proto/schema/explained-field.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { kindOf } from '../operands.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { kindOf } from '../../proto/client/operands.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 const WIDTH = 100
 

@@ -2,12 +2,14 @@
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, PodSpec } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
-import { EXIT, kindWord } from '../failure.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { parseNames } from '../operands.ts'
+import { parseNames } from '../../proto/client/operands.ts'
 import { portValue } from './create-service.ts'
+import { UsageError } from '../../proto/client/failures.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
 
 const EXPOSABLE: readonly Kind[] = ['Deployment', 'ReplicaSet', 'Service', 'Pod']
 

@@ -1,17 +1,7 @@
 /**
  * Every command by its name; each is loaded when it runs. Summaries stand here too, so that the overview loads none.
  */
-import type { Command } from '../command.ts'
-
-export interface Entry {
-  readonly group: string
-  readonly summary: string
-  readonly aliases?: readonly string[]
-  readonly hidden?: boolean
-  /** Its words are not read here, but handed to it as they are, --help included. */
-  readonly verbatim?: boolean
-  readonly load: () => Promise<Command>
-}
+import type { Entry } from '../../proto/terminal/command.ts'
 
 const OBJECTS = 'Objects'
 const PODS = 'Pods'

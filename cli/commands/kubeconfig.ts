@@ -2,8 +2,9 @@
 import { kubeAddresses, loadCredentials } from '../../proto/client/context.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { kubeconfig } from '../../proto/client/kubeconfig.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { firstReachable } from '../kube-server.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { firstReachable } from '../../proto/client/reachable.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[flags]',

@@ -1,13 +1,15 @@
 /** `gantry label` and `gantry annotate`: single labels and annotations of objects. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, UsageError, type Command } from '../command.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand, type Command } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
-import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
-import { manifestFlags, readManifests } from '../manifests.ts'
-import { parseOperands } from '../operands.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { parseOperands } from '../../proto/client/operands.ts'
 import { formatLabels } from '../output/rows.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
+import { kindWord, pluralWord } from '../../proto/client/kind-words.ts'
 
 /** Null takes the key away. */
 type Changes = ReadonlyMap<string, string | null>

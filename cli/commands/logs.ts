@@ -3,10 +3,12 @@ import { allContainers } from '../../proto/objects/containers.ts'
 import { parseTime } from '../../proto/base/time.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError, type FlagValues } from '../command.ts'
-import { EXIT } from '../failure.ts'
-import { copyLogs, mergeLogs, type LogSource } from '../log-streams.ts'
-import { findPods } from '../pod-choice.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { copyLogs, mergeLogs, type LogSource } from '../../proto/client/log-streams.ts'
+import { findPods } from '../../proto/client/pod-choice.ts'
+import { UsageError } from '../../proto/client/failures.ts'
+import type { FlagValues } from '../../proto/terminal/flags.ts'
 
 const logFlags = {
   follow: { type: 'boolean', short: 'f', help: 'go on with what is written from now on' },

@@ -1,10 +1,10 @@
 /** `gantry net check`: proves the cluster's network from inside. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { NetCheckResult } from '../../proto/gen/types.ts'
-import { defineCommand } from '../command.ts'
-import { EXIT } from '../failure.ts'
-import { formatTable } from '../output/table.ts'
-import { escapeControls } from '../output/escape-controls.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { escapeControls } from '../../proto/terminal/output/escape-controls.ts'
 
 const check = defineCommand({
   usage: '[flags]',

@@ -5,11 +5,13 @@ import { sameJson } from '../../proto/base/json.ts'
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { JsonObject, JsonValue, PatchRequestType } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
-import { EXIT, kindWord } from '../failure.ts'
-import { parseOperands } from '../operands.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { parseOperands } from '../../proto/client/operands.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
+import { UsageError } from '../../proto/client/failures.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
 
 const TYPES: Record<string, PatchRequestType> = { strategic: 'STRATEGIC', merge: 'MERGE', json: 'JSON' }
 

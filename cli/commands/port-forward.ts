@@ -6,12 +6,13 @@ import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { GantryError } from '../../proto/base/errors.ts'
 import { joinPod } from '../../proto/rpc/port-forward.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import type { Environment } from '../environment.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
 import { resolveForwardTarget } from '../forward/forward-target.ts'
 import { parsePorts, portsOfPod, portsOfService, type ForwardedPort } from '../forward/ports.ts'
-import { observe } from '../watch.ts'
+import { observe } from '../../proto/client/follow.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [LOCAL:]REMOTE…',

@@ -1,8 +1,9 @@
 /** `gantry proxy`: pods and Services by HTTP on this machine, at the paths that kubectl's proxy has for them. */
 import { isIPv6 } from 'node:net'
 import { GantryError } from '../../proto/base/errors.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { createProxyServer } from '../proxy/proxy-server.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[flags]',

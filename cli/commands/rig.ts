@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
-import { defineCommand } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 
 const PROGRAM = 'gantry-rig.cjs'
 

@@ -4,11 +4,13 @@ import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import { selectObjects, choiceFlags, type SelectedObject } from '../object-selection.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
-import { EXIT, kindWord, pluralWord, throwFailures } from '../failure.ts'
-import { awaitReady } from '../ready-wait.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { awaitReady } from '../../proto/client/ready-wait.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
+import { kindWord, pluralWord } from '../../proto/client/kind-words.ts'
 
 /** Those that have replicas: of custom kinds their definitions say where. */
 function scalableKinds(): Kind[] {

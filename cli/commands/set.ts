@@ -3,9 +3,12 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
 import type { Container, Deployment, JsonObject, Kind, Pod, PodSpec, ReplicaSet } from '../../proto/gen/types.ts'
 import { selectObjects, choiceFlags } from '../object-selection.ts'
-import { defineCommand, UsageError, type Command, type Flags, type FlagValues } from '../command.ts'
+import { defineCommand, type Command } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
-import { EXIT, kindWord, throwFailures } from '../failure.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
+import type { Flags, FlagValues } from '../../proto/terminal/flags.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
 
 /** Those with containers; a lone name is of the first. */
 const KINDS = ['Deployment', 'ReplicaSet', 'Pod'] as const satisfies readonly Kind[]

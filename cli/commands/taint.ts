@@ -4,10 +4,11 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Taint } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
-import { EXIT, throwFailures } from '../failure.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
 import { findNodes, requireNodes } from '../node-choice.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 
 const EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'] as const
 

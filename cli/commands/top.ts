@@ -2,12 +2,13 @@
 import { quantityMillis, quantityValue } from '../../proto/base/quantity.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Node, NodeUsage, Usage } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { EXIT, throwFailures } from '../failure.ts'
-import { kindOf } from '../operands.ts'
-import { formatTable } from '../output/table.ts'
-import { mapConcurrently } from '../apply-plan.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { kindOf } from '../../proto/client/operands.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
+import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 
 interface Row {
   readonly cells: readonly string[]

@@ -2,7 +2,7 @@
 import program from '../../package.json' with { type: 'json' }
 import { GantryError } from '../../proto/base/errors.ts'
 import type { VersionResponse } from '../../proto/gen/types.ts'
-import { defineCommand } from '../command.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
 
 export default defineCommand({
   usage: '[flags]',

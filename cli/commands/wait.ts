@@ -2,13 +2,21 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import { EXIT, kindWord, notFound, pluralWord, throwFailures } from '../failure.ts'
-import { manifestFlags, readManifests } from '../manifests.ts'
-import { parseOperands } from '../operands.ts'
-import { awaitState, isIn, parseWaitCondition, type WaitTarget, type WaitCondition } from '../wait-condition.ts'
-import { withDeadline } from '../watch.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { parseOperands } from '../../proto/client/operands.ts'
+import {
+  awaitState,
+  isIn,
+  parseWaitCondition,
+  type WaitTarget,
+  type WaitCondition,
+} from '../../proto/client/wait-condition.ts'
+import { UsageError, notFound, throwFailures } from '../../proto/client/failures.ts'
+import { kindWord, pluralWord } from '../../proto/client/kind-words.ts'
+import { withDeadline } from '../../proto/base/deadline.ts'
 
 /** What kubectl takes a negative timeout for. */
 const WEEK_MS = 604_800_000

@@ -1,13 +1,14 @@
 /** `gantry why`: the scheduler's verdict on every node for one pod. */
 import type { JsonValue, Pod, WhyResponse } from '../../proto/gen/types.ts'
-import { defineCommand, UsageError } from '../command.ts'
-import type { Environment } from '../environment.ts'
+import { defineCommand } from '../../proto/terminal/command.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
 import { ageSince } from '../../proto/objects/columns/age.ts'
-import { finalizerHold } from '../finalizer-hold.ts'
-import { palette } from '../output/color.ts'
-import { formatTable } from '../output/table.ts'
-import { mapConcurrently } from '../apply-plan.ts'
-import { findPods } from '../pod-choice.ts'
+import { finalizerHold } from '../../proto/client/finalizer-hold.ts'
+import { palette } from '../../proto/terminal/output/color.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
+import { findPods } from '../../proto/client/pod-choice.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [flags]',

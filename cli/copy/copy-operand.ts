@@ -1,5 +1,5 @@
 /** What `gantry cp` copies: a path here, or POD:PATH or NAMESPACE/POD:PATH in a container. */
-import { UsageError } from '../command.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export type CopyOperand =
   | { readonly at: 'local'; readonly path: string }

@@ -2,7 +2,7 @@
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { formatLabelSelector } from '../../proto/objects/selector.ts'
 import type { AnyResource, ConfigMap, Event, Kind, Lease, Namespace, Secret } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { ageSince } from '../../proto/objects/columns/age.ts'
 import { eventTime } from '../../proto/objects/columns/columns.ts'
 import {
@@ -63,7 +63,7 @@ async function entriesOf(cluster: ClusterClient, object: AnyResource, now: numbe
     case 'Deployment': {
       const [{ deploymentEntries }, { revisionsOf }] = await Promise.all([
         import('./workload.ts'),
-        import('../revisions.ts'),
+        import('../../proto/client/revisions.ts'),
       ])
       return deploymentEntries(object, await revisionsOf(cluster, object))
     }

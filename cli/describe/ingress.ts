@@ -20,7 +20,7 @@ import type {
   ReferenceGrant,
   Service,
 } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { ingressAddresses } from '../../proto/objects/columns/ingress.ts'
 import { someOf } from '../../proto/objects/columns/service.ts'
 import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'

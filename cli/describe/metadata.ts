@@ -1,9 +1,9 @@
 /** What descriptions of all kinds have in common: the beginning, conditions, and the events at the end. */
 import type { AnyResource, Event } from '../../proto/gen/types.ts'
 import { eventAge, eventSource } from '../../proto/objects/columns/columns.ts'
-import { finalizerHold } from '../finalizer-hold.ts'
-import { formatTable } from '../output/table.ts'
-import { LAST_APPLIED } from '../last-applied.ts'
+import { finalizerHold } from '../../proto/client/finalizer-hold.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { LAST_APPLIED } from '../../proto/client/manifests/last-applied.ts'
 import { block, entry, mapValue, type Entry } from './page.ts'
 
 export function nameEntries({ metadata }: AnyResource): Entry[] {

@@ -1,5 +1,5 @@
 /** A description as labelled values, some of them with labelled values below. */
-import { escapeControls } from '../output/escape-controls.ts'
+import { escapeControls } from '../../proto/terminal/output/escape-controls.ts'
 
 export type Value = string | readonly string[] | readonly Entry[] | Block
 

@@ -2,7 +2,7 @@
 import { parseTime } from '../../proto/base/time.ts'
 import type { Pod, PodInterface, TimelineStep } from '../../proto/gen/types.ts'
 import { podStatusSince } from '../../proto/objects/columns/pod-status.ts'
-import { formatTable } from '../output/table.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { block, entry, mapValue, optional, type Entry } from './page.ts'
 import { containerEntries, tolerations, volumeEntry } from './template.ts'

@@ -9,7 +9,7 @@ import type {
   Service,
   ServicePort,
 } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { clusterAddress, serviceSelector, someOf } from '../../proto/objects/columns/service.ts'
 import { missingEndpointReasons } from './missing-endpoints.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'

@@ -1,7 +1,7 @@
 /** Deployments and ReplicaSets: how many pods there are of how many, and what they are made from. */
 import type { Deployment, Pod, ReplicaSet } from '../../proto/gen/types.ts'
 import { formatSelector } from '../../proto/objects/columns/columns.ts'
-import { revisionOf } from '../revisions.ts'
+import { revisionOf } from '../../proto/client/revisions.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries } from './metadata.ts'
 import { entry, type Entry } from './page.ts'
 import { templateEntries } from './template.ts'

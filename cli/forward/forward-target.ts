@@ -2,13 +2,14 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { formatLabelSelector } from '../../proto/objects/selector.ts'
 import type { Pod, Service } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
-import { UsageError } from '../command.ts'
-import type { Environment } from '../environment.ts'
-import { kindWord, notFound } from '../failure.ts'
-import { kindOf } from '../operands.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { UsageError, notFound } from '../../proto/client/failures.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
+import { withDeadline } from '../../proto/base/deadline.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
+import { kindOf } from '../../proto/client/operands.ts'
 import { summarizePod } from '../../proto/objects/columns/pod-status.ts'
-import { watchWithRetry, withDeadline } from '../watch.ts'
+import { watchWithRetry } from '../../proto/client/follow.ts'
 
 export interface ForwardTarget {
   readonly pod: Pod

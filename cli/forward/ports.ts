@@ -4,7 +4,7 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod, Service } from '../../proto/gen/types.ts'
-import { UsageError } from '../command.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 
 export interface PortSpec {
   /** 0: any that is free. Undefined: the same as the remote one's number. */

@@ -1,5 +1,5 @@
 /** `-o custom-columns=NAME:.metadata.name,NODE:.spec.nodeName` */
-import { UsageError } from '../command.ts'
+import { UsageError } from '../../proto/client/failures.ts'
 import type { Path } from '../../proto/base/jsonpath/syntax.ts'
 import { parseSinglePath } from '../../proto/base/jsonpath/jsonpath.ts'
 

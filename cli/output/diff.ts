@@ -2,7 +2,7 @@
  * Two texts line by line, in the unified form.
  * https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html
  */
-import type { Palette } from './color.ts'
+import type { Palette } from '../../proto/terminal/output/color.ts'
 
 interface Edit {
   readonly mark: ' ' | '-' | '+'

@@ -1,8 +1,8 @@
 /** What `-o` asks for, and objects in that form. https://kubernetes.io/docs/reference/kubectl/#output-options */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
-import { UsageError } from '../command.ts'
-import { kindWord } from '../failure.ts'
+import { UsageError } from '../../proto/client/failures.ts'
+import { kindWord } from '../../proto/client/kind-words.ts'
 import { parseCustomColumns, type CustomColumn } from './custom-columns.ts'
 import {
   findValues,
@@ -11,7 +11,7 @@ import {
   showValue,
   type Template,
 } from '../../proto/base/jsonpath/jsonpath.ts'
-import { formatTable } from './table.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
 
 export type Format =
   | { readonly is: 'table'; readonly wide: boolean }

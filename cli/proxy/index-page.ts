@@ -1,6 +1,6 @@
 /** The first page of `gantry proxy`: every Service that it reaches. */
 import type { Service } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 
 export async function indexPage(cluster: ClusterClient): Promise<string> {
   const { items } = await cluster.list('Service', { namespace: '' })

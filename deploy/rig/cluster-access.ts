@@ -1,5 +1,5 @@
 /** A rig's cluster as its administrator reaches it, by the context in the rig's own folder. */
-import { ClusterClient } from '../../cli/cluster.ts'
+import { ClusterClient } from '../../proto/client/cluster.ts'
 import { loadCredentials, readContexts, type Context } from '../../proto/client/context.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { connect } from '../../proto/rpc/rpc.ts'

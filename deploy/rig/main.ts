@@ -1,7 +1,7 @@
 /** The composition root of `gantry rig`. */
 import { setMaxListeners } from 'node:events'
-import { EXIT } from '../../cli/failure.ts'
-import { endWithReader, processEnvironment } from '../../cli/process-environment.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import { endWithReader, processEnvironment } from '../../proto/terminal/process-environment.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { runRigProgram } from './program.ts'
 

@@ -1,7 +1,7 @@
 /** What to type next on a rig that was made, and what it does. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Environment } from '../../cli/environment.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
 import { DEFAULT_RIG } from './choice.ts'
 import { installationRoot } from './installation.ts'
 

@@ -1,9 +1,10 @@
 /** `gantry rig`: the rig's verbs as a program of the command line. */
-import { globalFlags } from '../../cli/target.ts'
-import type { Environment } from '../../cli/environment.ts'
-import { runProgram, type Program } from '../../cli/program.ts'
+import { globalFlags } from '../../proto/terminal/target.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
+import { runProgram } from '../../proto/terminal/program.ts'
 import { commands } from './commands/index.ts'
 import { Rig } from './rig.ts'
+import type { Program } from '../../proto/terminal/command.ts'
 
 /** What people type who know kind, k3d or docker compose. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -20,6 +21,10 @@ const RIG: Program = {
   commands,
   globalFlags: { config: globalFlags.config },
   unsupportedCommands: async () => ELSEWHERE,
+  async candidates(completes, words, { env }) {
+    const { machines, rigs } = await import('./candidates.ts')
+    return completes === 'rigs' ? rigs() : machines(words, env)
+  },
 }
 
 /** Runs one command line (without node and script) to its end, once what dead processes left is gone. Never rejects. */

@@ -2,7 +2,7 @@
  * One line that says what is being done: rewritten in place on a terminal; elsewhere a line each, those that come in a
  * burst left out.
  */
-import type { Sink } from '../../cli/environment.ts'
+import type { Sink } from '../../proto/terminal/environment.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 
 /** Milliseconds between lines elsewhere. */

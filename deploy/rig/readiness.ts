@@ -1,9 +1,10 @@
 /** Waiting for a cluster: until a controller answers, until its nodes are ready. */
-import type { ClusterClient } from '../../cli/cluster.ts'
-import { watchWithRetry, withDeadline } from '../../cli/watch.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { watchWithRetry } from '../../proto/client/follow.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import type { Node } from '../../proto/gen/types.ts'
+import { withDeadline } from '../../proto/base/deadline.ts'
 
 /** Milliseconds between two tries to reach a controller that starts. */
 const INTERVAL = 20

@@ -1,9 +1,9 @@
 /** Nodes of a running rig come and go. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterClient } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { awaitGone } from '../../cli/commands/delete.ts'
-import { mapConcurrently } from '../../cli/apply-plan.ts'
+import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { identify, isAlive } from '../../proto/base/process.ts'
 import { ClusterFiles } from './cluster-files.ts'

@@ -1,5 +1,5 @@
 /** What a rig is like just now: its machines, what runs on them, its nodes, its faults. */
-import type { ClusterClient } from '../../cli/cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { nodeStatus } from '../../proto/objects/columns/columns.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Driver, Machine, MachineRecord, MachineState, ProgramName, Role } from './contract.ts'

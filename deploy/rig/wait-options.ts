@@ -1,5 +1,5 @@
 /** Options of the TypeScript API's calls, which JavaScript may call with anything. */
-import { parseDuration } from '../../cli/duration.ts'
+import { parseDuration } from '../../proto/base/duration.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { defineCommand } from '../../cli/command.ts'
-import { completions, type Offering } from '../../cli/completions.ts'
-import type { Environment } from '../../cli/environment.ts'
+import { defineCommand, type Program } from '../../proto/terminal/command.ts'
+import { completions } from '../../proto/terminal/completions.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
 
 describe('completions of any set of commands', () => {
   const command = (completes: 'rigs' | 'machines') =>
@@ -13,14 +13,17 @@ describe('completions of any set of commands', () => {
       completes,
     })
   const asked: string[] = []
-  const offering: Offering = {
+  const program: Program = {
+    name: 'test',
+    says: '',
+    unsupportedCommands: () => Promise.resolve({}),
     commands: {
       down: { group: 'A', summary: 'end one', load: () => Promise.resolve(command('rigs')) },
       kill: { group: 'A', summary: 'end a machine', load: () => Promise.resolve(command('machines')) },
       secret: { group: 'A', summary: 'not shown', hidden: true, load: () => Promise.resolve(command('rigs')) },
     },
     globalFlags: {},
-    own: (completes, words) => {
+    candidates: (completes, words) => {
       asked.push(words.join(' '))
       return Promise.resolve(
         (completes === 'rigs' ? ['lab', 'other'] : ['n1', 'n2']).map((word) => ({ word, description: completes })),
@@ -28,7 +31,7 @@ describe('completions of any set of commands', () => {
     },
   }
   const complete = (...words: string[]): Promise<string> =>
-    completions(words, { env: {} } as Environment, offering, false)
+    completions(words, { env: {} } as Environment, program, false)
 
   const cases: [string, string[], string][] = [
     ['commands, but hidden ones', [''], 'down\nkill\n'],

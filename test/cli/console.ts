@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
-import type { Environment } from '../../cli/environment.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
 import { upsertContext } from '../../proto/client/context.ts'
 import { systemClock, type Clock } from '../../proto/base/clock.ts'
 import { FakeServer } from './fake-server.ts'
@@ -14,8 +14,12 @@ export const NOW = Date.UTC(2026, 0, 31, 12, 0, 0)
  * By import(), as the program itself loads its commands: a test file may have been loaded by require, and what import()
  * loads then are other instances of the same modules, whose errors would not be known here.
  */
-async function program(): Promise<typeof import('../../cli/program.ts').runProgram> {
-  return (await import('../../cli/program.ts')).runProgram
+async function runGantry(argv: readonly string[], environment: Environment): Promise<number> {
+  const [{ runProgram }, { gantry }] = await Promise.all([
+    import('../../proto/terminal/program.ts'),
+    import('../../cli/gantry.ts'),
+  ])
+  return runProgram(argv, environment, gantry)
 }
 
 export interface Result {
@@ -122,9 +126,7 @@ export class Console {
       runOnTerminal: options.runOnTerminal ?? (() => Promise.reject(new Error('no terminal here'))),
     }
     return {
-      result: program()
-        .then((runProgram) => runProgram(argv, environment))
-        .then((exit) => ({ exit, stdout: stdout.text, stderr: stderr.text })),
+      result: runGantry(argv, environment).then((exit) => ({ exit, stdout: stdout.text, stderr: stderr.text })),
       stdout: () => stdout.text,
       interrupt: () => interrupt.abort(),
       until: (seen) => stdout.until(seen),

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import type { Change, ClusterClient } from '../../cli/cluster.ts'
-import { watchWithRetry, observe, withDeadline } from '../../cli/watch.ts'
+import type { Change, ClusterClient } from '../../proto/client/cluster.ts'
+import { watchWithRetry, observe } from '../../proto/client/follow.ts'
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import { FakeClock } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { pod } from './objects.ts'
+import { withDeadline } from '../../proto/base/deadline.ts'
 
 /** A cluster whose watches are these, one after the other; a code is the error that ends one. */
 function scripted(watches: readonly (Change<'Pod'> | ErrorCode)[][]): { cluster: ClusterClient; opened: () => number } {

@@ -2,8 +2,8 @@
  * `gantry rig call`: the TypeScript API of a rig for a process that is elsewhere: another container's, another
  * language's.
  */
-import { defineCommand, UsageError } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { nearest } from '../../../proto/base/nearest.ts'
 import type { CommandOptions } from '../../../proto/base/command.ts'
@@ -12,6 +12,7 @@ import { chooseRig, rigFlag } from '../choice.ts'
 import type { Role } from '../contract.ts'
 import type { BeginOptions } from '../faults/fault-engine.ts'
 import { Rig, type NodeRemoval } from '../rig.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export interface CalledMachine {
   readonly name: string

@@ -1,9 +1,10 @@
 /** `gantry rig down`: ends a rig. */
-import { defineCommand, UsageError } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { chooseRig, DEFAULT_RIG } from '../choice.ts'
 import { removeRig } from '../removal.ts'
 import { rigNames } from '../rig-record.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[NAME…] [flags]',

@@ -1,8 +1,9 @@
 /** `gantry rig kill`, `partition` and so on: one command for each fault type, made of its parameters. */
-import { defineCommand, UsageError, type Command, type Flag, type Flags } from '../../../cli/command.ts'
-import type { Entry } from '../../../cli/commands/index.ts'
-import { formatDuration } from '../../../cli/duration.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand, type Command, type Entry } from '../../../proto/terminal/command.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
+import type { Flag, Flags } from '../../../proto/terminal/flags.ts'
+import { formatDuration } from '../../../proto/base/duration.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { openDriver } from '../drivers/index.ts'

@@ -1,6 +1,6 @@
 /** `gantry rig heal`: ends faults. */
-import { defineCommand } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { openEngine } from './fault.ts'
 

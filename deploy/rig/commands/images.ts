@@ -1,10 +1,12 @@
 /** `gantry rig images`: what the rig's registry holds, and more for it. */
-import { defineCommand, UsageError, type FlagValues } from '../../../cli/command.ts'
-import type { Environment } from '../../../cli/environment.ts'
-import { EXIT } from '../../../cli/failure.ts'
-import { formatTable } from '../../../cli/output/table.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import type { Environment } from '../../../proto/terminal/environment.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
+import { formatTable } from '../../../proto/terminal/output/table.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { Rig } from '../rig.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
+import type { FlagValues } from '../../../proto/terminal/flags.ts'
 
 /** Characters of a digest that tell images apart. */
 const SHORT_DIGEST = 'sha256:'.length + 12

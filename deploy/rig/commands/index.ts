@@ -2,7 +2,7 @@
  * Every verb of `gantry rig` by its name; each is loaded when it runs. Summaries stand here too, so that the overview
  * loads none.
  */
-import type { Entry } from '../../../cli/commands/index.ts'
+import type { Entry } from '../../../proto/terminal/command.ts'
 import { faultEntries } from './fault.ts'
 
 const RIGS = 'Rigs'

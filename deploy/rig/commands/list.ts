@@ -1,8 +1,8 @@
 /** `gantry rig list`: the rigs of this host. */
-import { defineCommand } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { ageSince } from '../../../proto/objects/columns/age.ts'
-import { formatTable } from '../../../cli/output/table.ts'
+import { formatTable } from '../../../proto/terminal/output/table.ts'
 import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import { Rig } from '../rig.ts'

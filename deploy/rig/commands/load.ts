@@ -1,7 +1,8 @@
 /** `gantry rig load`: images onto every node, without a registry. */
-import { defineCommand, UsageError } from '../../../cli/command.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { Rig } from '../rig.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: 'IMAGE | ARCHIVE | OCI-FOLDER… [flags]',

@@ -1,9 +1,10 @@
 /** `gantry rig logs`: one archive with all that a report of a fault needs. */
 import { resolve } from 'node:path'
-import { defineCommand, UsageError } from '../../../cli/command.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { Rig } from '../rig.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[NAME] [flags]',

@@ -1,9 +1,10 @@
 /** `gantry rig node`: nodes come and go. */
-import { defineCommand, UsageError } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { Progress } from '../progress.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { Rig } from '../rig.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 const add = defineCommand({
   usage: '[COUNT] [flags]',

@@ -2,9 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { defineCommand, UsageError } from '../../../cli/command.ts'
-import type { Environment } from '../../../cli/environment.ts'
-import { EXIT, formatFailure } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import type { Environment } from '../../../proto/terminal/environment.ts'
+import { EXIT, formatFailure } from '../../../proto/terminal/failure.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { faultTypes } from '../faults/index.ts'
 import type { Named } from '../faults/values.ts'
@@ -15,6 +15,7 @@ import { perform, type PerformListener } from '../scenario/perform.ts'
 import type { ScenarioResult } from '../scenario/result.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { TextReport } from '../scenario/text-report.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 /** One that tells nothing on the way. */
 const SILENT: PerformListener = { ready: () => undefined, begun: () => undefined, ended: () => undefined }

@@ -1,9 +1,10 @@
 /** `gantry rig shell`: a person on a machine. */
-import { defineCommand, UsageError } from '../../../cli/command.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import { openDriver } from '../drivers/index.ts'
 import { openMachine, requireMachine } from '../machines.ts'
 import { requireRig } from '../rig-record.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: 'MACHINE [-- COMMAND] [flags]',

@@ -1,8 +1,8 @@
 /** `gantry rig status`: a rig's machines, and the faults in force. */
-import { defineCommand, UsageError } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 import { ageSince, formatAge } from '../../../proto/objects/columns/age.ts'
-import { formatTable } from '../../../cli/output/table.ts'
+import { formatTable } from '../../../proto/terminal/output/table.ts'
 import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import type { JsonValue } from '../../../proto/gen/types.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
@@ -10,6 +10,7 @@ import { openDriver } from '../drivers/index.ts'
 import { isInForce } from '../faults/fault-engine.ts'
 import { requireRig } from '../rig-record.ts'
 import { rigStatus, type MachineStatus, type RigStatus } from '../status.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[NAME] [flags]',

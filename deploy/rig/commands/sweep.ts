@@ -1,6 +1,6 @@
 /** `gantry rig sweep`: what every other verb does first. */
-import { defineCommand } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
 
 export default defineCommand({
   usage: '[flags]',

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { defineCommand, UsageError } from '../../../cli/command.ts'
-import { EXIT } from '../../../cli/failure.ts'
-import type { Environment, Sink } from '../../../cli/environment.ts'
+import { defineCommand } from '../../../proto/terminal/command.ts'
+import { EXIT } from '../../../proto/terminal/failure.ts'
+import type { Environment, Sink } from '../../../proto/terminal/environment.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { quantityBytes, quantityMillis } from '../../../proto/base/quantity.ts'
 import { elapsed } from '../../../proto/base/clock.ts'
@@ -21,6 +21,7 @@ import { removeRig } from '../removal.ts'
 import { Rig } from '../rig.ts'
 import { readRig, type RigRecord, type RigSettings } from '../rig-record.ts'
 import { rigState } from '../summary.ts'
+import { UsageError } from '../../../proto/client/failures.ts'
 
 export default defineCommand({
   usage: '[NAME] [flags]',

@@ -3,7 +3,7 @@
  * What measures spans, and what judges certificates, is not touched.
  */
 import { join } from 'node:path'
-import { formatDuration } from '../../../cli/duration.ts'
+import { formatDuration } from '../../../proto/base/duration.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { CLOCK_OFFSET_VARIABLE } from '../../../proto/base/clock.ts'
 import type { Machine, MachineSpec } from '../contract.ts'

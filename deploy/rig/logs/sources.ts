@@ -1,7 +1,7 @@
 /** What a rig's archive of logs is made of. */
 import { release } from 'node:os'
 import { formatYaml } from '../../../proto/base/yaml-text.ts'
-import type { ClusterClient } from '../../../cli/cluster.ts'
+import type { ClusterClient } from '../../../proto/client/cluster.ts'
 import { resources } from '../../../proto/schema/schema.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Clock } from '../../../proto/base/clock.ts'

@@ -1,5 +1,5 @@
 /** Whether what is seen is what is expected. Pure: sights in, verdicts out, with what was seen in words. */
-import { readinessOf } from '../../../cli/readiness.ts'
+import { readinessOf } from '../../../proto/client/readiness.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, JsonValue } from '../../../proto/gen/types.ts'
 import { allPass, equal, showPlain } from './expectation.ts'

@@ -2,7 +2,7 @@
  * Reads what is looked at and what is expected of it: one flat map, whose first word (object, run, http …) says what is
  * looked at.
  */
-import { kindOf } from '../../../cli/operands.ts'
+import { kindOf } from '../../../proto/client/operands.ts'
 import { parseSinglePath } from '../../../proto/base/jsonpath/jsonpath.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { nearest } from '../../../proto/base/nearest.ts'

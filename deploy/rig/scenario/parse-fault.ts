@@ -5,7 +5,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { FaultType, ParameterType } from '../faults/contract.ts'
 import { checkValues, operandNames, placeOperands } from '../faults/values.ts'
-import { formatDuration } from '../../../cli/duration.ts'
+import { formatDuration } from '../../../proto/base/duration.ts'
 import { readWord, type Scope } from './parse-condition.ts'
 import type { FaultAction } from './scenario.ts'
 import type { YamlNode } from './yaml-node.ts'

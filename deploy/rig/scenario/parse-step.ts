@@ -1,6 +1,6 @@
 /** Reads steps: a map with one word that says what is done, and beside it what goes with every step. */
-import { kindOf } from '../../../cli/operands.ts'
-import { formatDuration } from '../../../cli/duration.ts'
+import { kindOf } from '../../../proto/client/operands.ts'
+import { formatDuration } from '../../../proto/base/duration.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { JsonObject, Kind } from '../../../proto/gen/types.ts'
 import { describeFault, readFault } from './parse-fault.ts'

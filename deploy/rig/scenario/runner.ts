@@ -4,7 +4,7 @@
  */
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import { withDeadline } from '../../../cli/watch.ts'
+import { withDeadline } from '../../../proto/base/deadline.ts'
 import { Actions, labelsOf, type StepContext } from './actions.ts'
 import type { ConditionResult } from './condition-evaluation.ts'
 import { failureOf, StepFailedError, type StepFailure, type StepResult, type StepStatus } from './result.ts'

@@ -1,5 +1,5 @@
 /** What a scenario needs of a rig. Class Rig has it all; tests bring a smaller one. */
-import type { ClusterClient } from '../../../cli/cluster.ts'
+import type { ClusterClient } from '../../../proto/client/cluster.ts'
 import type { CommandOptions, CommandResult } from '../../../proto/base/command.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { Role } from '../contract.ts'

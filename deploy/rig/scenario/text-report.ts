@@ -1,7 +1,7 @@
 /** A scenario's result for people: a line as each step ends, more about what failed, one line in the end. */
-import type { Sink } from '../../../cli/environment.ts'
-import { palette, type Palette } from '../../../cli/output/color.ts'
-import { Progress } from '../../../cli/output/progress.ts'
+import type { Sink } from '../../../proto/terminal/environment.ts'
+import { palette, type Palette } from '../../../proto/terminal/output/color.ts'
+import { Progress } from '../../../proto/terminal/output/progress.ts'
 import type { PerformListener } from './perform.ts'
 import type { ScenarioResult, StepResult, StepStatus } from './result.ts'
 import type { Scenario, Step } from './scenario.ts'

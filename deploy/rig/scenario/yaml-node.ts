@@ -2,8 +2,8 @@
  * Values of a scenario's file with their places: a reader asks a slot for what must stand there, and what does not
  * becomes a problem at its place. All of a file is read, however many problems there are.
  */
-import { parseDuration } from '../../../cli/duration.ts'
-import { LocatedFailure } from '../../../cli/failure.ts'
+import { parseDuration } from '../../../proto/base/duration.ts'
+import { LocatedFailure } from '../../../proto/client/failures.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { nearest } from '../../../proto/base/nearest.ts'
 import { entryPath, fieldPath } from '../../../proto/base/path.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { columns, nodeStatus } from '../../../proto/objects/columns/columns.ts'
 import { tableRow } from '../../../cli/output/rows.ts'
-import { colorStatus } from '../../../cli/output/color.ts'
+import { colorStatus } from '../../../proto/terminal/output/color.ts'
 import { decodeJson } from '../../../proto/codec/codec.ts'
 import type { JsonObject, Node } from '../../../proto/gen/types.ts'
 

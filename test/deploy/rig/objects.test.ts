@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
-import { ClusterClient } from '../../../cli/cluster.ts'
+import { ClusterClient } from '../../../proto/client/cluster.ts'
 import { applyManifests, deleteObjects } from '../../../deploy/rig/objects.ts'
 import { connect } from '../../../proto/rpc/rpc.ts'
 import { GantryError } from '../../../proto/base/errors.ts'

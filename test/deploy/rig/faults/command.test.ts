@@ -1,7 +1,7 @@
 /** The command of each fault type, as far as no rig is needed. */
 import assert from 'node:assert/strict'
-import { helpText, parseLine } from '../../../../cli/command.ts'
-import { globalFlags } from '../../../../cli/target.ts'
+import { helpText, parseLine } from '../../../../proto/terminal/command-line.ts'
+import { globalFlags } from '../../../../proto/terminal/target.ts'
 import { faultCommand } from '../../../../deploy/rig/commands/fault.ts'
 import { commands } from '../../../../deploy/rig/commands/index.ts'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../../../proto/base/errors.ts'
-import { formatDuration } from '../../../../cli/duration.ts'
+import { formatDuration } from '../../../../proto/base/duration.ts'
 import { defineFault, type Parameter } from '../../../../deploy/rig/faults/contract.ts'
 import { faultTypes } from '../../../../deploy/rig/faults/index.ts'
 import {

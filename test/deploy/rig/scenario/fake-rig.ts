@@ -3,7 +3,7 @@
  * faults that are written down.
  */
 import { setMaxListeners } from 'node:events'
-import { ClusterClient } from '../../../../cli/cluster.ts'
+import { ClusterClient } from '../../../../proto/client/cluster.ts'
 import { parseScenario, type ParseOptions } from '../../../../deploy/rig/scenario/parse.ts'
 import { perform, type PerformListener } from '../../../../deploy/rig/scenario/perform.ts'
 import type { ScenarioResult, StepResult } from '../../../../deploy/rig/scenario/result.ts'

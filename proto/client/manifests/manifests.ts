@@ -5,19 +5,20 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { customKindOf, customKinds } from '../proto/schema/custom/definitions.ts'
-import { applyDefaults } from '../proto/codec/defaults.ts'
-import { GantryError } from '../proto/base/errors.ts'
-import { definitionsIn, parseManifests, type ManifestDocument } from '../proto/codec/manifest.ts'
-import { describeProblem } from '../proto/base/problem.ts'
-import { resourceOf } from '../proto/schema/schema.ts'
-import { parseLabelSelector } from '../proto/objects/selector.ts'
-import type { CustomResourceDefinition, Kind } from '../proto/gen/types.ts'
-import type { ClusterClient } from './cluster.ts'
-import { UsageError } from './command.ts'
-import { isUnknownKind, learnKinds } from './custom-kinds.ts'
-import type { Environment } from './environment.ts'
-import { kindWord, LocatedFailure, throwFailures } from './failure.ts'
+import { customKindOf, customKinds } from '../../schema/custom/definitions.ts'
+import { applyDefaults } from '../../codec/defaults.ts'
+import { withDeadline } from '../../base/deadline.ts'
+import { GantryError } from '../../base/errors.ts'
+import { definitionsIn, parseManifests, type ManifestDocument } from '../../codec/manifest.ts'
+import { describeProblem } from '../../base/problem.ts'
+import { resourceOf } from '../../schema/schema.ts'
+import { parseLabelSelector } from '../../objects/selector.ts'
+import type { CustomResourceDefinition, Kind } from '../../gen/types.ts'
+import type { ClusterClient } from '../cluster.ts'
+import { UsageError, throwFailures, LocatedFailure } from '../failures.ts'
+import { kindWord } from '../kind-words.ts'
+import { isUnknownKind, learnKinds } from '../custom-kinds.ts'
+import type { Environment } from '../../terminal/environment.ts'
 
 /** Flags of every command that takes manifests. */
 export const manifestFlags = {
@@ -290,7 +291,6 @@ export async function readInput({ stdin }: Environment): Promise<string> {
 }
 
 async function download(address: string, { signal, clock }: Environment): Promise<string> {
-  const { withDeadline } = await import('./watch.ts')
   return withDeadline(
     clock,
     DOWNLOAD_MS,

@@ -2,16 +2,16 @@
  * What applying manifests will do, worked out by the server without writing: every object is tried before the first is
  * written, so that one that is refused keeps all from being applied.
  */
-import { inspectJson } from '../proto/codec/codec.ts'
-import { applyDefaults } from '../proto/codec/defaults.ts'
-import { GantryError } from '../proto/base/errors.ts'
-import { problemError, problem } from '../proto/base/problem.ts'
-import { allKinds } from '../proto/schema/schema.ts'
-import { validate } from '../proto/validation/validation.ts'
-import type { AnyResource, ApplyResponseOutcome, JsonObject, Kind } from '../proto/gen/types.ts'
-import type { ClusterClient } from './cluster.ts'
-import { awaitEstablished, isUnknownKind, kindDefinedBy, learnKinds } from './custom-kinds.ts'
-import { throwFailures } from './failure.ts'
+import { inspectJson } from '../../codec/codec.ts'
+import { applyDefaults } from '../../codec/defaults.ts'
+import { GantryError } from '../../base/errors.ts'
+import { problemError, problem } from '../../base/problem.ts'
+import { allKinds } from '../../schema/schema.ts'
+import { validate } from '../../validation/validation.ts'
+import type { AnyResource, ApplyResponseOutcome, JsonObject, Kind } from '../../gen/types.ts'
+import type { ClusterClient } from '../cluster.ts'
+import { awaitEstablished, isUnknownKind, kindDefinedBy, learnKinds } from '../custom-kinds.ts'
+import { throwFailures } from '../failures.ts'
 import { atManifest, rankOf, type Manifest } from './manifests.ts'
 
 /** Objects that belong together carry this label with the set's name; only it decides what `--prune` may remove. */

@@ -1,9 +1,9 @@
 /** Which cluster and namespace a command speaks to: flags, then the context file. */
-import { contextFilePath, loadCredentials, readContexts, type Context } from '../proto/client/context.ts'
-import { GantryError } from '../proto/base/errors.ts'
-import { nearest } from '../proto/base/nearest.ts'
-import { ClusterClient } from './cluster.ts'
-import type { FlagValues } from './command.ts'
+import { contextFilePath, loadCredentials, readContexts, type Context } from '../client/context.ts'
+import { GantryError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
+import { ClusterClient } from '../client/cluster.ts'
+import type { FlagValues } from './flags.ts'
 import type { Environment } from './environment.ts'
 
 /** Flags of every command. */

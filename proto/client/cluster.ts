@@ -4,12 +4,12 @@
  * same as once.
  */
 import { setMaxListeners } from 'node:events'
-import type { Context, Credentials } from '../proto/client/context.ts'
-import { customKinds } from '../proto/schema/custom/definitions.ts'
-import { GantryError } from '../proto/base/errors.ts'
-import type { CallOptions, Client } from '../proto/rpc/rpc.ts'
-import { apiVersionOf, resourceOf } from '../proto/schema/schema.ts'
-import { decodeResource, encodeResource, withResourceVersion, type Input } from '../proto/codec/wire.ts'
+import type { Context, Credentials } from './context.ts'
+import { customKinds } from '../schema/custom/definitions.ts'
+import { GantryError } from '../base/errors.ts'
+import type { CallOptions, Client } from '../rpc/rpc.ts'
+import { apiVersionOf, resourceOf } from '../schema/schema.ts'
+import { decodeResource, encodeResource, withResourceVersion, type Input } from '../codec/wire.ts'
 import type {
   AnyResource,
   ApplyResponseOutcome,
@@ -34,10 +34,10 @@ import type {
   Services,
   VersionResponse,
   WhyResponse,
-} from '../proto/gen/types.ts'
-import { systemClock, type Clock } from '../proto/base/clock.ts'
-import type { Connect } from './environment.ts'
-import { notFound } from './failure.ts'
+} from '../gen/types.ts'
+import { systemClock, type Clock } from '../base/clock.ts'
+import type { Connect } from './server-pool.ts'
+import { notFound } from './failures.ts'
 import { ServerPool } from './server-pool.ts'
 
 export const FIELD_MANAGER = 'gantry'

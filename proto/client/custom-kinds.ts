@@ -2,13 +2,14 @@
  * The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word
  * that it does not know.
  */
-import { customKindOf, customKinds } from '../proto/schema/custom/definitions.ts'
-import { GantryError } from '../proto/base/errors.ts'
-import { UNDEFINED_KIND } from '../proto/schema/kinds.ts'
-import type { Kind } from '../proto/gen/types.ts'
+import { customKindOf, customKinds } from '../schema/custom/definitions.ts'
+import { GantryError } from '../base/errors.ts'
+import { UNDEFINED_KIND } from '../schema/kinds.ts'
+import type { Kind } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
 import { readinessOf } from './readiness.ts'
-import { observe, withDeadline } from './watch.ts'
+import { observe } from './follow.ts'
+import { withDeadline } from '../base/deadline.ts'
 
 /** Milliseconds that a definition is given to be established. */
 const ESTABLISHED_MS = 30_000

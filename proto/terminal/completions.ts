@@ -1,39 +1,27 @@
 /** What may stand in place of the last word of a command line, for any set of commands. */
-import { readContexts } from '../proto/client/context.ts'
-import { allResources, findResource, kindOf, resourceOf, resources } from '../proto/schema/schema.ts'
-import type { Kind } from '../proto/gen/types.ts'
-import { parseLine, tokenize, type Command, type Completes, type Flag, type FlagValues, type Flags } from './command.ts'
-import type { Entry } from './commands/index.ts'
+import { readContexts } from '../client/context.ts'
+import { allResources, findResource, kindOf, resourceOf, resources } from '../schema/schema.ts'
+import type { Kind } from '../gen/types.ts'
+import type { Candidate, Command, Completes, Program } from './command.ts'
+import { parseLine, tokenize } from './command-line.ts'
+import type { Flag, FlagValues, Flags } from './flags.ts'
 import type { Environment } from './environment.ts'
 import { globalFlags, Target, type GlobalFlags } from './target.ts'
 
 /** A shell waits for the answer. */
 const PATIENCE_MS = 2_000
 
-export interface Candidate {
-  readonly word: string
-  readonly description: string
-}
-
-/** The commands that words are completed for. */
-export interface Offering {
-  readonly commands: Readonly<Record<string, Entry>>
-  readonly globalFlags: Flags
-  /** What only these commands know: rigs, machines. `words`: the line so far. */
-  readonly own?: (completes: 'rigs' | 'machines', words: readonly string[]) => Promise<Candidate[]>
-}
-
 /** Candidates that fit, one a line; each with a tab and what it is if `descriptions`. */
 export async function completions(
   words: readonly string[],
   environment: Environment,
-  offering: Offering,
+  program: Program,
   descriptions: boolean,
 ): Promise<string> {
   const prefix = words.at(-1) ?? ''
   // Of a list of names the last one is completed.
   const list = prefix.slice(0, prefix.lastIndexOf(',') + 1)
-  const candidates = await offer(words.slice(0, -1), prefix, environment, offering)
+  const candidates = await offer(words.slice(0, -1), prefix, environment, program)
   const fitting = candidates.flatMap(({ word, description }) => {
     const whole = word.startsWith(prefix)
       ? word
@@ -49,23 +37,23 @@ async function offer(
   words: readonly string[],
   prefix: string,
   environment: Environment,
-  offering: Offering,
+  program: Program,
 ): Promise<Candidate[]> {
-  const { commands } = offering
+  const { commands } = program
   if (words.includes('--')) return []
-  const found = await commandIn(words, offering)
+  const found = await commandIn(words, program)
   if (found === undefined)
     return Object.entries(commands).flatMap(([word, { summary, hidden }]) =>
       hidden === true ? [] : [{ word, description: summary }],
     )
   const { command, rest } = found
-  const known: Flags = { ...offering.globalFlags, ...command.flags }
+  const known = { ...program.globalFlags, ...command.flags } as Flags
   const tokens = tokenize(rest, known)
   const last = tokens.at(-1)
   const open = last?.is === 'flag' ? valueFlag(known, last.text) : undefined
   const complete = open === undefined ? rest : rest.slice(0, -1)
   const target = targetOf(command, complete, environment)
-  if (open !== undefined) return offerValue(open, target, words, offering)
+  if (open !== undefined) return offerValue(open, target, words, environment, program)
   if (prefix.startsWith('-'))
     return Object.entries(known).map(([name, { help }]) => ({ word: `--${name}`, description: help }))
   const operands = tokens.filter(({ is }) => is === 'operand').map(({ text }) => text)
@@ -80,20 +68,20 @@ async function offer(
         operands,
         prefix,
         target,
-        () => offering.own?.(command.completes as 'rigs' | 'machines', words) ?? Promise.resolve([]),
+        () => program.candidates?.(command.completes as 'rigs' | 'machines', words, environment) ?? Promise.resolve([]),
       )
 }
 
 async function commandIn(
   words: readonly string[],
-  { commands, globalFlags: global }: Offering,
+  { commands, globalFlags: global }: Program,
 ): Promise<{ command: Command; rest: string[] } | undefined> {
-  const name = tokenize(words, global).find(({ is }) => is === 'operand')?.text
+  const name = tokenize(words, global as Flags).find(({ is }) => is === 'operand')?.text
   if (name === undefined || commands[name] === undefined) return undefined
   let command = await commands[name].load()
   let rest = without(words, name)
   for (;;) {
-    const word = tokenize(rest, { ...global, ...command.flags }).find(({ is }) => is === 'operand')?.text
+    const word = tokenize(rest, { ...global, ...command.flags } as Flags).find(({ is }) => is === 'operand')?.text
     const subcommand = word === undefined ? undefined : command.subcommands?.[word]
     if (subcommand === undefined) return { command, rest }
     command = subcommand
@@ -124,7 +112,8 @@ async function offerValue(
   flag: Flag,
   target: Target,
   words: readonly string[],
-  { own }: Offering,
+  environment: Environment,
+  { candidates }: Program,
 ): Promise<Candidate[]> {
   if (flag.choices !== undefined) return flag.choices.map((word) => ({ word, description: '' }))
   switch (flag.completes) {
@@ -133,7 +122,7 @@ async function offerValue(
     case 'context':
       return contextsOf(target)
     case 'rig':
-      return (await own?.('rigs', words)) ?? []
+      return (await candidates?.('rigs', words, environment)) ?? []
     case 'file':
     case 'container':
     case undefined:
@@ -204,7 +193,7 @@ async function kindCalled(word: string, target: Target): Promise<Kind | undefine
 }
 
 async function learn(target: Target): Promise<void> {
-  const { learnKinds } = await import('./custom-kinds.ts')
+  const { learnKinds } = await import('../client/custom-kinds.ts')
   await learnKinds(await target.cluster())
 }
 

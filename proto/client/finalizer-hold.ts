@@ -1,6 +1,6 @@
 /** What is being deleted, has ended, and is there only because finalizers hold it. */
-import { parseTime } from '../proto/base/time.ts'
-import type { AnyResource, Pod } from '../proto/gen/types.ts'
+import { parseTime } from '../base/time.ts'
+import type { AnyResource, Pod } from '../gen/types.ts'
 
 /**
  * "finalizer example.com/keep, since 2026-01-01T00:00:00Z"; undefined if no finalizer holds the object, or something

@@ -1,8 +1,8 @@
 /** The revisions of a deployment: its ReplicaSets by the number that the deployment's reconciler gives them. */
-import { GantryError } from '../proto/base/errors.ts'
-import { compareInt64, parseInt64 } from '../proto/base/int64.ts'
-import { formatLabelSelector } from '../proto/objects/selector.ts'
-import type { Deployment, ReplicaSet } from '../proto/gen/types.ts'
+import { GantryError } from '../base/errors.ts'
+import { compareInt64, parseInt64 } from '../base/int64.ts'
+import { formatLabelSelector } from '../objects/selector.ts'
+import type { Deployment, ReplicaSet } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
 
 /** https://kubernetes.io/docs/reference/labels-annotations-taints/ */

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { systemClock } from '../proto/base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import type { Environment } from './environment.ts'
 
 /** `signal` is aborted when the person interrupts. */
@@ -19,7 +19,7 @@ export function processEnvironment(signal: AbortSignal): Environment {
     stderr: process.stderr,
     clock: systemClock,
     signal,
-    loadConnect: async () => (await import('../proto/rpc/rpc.ts')).connect,
+    loadConnect: async () => (await import('../rpc/rpc.ts')).connect,
     onResize(call) {
       process.stdout.on('resize', call)
       return () => process.stdout.off('resize', call)

@@ -1,13 +1,12 @@
 /** What is waited for: a condition, a value, that an object is there or gone. The words of `kubectl wait --for`. */
-import { encodeJson } from '../proto/codec/codec.ts'
-import type { Clock } from '../proto/base/clock.ts'
-import type { AnyResource, Kind } from '../proto/gen/types.ts'
+import { encodeJson } from '../codec/codec.ts'
+import type { Clock } from '../base/clock.ts'
+import type { AnyResource, Kind } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
-import { UsageError } from './command.ts'
-import { notFound } from './failure.ts'
-import type { Path } from '../proto/base/jsonpath/syntax.ts'
-import { findValues, parseSinglePath, showValue } from '../proto/base/jsonpath/jsonpath.ts'
-import { observe } from './watch.ts'
+import { UsageError, notFound } from './failures.ts'
+import type { Path } from '../base/jsonpath/syntax.ts'
+import { findValues, parseSinglePath, showValue } from '../base/jsonpath/jsonpath.ts'
+import { observe } from './follow.ts'
 
 export type WaitCondition =
   | { readonly is: 'delete' | 'create' }

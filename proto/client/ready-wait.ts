@@ -1,13 +1,15 @@
 /** Waits until objects are ready, showing which are not yet. */
-import { GantryError } from '../proto/base/errors.ts'
-import type { Kind } from '../proto/gen/types.ts'
+import { GantryError } from '../base/errors.ts'
+import type { Kind } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
-import type { Environment } from './environment.ts'
-import { kindWord, notFound, throwFailures } from './failure.ts'
-import { formatAge } from '../proto/objects/columns/age.ts'
-import { Progress } from './output/progress.ts'
+import type { Environment } from '../terminal/environment.ts'
+import { kindWord } from './kind-words.ts'
+import { notFound, throwFailures } from './failures.ts'
+import { withDeadline } from '../base/deadline.ts'
+import { formatAge } from '../objects/columns/age.ts'
+import { Progress } from '../terminal/output/progress.ts'
 import { readinessOf } from './readiness.ts'
-import { observe, withDeadline } from './watch.ts'
+import { observe } from './follow.ts'
 
 interface ReadyTarget {
   readonly kind: Kind

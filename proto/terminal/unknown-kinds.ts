@@ -1,7 +1,7 @@
 /**
  * Whether a command line names kinds that are not known (yet). Apart from custom-kinds.ts, since every command asks.
  */
-import { findResource } from '../proto/schema/schema.ts'
+import { findResource } from '../schema/schema.ts'
 import type { Completes } from './command.ts'
 
 /** Commands whose first operand is a kind. */

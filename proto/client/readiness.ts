@@ -8,9 +8,9 @@ import type {
   Pod,
   ReplicaSet,
   Service,
-} from '../proto/gen/types.ts'
-import { kindWord } from './failure.ts'
-import { summarizePod } from '../proto/objects/columns/pod-status.ts'
+} from '../gen/types.ts'
+import { kindWord } from './kind-words.ts'
+import { summarizePod } from '../objects/columns/pod-status.ts'
 
 export type Readiness =
   | { readonly is: 'ready'; readonly text: string }

@@ -1,8 +1,6 @@
 /** What a command may touch of the world outside; main.ts hands in the process's own, tests hand in theirs. */
-import type { connect as connectFunction } from '../proto/rpc/rpc.ts'
-import type { Clock } from '../proto/base/clock.ts'
-
-export type Connect = typeof connectFunction
+import type { Connect } from '../client/server-pool.ts'
+import type { Clock } from '../base/clock.ts'
 
 /** Where output goes. */
 export interface Sink {

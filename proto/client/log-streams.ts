@@ -1,10 +1,10 @@
 /** Logs of several containers as one. */
-import { GantryError } from '../proto/base/errors.ts'
-import type { Input } from '../proto/codec/wire.ts'
-import type { LogsRequest } from '../proto/gen/types.ts'
+import { GantryError } from '../base/errors.ts'
+import type { Input } from '../codec/wire.ts'
+import type { LogsRequest } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
-import type { Environment } from './environment.ts'
-import { throwFailures } from './failure.ts'
+import type { Environment } from '../terminal/environment.ts'
+import { throwFailures } from './failures.ts'
 
 export interface LogSource {
   /** Before each line, if wanted. */

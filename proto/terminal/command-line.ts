@@ -1,104 +1,15 @@
 /**
- * Commands as typed data: flags, help and the function that runs. Parsing is commander's; what kubectl's users type
- * beyond it is made ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything
- * behind `--` left alone.
+ * The words of a command line as flags and operands, and help. Parsing is commander's; what kubectl's users type beyond
+ * it is made ready first: `--flag=false`, flags that may stand without a value (`--dry-run`), and everything behind
+ * `--` left alone.
  */
 import { Command as Commander, CommanderError, Option } from 'commander'
-import { GantryError } from '../proto/base/errors.ts'
-import { nearest } from '../proto/base/nearest.ts'
-import { formatDuration, parseDuration } from './duration.ts'
-import type { Environment } from './environment.ts'
+import { formatDuration, parseDuration } from '../base/duration.ts'
+import { nearest } from '../base/nearest.ts'
+import { UsageError } from '../client/failures.ts'
+import type { Command } from './command.ts'
+import type { Flag, Flags } from './flags.ts'
 import { unsupportedFlagHints } from './unsupported-flags.ts'
-import type { GlobalFlags, Target } from './target.ts'
-
-/** The command line itself is wrong: exit code 2. */
-export class UsageError extends GantryError {
-  constructor(message: string, remedy = '') {
-    super('InvalidArgument', message, { details: [{ remedy }] })
-  }
-}
-
-export interface Flag {
-  readonly type: 'boolean' | 'text' | 'list' | 'integer' | 'duration'
-  readonly help: string
-  /** One letter. */
-  readonly short?: string
-  /** What stands for the value in help. */
-  readonly value?: string
-  readonly choices?: readonly string[]
-  /** What the flag means when it stands alone; a value then follows `=` only. */
-  readonly bare?: string
-  readonly default?: string | number | boolean
-  /** Lists: commas separate too. */
-  readonly commas?: boolean
-  /** What completion offers for the value. */
-  readonly completes?: 'namespace' | 'context' | 'file' | 'container' | 'rig'
-}
-
-export type Flags = Readonly<Record<string, Flag>>
-
-type Parsed<F extends Flag> = F['type'] extends 'boolean'
-  ? boolean
-  : F['type'] extends 'list'
-    ? string[]
-    : F['type'] extends 'text'
-      ? string
-      : number
-type Value<F extends Flag> = F['type'] extends 'boolean' | 'list'
-  ? Parsed<F>
-  : F extends { default: string | number | boolean }
-    ? Parsed<F>
-    : Parsed<F> | undefined
-
-/** Values by flag name, dashes as in the flag: `flags['dry-run']`. */
-export type FlagValues<F extends Flags> = { readonly [K in keyof F]: Value<F[K]> }
-
-export interface Invocation<F extends Flags = Flags> {
-  readonly flags: FlagValues<F>
-  /** Flags that were typed, not filled in. */
-  readonly given: ReadonlySet<string>
-  readonly global: FlagValues<GlobalFlags>
-  /** Operands before `--`. */
-  readonly args: readonly string[]
-  /** Operands after `--`; undefined without one. */
-  readonly rest: readonly string[] | undefined
-  readonly environment: Environment
-  /** The context and cluster that the command speaks to; dialled on first use. */
-  readonly target: Target
-}
-
-/** What completion may offer for operands. */
-export type Completes =
-  | 'kinds'
-  | 'kinds-and-names'
-  | 'pods'
-  | 'pods-and-workloads'
-  | 'nodes'
-  | 'workloads'
-  | 'deployments'
-  | 'contexts'
-  | 'rigs'
-  | 'machines'
-  | 'none'
-
-export interface Command<F extends Flags = Flags> {
-  /** After the command's name in the usage line. */
-  readonly usage: string
-  readonly summary: string
-  readonly description?: string
-  readonly examples: readonly string[]
-  readonly flags: F
-  readonly completes: Completes
-  /** Further words: `rollout status`. A group that does nothing itself has no run. */
-  readonly subcommands?: Readonly<Record<string, Command>>
-  /** The exit code; 0 if nothing is returned. */
-  run?(invocation: Invocation<F>): Promise<number | void>
-}
-
-/** Keeps the flags' types for run(). */
-export function defineCommand<const F extends Flags>(command: Command<F>): Command {
-  return command as unknown as Command
-}
 
 /** A word on the command line and what it is. */
 interface Token {

@@ -1,5 +1,5 @@
 /** Lengths of time as people type them: "30s", "1m30s", "1h", "500ms", "2d"; a bare number is seconds. */
-import { GantryError } from '../proto/base/errors.ts'
+import { GantryError } from './errors.ts'
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 

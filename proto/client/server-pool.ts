@@ -1,17 +1,19 @@
 /**
  * Which of a context's controllers is spoken to: any of them serves, so one that does not answer is left for the next.
  */
-import type { Credentials } from '../proto/client/context.ts'
-import { GantryError } from '../proto/base/errors.ts'
-import type { Connection, KeepaliveOptions } from '../proto/rpc/rpc.ts'
-import type { Clock, Timer } from '../proto/base/clock.ts'
-import type { Connect } from './environment.ts'
+import type { Credentials } from './context.ts'
+import { GantryError } from '../base/errors.ts'
+import type { connect as connectFunction, Connection, KeepaliveOptions } from '../rpc/rpc.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 
 /** Milliseconds that one has to answer its greeting, and after which the next is greeted as well. */
 const DIAL_TIMEOUT_MS = 1_000
 const STAGGER = 300
 /** With others to go to, one that falls silent in the middle of a call is found out sooner. */
 const LIVENESS: KeepaliveOptions = { time: 500, timeout: 1_500 }
+
+/** What dials a controller. */
+export type Connect = typeof connectFunction
 
 export interface ServerPoolOptions {
   /** host:port of each, the first preferred. */

@@ -2,12 +2,12 @@
  * Which objects the operands of a command name: `pods`, `pods,deploy`, `all`, `pod web`, `pod a b`, `pod/web
  * deploy/api`.
  */
-import { servedAlternative, unservedKind } from '../proto/schema/kinds.ts'
-import { nearest } from '../proto/base/nearest.ts'
-import { UNSUPPORTED_MESSAGE } from '../proto/base/problem.ts'
-import { allResources, findResource, kindOf as schemaKind } from '../proto/schema/schema.ts'
-import type { Kind } from '../proto/gen/types.ts'
-import { UsageError } from './command.ts'
+import { servedAlternative, unservedKind } from '../schema/kinds.ts'
+import { nearest } from '../base/nearest.ts'
+import { UNSUPPORTED_MESSAGE } from '../base/problem.ts'
+import { allResources, findResource, kindOf as schemaKind } from '../schema/schema.ts'
+import type { Kind } from '../gen/types.ts'
+import { UsageError } from './failures.ts'
 
 export interface NamedObject {
   readonly kind: Kind

@@ -1,10 +1,10 @@
 /** The pods that an operand means: a pod by name, or those of a workload. */
-import { GantryError } from '../proto/base/errors.ts'
-import { formatLabelSelector } from '../proto/objects/selector.ts'
-import type { Kind, Pod } from '../proto/gen/types.ts'
+import { GantryError } from '../base/errors.ts'
+import { formatLabelSelector } from '../objects/selector.ts'
+import type { Kind, Pod } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
-import { UsageError } from './command.ts'
-import { kindWord } from './failure.ts'
+import { UsageError } from './failures.ts'
+import { kindWord } from './kind-words.ts'
 import { kindOf } from './operands.ts'
 
 const WORKLOADS: readonly Kind[] = ['Deployment', 'ReplicaSet']

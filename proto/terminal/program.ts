@@ -1,48 +1,20 @@
 /**
  * From the words of a command line to an exit code: finds the command, loads only that one, runs it, tells what failed.
  */
-import { GantryError } from '../proto/base/errors.ts'
-import { nearest } from '../proto/base/nearest.ts'
-import {
-  helpText,
-  parseLine,
-  tokenize,
-  UsageError,
-  type Command,
-  type Flag,
-  type FlagValues,
-  type Flags,
-  type ParsedLine,
-} from './command.ts'
-import { commands, type Entry } from './commands/index.ts'
+import { GantryError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
+import type { Command, Program } from './command.ts'
 import type { Environment } from './environment.ts'
 import { EXIT, exitCodeOf, formatFailure, type Origin } from './failure.ts'
-import type { ClusterClient } from './cluster.ts'
+import type { ClusterClient } from '../client/cluster.ts'
 import { namesUnknownKind } from './unknown-kinds.ts'
 import { globalFlags, Target, type GlobalFlags } from './target.ts'
-
-/** A set of commands under one name. */
-export interface Program {
-  /** How it is called: "gantry", "gantry rig". */
-  readonly name: string
-  readonly says: string
-  readonly commands: Readonly<Record<string, Entry>>
-  /** Flags of every command, of those that `Target` reads. */
-  readonly globalFlags: Partial<GlobalFlags>
-  /** Words of other programs that are no commands here, with what does the same. */
-  readonly unsupportedCommands: () => Promise<Readonly<Record<string, string>>>
-}
-
-const GANTRY: Program = {
-  name: 'gantry',
-  says: 'gantry runs containers on many machines.',
-  commands,
-  globalFlags,
-  unsupportedCommands: async () => (await import('./commands/unsupported-commands.ts')).unsupportedCommandHints,
-}
+import { helpText, parseLine, tokenize, type ParsedLine } from './command-line.ts'
+import { UsageError } from '../client/failures.ts'
+import type { Flag, FlagValues, Flags } from './flags.ts'
 
 /** Runs one command line (without node and script) to its end. Never rejects. */
-export async function runProgram(argv: readonly string[], environment: Environment, program = GANTRY): Promise<number> {
+export async function runProgram(argv: readonly string[], environment: Environment, program: Program): Promise<number> {
   let target: Target | undefined
   try {
     const found = await findCommand(program, argv)
@@ -66,6 +38,7 @@ export async function runProgram(argv: readonly string[], environment: Environme
       args: found.verbatim ? rest : line.args,
       rest: line.rest,
       environment,
+      program,
       target,
     }
     if (!found.verbatim && namesUnknownKind(command.completes, line.args)) await learn(target)
@@ -91,7 +64,7 @@ async function learn(target: Target): Promise<void> {
     if (GantryError.is(thrown, 'InvalidArgument')) return
     throw thrown
   }
-  const { learnKinds } = await import('./custom-kinds.ts')
+  const { learnKinds } = await import('../client/custom-kinds.ts')
   await learnKinds(cluster)
 }
 

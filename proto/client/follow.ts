@@ -1,8 +1,7 @@
 /** Following objects over lost connections and compacted history, and waiting with an end. */
-import { setMaxListeners } from 'node:events'
-import { GantryError } from '../proto/base/errors.ts'
-import { delay, type Clock } from '../proto/base/clock.ts'
-import type { Kind, Resources } from '../proto/gen/types.ts'
+import { GantryError } from '../base/errors.ts'
+import { delay, type Clock } from '../base/clock.ts'
+import type { Kind, Resources } from '../gen/types.ts'
 import type { Change, ClusterClient, Selection } from './cluster.ts'
 
 /**
@@ -85,32 +84,5 @@ export async function* observe<K extends Kind>(
       case 'BOOKMARK':
         if (!present) yield undefined
     }
-  }
-}
-
-/**
- * Runs with a signal that ends after `millis` (never, if undefined): what waits on it then throws DeadlineExceeded with
- * the text given.
- */
-export async function withDeadline<T>(
-  clock: Clock,
-  millis: number | undefined,
-  signal: AbortSignal,
-  text: () => string,
-  body: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  if (millis === undefined) return body(signal)
-  const controller = new AbortController()
-  setMaxListeners(0, controller.signal)
-  const timer = clock.after(millis, () => controller.abort(new GantryError('DeadlineExceeded', text())))
-  const abort = (): void => controller.abort(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await body(controller.signal)
-  } catch (thrown) {
-    throw controller.signal.aborted ? controller.signal.reason : thrown
-  } finally {
-    timer.cancel()
-    signal.removeEventListener('abort', abort)
   }
 }

@@ -1,8 +1,7 @@
 /** What a person is told when a command fails, and the exit code that says the same to a script. */
-import { GantryError } from '../proto/base/errors.ts'
-import { resourceOf } from '../proto/schema/schema.ts'
-import type { ErrorDetail, Kind } from '../proto/gen/types.ts'
-import { UsageError } from './command.ts'
+import { GantryError } from '../base/errors.ts'
+import type { ErrorDetail } from '../gen/types.ts'
+import { Failures, LocatedFailure, UsageError } from '../client/failures.ts'
 
 /**
  * https://www.gnu.org/software/libc/manual/html_node/Exit-Status.html leaves their meaning to the program; these are
@@ -19,46 +18,6 @@ export const EXIT = {
   /** 128 + SIGINT. */
   interrupted: 130,
 } as const
-
-/** "deployment.apps" or "pod": a kind as commands print it. */
-export function kindWord(kind: Kind): string {
-  const { group, kind: name } = resourceOf(kind)
-  return group === '' ? name.toLowerCase() : `${name.toLowerCase()}.${group}`
-}
-
-/** "deployments.apps" or "pods": a kind as errors name it. */
-export function pluralWord(kind: Kind): string {
-  const { plural, group } = resourceOf(kind)
-  return group === '' ? plural : `${plural}.${group}`
-}
-
-export function notFound(kind: Kind, namespace: string, name: string, cause?: unknown): GantryError {
-  const { plural, namespaced } = resourceOf(kind)
-  const where = namespaced ? ` in namespace ${namespace}` : ''
-  return new GantryError('NotFound', `${pluralWord(kind)} "${name}" not found${where}`, {
-    details: [{ field: 'name', value: name, remedy: `\`gantry get ${plural}${namespaced ? ' -A' : ''}\` lists all` }],
-    cause,
-  })
-}
-
-/** Several failures of one command: each is told, the worst decides the exit code. */
-export class Failures extends GantryError {
-  readonly all: readonly GantryError[]
-
-  constructor(all: readonly GantryError[]) {
-    super(all[0]!.code, all.map((error) => error.message).join('\n'), { cause: all[0] })
-    this.all = all
-  }
-}
-
-/** A failure whose message already begins with its place, FILE:LINE:COLUMN, on every line. */
-export class LocatedFailure extends GantryError {}
-
-/** Throws one failure as it is, several together, none not at all. */
-export function throwFailures(failures: readonly GantryError[]): void {
-  if (failures.length === 1) throw failures[0]!
-  if (failures.length > 1) throw new Failures(failures)
-}
 
 export function exitCodeOf(error: GantryError): number {
   if (error instanceof UsageError) return EXIT.usage
