@@ -32,7 +32,8 @@ export interface Member {
   readonly address: string
 }
 
-export interface ControllerConfig {
+/** What a replica of the control plane goes by, whatever it has its store, its news and its certificates from. */
+export interface ReplicaConfig {
   readonly name: string
   /** host:port for agents and people. */
   readonly listen: string
@@ -40,8 +41,6 @@ export interface ControllerConfig {
   readonly kubeListen: string
   /** host:port where agents and the other controllers reach it; see `advertisedAddress`. */
   readonly advertise: string | undefined
-  readonly dataDir: string
-  readonly tls: TlsFiles
   /**
    * Pod addresses of the whole cluster, a /24 (of IPv6 a /64) of them for each node: a range, or one per family with a
    * comma between, the preferred first.
@@ -58,9 +57,6 @@ export interface ControllerConfig {
   readonly nodeAddresses: readonly string[]
   /** Below it Services have names. */
   readonly clusterDomain: string
-  /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
-  readonly etcd: readonly string[]
-  readonly etcdTls: TlsFiles | undefined
   /**
    * All controllers that run etcd and NATS together, this one among them by its name, in any order; empty: it runs them
    * alone.
@@ -71,6 +67,14 @@ export interface ControllerConfig {
    * its address: `etcdPeer` and `natsPeer`, for the other members' etcd and NATS.
    */
   readonly ports: { readonly nats: number; readonly etcdPeer: number; readonly natsPeer: number }
+}
+
+export interface ControllerConfig extends ReplicaConfig {
+  readonly dataDir: string
+  readonly tls: TlsFiles
+  /** Endpoints of an etcd that is there already, e.g. https://10.0.0.1:2379; empty: the controller runs its own. */
+  readonly etcd: readonly string[]
+  readonly etcdTls: TlsFiles | undefined
   /** NATS servers that are there already, e.g. nats://10.0.0.1:4222; empty: the controller runs its own. */
   readonly nats: readonly string[]
 }
@@ -218,7 +222,7 @@ function portOf(address: string): number {
  * host:port where agents and the other controllers reach this one: what `advertise` says; else where it listens, if
  * that is one address; else its address among the members; else the machine's name.
  */
-export function advertisedAddress({ name, advertise, listen, members }: ControllerConfig): string {
+export function advertisedAddress({ name, advertise, listen, members }: ReplicaConfig): string {
   if (advertise !== undefined) return advertise
   const { host, port: at } = /^(?<host>.*):(?<port>\d+)$/.exec(listen)!.groups as { host: string; port: string }
   if (!['0.0.0.0', '[::]'].includes(host)) return listen
@@ -230,14 +234,14 @@ export function advertisedAddress({ name, advertise, listen, members }: Controll
  * host:port where agents, pods and other controllers reach the Kubernetes API of this one. `listening`: where it
  * listens, with the port in use.
  */
-export function kubeAdvertisedAddress(config: ControllerConfig, listening: string): string {
+export function kubeAdvertisedAddress(config: ReplicaConfig, listening: string): string {
   const { host, port: at } = /^(?<host>.*):(?<port>\d+)$/.exec(listening)!.groups as { host: string; port: string }
   if (!['0.0.0.0', '[::]'].includes(host)) return listening
   return advertisedAddress(config).replace(/\d+$/, at)
 }
 
 /** Every address of controllers that the configuration says: its own, and those of the members. */
-export function controllerAddresses({ listen, kubeListen, advertise, members }: ControllerConfig): string[] {
+export function controllerAddresses({ listen, kubeListen, advertise, members }: ReplicaConfig): string[] {
   const hosts = [listen, kubeListen, ...(advertise === undefined ? [] : [advertise])].map((address) =>
     address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'),
   )
@@ -245,7 +249,7 @@ export function controllerAddresses({ listen, kubeListen, advertise, members }: 
 }
 
 /** Ports of controllers' machines that pods must not take over. */
-export function controllerPorts({ listen, kubeListen, ports }: ControllerConfig): ReservedPort[] {
+export function controllerPorts({ listen, kubeListen, ports }: ReplicaConfig): ReservedPort[] {
   const named = [
     ['the controllers', portOf(listen)],
     ['the Kubernetes API', portOf(kubeListen)],

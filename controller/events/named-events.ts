@@ -11,7 +11,7 @@ import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
-import { isDeletion, type EventReader } from './reader.ts'
+import { isDeletion, type EventLog, type NamedEvent, type NamedEventStore } from './contract.ts'
 import { ensureEventStream, ensureStream } from './stream.ts'
 import { EVENT_STREAM, eventFilter, eventSubject, subjectToken } from './subjects.ts'
 
@@ -39,22 +39,15 @@ const CONFIG: Partial<StreamConfig> & { name: string } = {
   max_msgs_per_subject: 1,
 }
 
-export interface NamedEvent {
-  /** Undefined if nothing is kept under the name, or it was deleted. */
-  readonly event: Event | undefined
-  /** What a write that means this state names; 0 if nothing was ever kept. */
-  readonly revision: number
-}
-
 export interface NamedEventsOptions {
   readonly connection: NatsClient
-  readonly reader: Pick<EventReader, 'list'>
+  readonly reader: Pick<EventLog, 'list'>
   /** NATS servers that keep copies together; 1 if not given. */
   readonly servers?: number
   readonly clock: Clock
 }
 
-export class NamedEvents {
+export class NamedEvents implements NamedEventStore {
   readonly #options: NamedEventsOptions
   /** The session in which the streams are known to be there. */
   #ready: AbortSignal | undefined
@@ -63,12 +56,10 @@ export class NamedEvents {
     this.#options = options
   }
 
-  /** Whether NATS is there: without it, what clients write waits with what controllers record. */
   get available(): boolean {
     return this.#options.connection.current !== undefined
   }
 
-  /** Unavailable. */
   async find(namespace: string, name: string, signal: AbortSignal): Promise<NamedEvent> {
     const { nats } = await this.#session(signal)
     const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: CONNECT_TIMEOUT_MS })
@@ -82,11 +73,6 @@ export class NamedEvents {
     }
   }
 
-  /**
-   * Keeps the event, or its end (isDeletion), under its name and tells it to all who read the stream. Resolves with its
-   * place in the stream of events; with undefined, and nothing is written, if somebody wrote under that name since
-   * `revision`. Unavailable.
-   */
   async put(event: Event, revision: number, signal: AbortSignal): Promise<number | undefined> {
     const { nats } = await this.#session(signal)
     const jetstream = nats.jetstream({ timeout: CONNECT_TIMEOUT_MS })
@@ -108,7 +94,6 @@ export class NamedEvents {
     }
   }
 
-  /** Ends all events in a namespace that goes: who watches is told of each. Unavailable. */
   async endNamespace(namespace: string, signal: AbortSignal): Promise<void> {
     const { nats } = await this.#session(signal)
     const { streams } = await nats.jetstreamManager({ checkAPI: false, timeout: CONNECT_TIMEOUT_MS })

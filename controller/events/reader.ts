@@ -9,6 +9,7 @@ import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
+import { isDeletion, type EventLog, type EventQuery } from './contract.ts'
 import { ensureEventStream } from './stream.ts'
 import { EVENT_STREAM, eventFilter } from './subjects.ts'
 
@@ -20,17 +21,6 @@ const MAX_LISTED_EVENTS = 10_000
 const LOOK_BACK_BYTES = 16 * 1024 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 2_000 }
 
-/** Which events; an absent or empty part means any. */
-export interface EventQuery {
-  readonly namespace?: string
-  /** Kind and name of the object concerned. */
-  readonly kind?: string
-  readonly name?: string
-  /** Milliseconds since 1970: events last seen then or later. */
-  readonly since?: number
-  readonly type?: string
-}
-
 export interface EventReaderOptions {
   readonly connection: NatsClient
   /** As for EventRecorder. */
@@ -40,7 +30,7 @@ export interface EventReaderOptions {
   readonly logger: Logger
 }
 
-export class EventReader {
+export class EventReader implements EventLog {
   readonly #options: EventReaderOptions
 
   constructor(options: EventReaderOptions) {
@@ -56,7 +46,6 @@ export class EventReader {
     return found
   }
 
-  /** As `find`, with the place in the stream that the look back shows: `follow` goes on from there. */
   async list(query: EventQuery, signal: AbortSignal): Promise<{ events: Event[]; after: number }> {
     const session = await this.#options.connection.session(signal, CONNECT_TIMEOUT_MS)
     const position = { after: 0 }
@@ -68,19 +57,11 @@ export class EventReader {
     }
   }
 
-  /**
-   * The events kept, then with `follow` every event that comes, until the signal is aborted. Once begun, a loss of NATS
-   * only delays: reading goes on behind the last event read. Unavailable if NATS is down at the start.
-   */
   async *read(query: EventQuery, follow: boolean, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
     for await (const event of this.#read(query, follow, signal, { after: 0 }, false))
       if (!isDeletion(event)) yield event
   }
 
-  /**
-   * Every event behind a place in the stream, as it comes, and its end, if it is deleted (isDeletion). Expired for a
-   * place that the stream has not reached, or does not hold any more: list again.
-   */
   async *follow(query: EventQuery, after: number, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
     const session = await this.#options.connection.session(signal, CONNECT_TIMEOUT_MS)
     await this.#requireHeld(session, after)
@@ -244,14 +225,6 @@ class LatestEvents {
     this.#bytes -= this.#events.get(uid)?.bytes ?? 0
     this.#events.delete(uid)
   }
-}
-
-/**
- * Whether a message says that its event is deleted: the stream keeps what was told of it before, and nobody is shown it
- * any more.
- */
-export function isDeletion({ metadata }: Event): boolean {
-  return metadata.deletionTimestamp !== undefined
 }
 
 /** The event in a message, if it is one that the query means; its resourceVersion is its place in the stream. */

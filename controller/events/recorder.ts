@@ -14,6 +14,7 @@ import type { Logger } from '../../proto/base/logger.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { EventSink } from '../api/contract.ts'
+import type { EventPublisher } from './contract.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
 import { ensureEventStream } from './stream.ts'
 import { eventSubject } from './subjects.ts'
@@ -47,7 +48,7 @@ export interface EventRecorderOptions {
   readonly buffer?: number
 }
 
-export class EventRecorder implements EventSink {
+export class EventRecorder implements EventPublisher {
   readonly #options: EventRecorderOptions
   readonly #buffer: number
   /** What repeats would repeat, least recently seen first. */
@@ -92,7 +93,6 @@ export class EventRecorder implements EventSink {
     this.publish(event)
   }
 
-  /** Publishes an event that is complete already: what a node reports of its pods. */
   publish(event: Event): void {
     const { uid } = event.metadata
     if (uid === '')

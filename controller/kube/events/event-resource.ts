@@ -14,8 +14,13 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'
 import { finalizeCreate } from '../../api/admission.ts'
-import type { NamedEvent, NamedEvents } from '../../events/named-events.ts'
-import { isDeletion, type EventQuery, type EventReader } from '../../events/reader.ts'
+import {
+  isDeletion,
+  type EventLog,
+  type EventQuery,
+  type NamedEvent,
+  type NamedEventStore,
+} from '../../events/contract.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
 import type {
@@ -51,8 +56,8 @@ const PATCHES = {
 } as const
 
 export interface EventResourceParts {
-  readonly events: Pick<EventReader, 'list' | 'follow'>
-  readonly named: Pick<NamedEvents, 'available' | 'find' | 'put'>
+  readonly events: Pick<EventLog, 'list' | 'follow'>
+  readonly named: Pick<NamedEventStore, 'available' | 'find' | 'put'>
   readonly publish: (event: Event) => void
   readonly clock: Clock
   readonly random: Random

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import type { NamedEvent } from '../../../controller/events/named-events.ts'
-import { isDeletion, type EventQuery } from '../../../controller/events/reader.ts'
+import { isDeletion, type EventQuery, type NamedEvent } from '../../../controller/events/contract.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Event } from '../../../proto/gen/types.ts'
 import { TestApiServer } from './test-api-server.ts'
