@@ -1,5 +1,6 @@
 /** A node: what it has, what its pods ask of it, and which they are. */
 import { addQuantities, quantityMillis } from '../../proto/base/quantity.ts'
+import { podLimits, podRequests, type ResourceSide } from '../../proto/objects/pod-resources.ts'
 import type { Node, Pod } from '../../proto/gen/types.ts'
 import { ageSince } from '../../proto/objects/columns/age.ts'
 import { nodeRoles } from '../../proto/objects/columns/columns.ts'
@@ -77,8 +78,10 @@ function sum(quantities: readonly string[]): string {
   return quantities.length === 0 ? '0' : addQuantities(...quantities)
 }
 
-function podSum({ spec }: Pod, side: 'requests' | 'limits', resource: string): string {
-  return sum(spec.containers.flatMap((container) => container.resources[side]?.[resource] ?? []))
+/** As the scheduler counts it: with init containers, sidecars and what is in force while the pod is resized. */
+function podSum(pod: Pod, side: ResourceSide, resource: string): string {
+  const sums = side === 'requests' ? podRequests(pod, { withStatus: true }) : podLimits(pod, { withStatus: true })
+  return sums[resource] ?? '0'
 }
 
 function share(quantity: string, of: string | undefined): string {

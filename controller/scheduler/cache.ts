@@ -4,7 +4,8 @@
  * failed.
  */
 import type { Node, Pod, Service } from '../../proto/gen/types.ts'
-import { addAmounts, amountsOf, podRequests, defaultedRequests, type ResourceAmounts } from './resource-amounts.ts'
+import { addAmounts, amountsOf, type ResourceAmounts } from '../../proto/objects/resource-amounts.ts'
+import { defaultedRequests, requestedAmounts } from './pod-requests.ts'
 import type { ClusterEvent, SchedulerSnapshot, NodeInfo } from './framework.ts'
 
 class CachedNode implements NodeInfo {
@@ -151,7 +152,7 @@ export class SchedulerCache implements SchedulerSnapshot {
     const node = this.#nodeOf(name)
     this.#pods.set(pod.metadata.uid, placed)
     node.pods.set(pod.metadata.uid, pod)
-    addAmounts(node.requested, podRequests(pod))
+    addAmounts(node.requested, requestedAmounts(pod))
     addAmounts(node.defaulted, defaultedRequests(pod))
     const owner = countedOwnerOf(pod)
     if (owner === undefined) return
@@ -164,7 +165,7 @@ export class SchedulerCache implements SchedulerSnapshot {
     const node = this.#nodeOf(name)
     this.#pods.delete(pod.metadata.uid)
     node.pods.delete(pod.metadata.uid)
-    addAmounts(node.requested, podRequests(pod), -1)
+    addAmounts(node.requested, requestedAmounts(pod), -1)
     addAmounts(node.defaulted, defaultedRequests(pod), -1)
     this.#dropEmpty(node)
     const owner = countedOwnerOf(pod)
@@ -214,7 +215,7 @@ function relevant({ metadata, spec, status }: Node): unknown {
 }
 
 function changesPlacing(before: Pod, after: Pod): boolean {
-  const requests = (pod: Pod): string => JSON.stringify([...podRequests(pod)])
+  const requests = (pod: Pod): string => JSON.stringify([...requestedAmounts(pod)])
   return (
     JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) ||
     requests(before) !== requests(after) ||

@@ -10,7 +10,7 @@
  *   }
  */
 import type { Node, Pod } from '../../proto/gen/types.ts'
-import type { ResourceAmounts } from './resource-amounts.ts'
+import type { ResourceAmounts } from '../../proto/objects/resource-amounts.ts'
 
 /**
  * What can happen in a cluster that may let a pod fit which did not. A pod event is about a pod on a node; a pod's end

@@ -1,30 +1,26 @@
 /** A pod's quality of service class. https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
-import { compareQuantity } from '../base/quantity.ts'
+import { quantityMillis } from '../base/quantity.ts'
 import type { PodSpec, PodStatus } from '../gen/types.ts'
+import { containerRequests, isPodLevelResource } from './pod-resources.ts'
 
-const COUNTED = ['cpu', 'memory']
+export type QosClass = NonNullable<PodStatus['qosClass']>
+
+const QOS_RESOURCES = ['cpu', 'memory']
 
 /**
- * Guaranteed: every container's cpu and memory are limited and requested in full; BestEffort: none says anything;
- * Burstable: the rest.
+ * Guaranteed: all cpu and memory are limited and requested in full, of every container, or of the pod as a whole if it
+ * states them; BestEffort: nothing is said of them; Burstable: the rest. An amount of 0 says nothing, and amounts are
+ * compared as they are stored: in thousandths, rounded up.
  */
-export function qosClassOf(spec: PodSpec): NonNullable<PodStatus['qosClass']> {
-  const containers = [...spec.containers, ...(spec.initContainers ?? [])]
-  const said = containers.some(({ resources: { requests, limits } }) =>
-    COUNTED.some((name) => [requests?.[name], limits?.[name]].some(isAmount)),
+export function qosClassOf({ initContainers = [], containers, resources }: PodSpec): QosClass {
+  const stated = [...Object.keys(resources?.requests ?? {}), ...Object.keys(resources?.limits ?? {})]
+  const bearers = stated.some(isPodLevelResource) ? [{ resources: resources! }] : [...initContainers, ...containers]
+  const amounts = bearers.flatMap((bearer) =>
+    QOS_RESOURCES.map((name) => ({
+      request: quantityMillis(containerRequests(bearer)[name] ?? '0'),
+      limit: quantityMillis(bearer.resources.limits?.[name] ?? '0'),
+    })),
   )
-  if (!said) return 'BestEffort'
-  const full = containers.every(({ resources }) =>
-    COUNTED.every((name) => {
-      const limit = resources.limits?.[name]
-      const request = resources.requests?.[name] ?? limit
-      return isAmount(limit) && compareQuantity(request!, limit) === 0
-    }),
-  )
-  return full ? 'Guaranteed' : 'Burstable'
-}
-
-/** 0 is as good as nothing. */
-function isAmount(quantity: string | undefined): quantity is string {
-  return quantity !== undefined && compareQuantity(quantity, '0') > 0
+  if (amounts.every(({ request, limit }) => request <= 0 && limit <= 0)) return 'BestEffort'
+  return amounts.every(({ request, limit }) => limit > 0 && request === limit) ? 'Guaranteed' : 'Burstable'
 }

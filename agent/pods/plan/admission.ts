@@ -1,9 +1,10 @@
 /** Whether a node can take a pod that it was given: the scheduler's view may be older than the node's own. */
 import { formatHostPort, hostPortClaims, portsClash } from '../../../proto/objects/host-ports.ts'
 import { ownerOfHostPort, type ReservedPort } from '../../../proto/objects/reserved-ports.ts'
-import { quantityMillis, quantityValue } from '../../../proto/base/quantity.ts'
+import { podRequestAmounts } from '../../../proto/objects/pod-resources.ts'
+import { resourceAmount } from '../../../proto/objects/resource-amounts.ts'
+import { quantityValue } from '../../../proto/base/quantity.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
-import { podRequests } from '../steps/qos.ts'
 
 export interface AdmissionRejection {
   /** "OutOfcpu", "OutOfpods", "NodePorts", … as Kubernetes names it. */
@@ -43,11 +44,10 @@ export function checkAdmission(
   }
   const used = new Map<string, number>()
   for (const other of others)
-    for (const [name, amount] of podRequests(other)) used.set(name, (used.get(name) ?? 0) + amount)
-  for (const [name, amount] of podRequests(pod)) {
+    for (const [name, amount] of podRequestAmounts(other)) used.set(name, (used.get(name) ?? 0) + amount)
+  for (const [name, amount] of podRequestAmounts(pod)) {
     if (amount === 0) continue
-    const text = allocatable[name] ?? '0'
-    const capacity = name === 'cpu' ? quantityMillis(text) : quantityValue(text)
+    const capacity = resourceAmount(name, allocatable[name] ?? '0')
     const held = used.get(name) ?? 0
     if (held + amount <= capacity) continue
     const unit = name === 'cpu' ? 'm' : ''

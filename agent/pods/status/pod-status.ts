@@ -3,6 +3,7 @@
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
 import { allContainers, isEphemeral } from '../../../proto/objects/containers.ts'
+import { qosClassOf } from '../../../proto/objects/qos.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type {
   Container,
@@ -25,7 +26,6 @@ import {
   runningInstance,
   type PodState,
 } from '../plan/pod-state.ts'
-import { qosClassOf } from '../steps/qos.ts'
 import { allocatedResourcesOf, resizeConditions } from '../plan/resize.ts'
 import { readinessGates } from './readiness-gates.ts'
 
@@ -73,7 +73,7 @@ export function podStatus(state: PodState, origin: StatusContext, now: number): 
     initContainerStatuses: init.length === 0 ? undefined : init,
     containerStatuses: main,
     ephemeralContainerStatuses: added.length === 0 ? undefined : added,
-    qosClass: qosClassOf(pod),
+    qosClass: qosClassOf(pod.spec),
     timeline: record.timeline.length === 0 ? undefined : record.timeline,
     interfaces: attachment?.further?.map(({ network, interface: name, addresses: given }) => ({
       network: network.slice(network.indexOf('/') + 1),

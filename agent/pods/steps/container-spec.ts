@@ -5,7 +5,7 @@ import type { ContainerSpec, Mount } from '../../runtime/contract.ts'
 import type { ConfigSource } from '../../volumes/config-source.ts'
 import { environment, expand } from './environment.ts'
 import type { DownwardApiContext } from '../../volumes/downward-api.ts'
-import { containerResources, oomScoreAdj } from './qos.ts'
+import { containerResources, oomScoreAdj } from './cgroup-resources.ts'
 import { resolveUser, type AccountFiles } from './user.ts'
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

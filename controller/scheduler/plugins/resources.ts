@@ -1,5 +1,6 @@
 /** Nodes must have what a pod requests; those with more left, and left in proportion, are preferred. */
-import { formatAmount, podRequests, defaultedRequests } from '../resource-amounts.ts'
+import { formatAmount } from '../../../proto/objects/resource-amounts.ts'
+import { defaultedRequests, requestedAmounts } from '../pod-requests.ts'
 import type { FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
 
 /** cpu, memory, pods, ephemeral-storage and whatever else nodes offer ("example.com/gpu"). */
@@ -7,7 +8,7 @@ export const resources: FilterPlugin = {
   name: 'Resources',
   eventsToRegister: ['node-added', 'node-changed', 'pod-removed'],
   prepareFilter(pod) {
-    const requests = [...podRequests(pod)]
+    const requests = [...requestedAmounts(pod)]
     return ({ allocatable, requested }) => {
       let fits = true
       for (const [name, amount] of requests) {
@@ -44,7 +45,7 @@ export const leastAllocated: ScorePlugin = {
   name: 'LeastAllocated',
   weight: 1,
   prepareScore(pod) {
-    const requests = podRequests(pod)
+    const requests = requestedAmounts(pod)
     const unstated = defaultedRequests(pod)
     const asked = SCORED.map((name) => ({ name, amount: (requests.get(name) ?? 0) + (unstated.get(name) ?? 0) }))
     return (node) => {
@@ -60,7 +61,7 @@ export const balanced: ScorePlugin = {
   name: 'Balanced',
   weight: 1,
   prepareScore(pod) {
-    const requests = podRequests(pod)
+    const requests = requestedAmounts(pod)
     const cpu = requests.get('cpu') ?? 0
     const memory = requests.get('memory') ?? 0
     if (cpu === 0 && memory === 0) return undefined

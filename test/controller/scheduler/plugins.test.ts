@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { podRequests, defaultedRequests } from '../../../controller/scheduler/resource-amounts.ts'
+import { defaultedRequests, requestedAmounts } from '../../../controller/scheduler/pod-requests.ts'
 import { SchedulerCache } from '../../../controller/scheduler/cache.ts'
 import type { FilterPlugin, ScorePlugin } from '../../../controller/scheduler/framework.ts'
 import { place } from '../../../controller/scheduler/placement.ts'
@@ -257,7 +257,7 @@ describe('scheduler plugins', () => {
       resources: { limits: { cpu: '200m', memory: '1Mi' } },
     })
     assert.deepEqual(
-      [...podRequests(asked)],
+      [...requestedAmounts(asked)],
       [
         ['cpu', 500],
         ['memory', 1048576],
@@ -272,20 +272,20 @@ describe('scheduler plugins', () => {
     })
     const large = structuredClone(asked)
     large.spec.initContainers = [initial('a', '2'), initial('b', '1')]
-    assert.equal(podRequests(large).get('cpu'), 2000)
+    assert.equal(requestedAmounts(large).get('cpu'), 2000)
     const sidecar = structuredClone(asked)
     sidecar.spec.initContainers = [initial('a', '400m'), initial('side', '100m', 'Always'), initial('b', '600m')]
-    assert.equal(podRequests(sidecar).get('cpu'), 700)
+    assert.equal(requestedAmounts(sidecar).get('cpu'), 700)
     const later = structuredClone(asked)
     later.spec.initContainers = [initial('side', '300m', 'Always'), initial('b', '100m')]
-    assert.equal(podRequests(later).get('cpu'), 800)
+    assert.equal(requestedAmounts(later).get('cpu'), 800)
   })
 
   it('counts the larger of what is asked for and what is granted while a pod is resized, and nothing that its node never has', () => {
     const resized = (asked: string, granted: string, reason: string): number | undefined => {
       const { status, ...rest } = pod('asked', { cpu: asked })
       const name = rest.spec.containers[0]!.name
-      return podRequests({
+      return requestedAmounts({
         ...rest,
         status: {
           ...status,
@@ -341,7 +341,7 @@ describe('scheduler plugins', () => {
       resources: { requests: { cpu: '0', memory: '50Mi' } },
     })
     assert.deepEqual([...defaultedRequests(half)], [['memory', 200 * 1024 ** 2]], 'an explicit 0 is a request')
-    assert.equal(podRequests(half).get('memory'), 50 * 1024 ** 2)
+    assert.equal(requestedAmounts(half).get('memory'), 50 * 1024 ** 2)
     const cache = clusterOf([node('n1', { cpu: '100m' })], [on('n1', 'a'), on('n1', 'b')])
     assert.deepEqual(refusals(resources, pod('asked'), cache), [''], 'what is not requested never refuses a pod')
     assert.deepEqual(

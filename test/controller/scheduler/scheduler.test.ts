@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { podRequests } from '../../../controller/scheduler/resource-amounts.ts'
+import { requestedAmounts } from '../../../controller/scheduler/pod-requests.ts'
 import type { ReservePlugin } from '../../../controller/scheduler/framework.ts'
 import { allPlugins } from '../../../controller/scheduler/plugins/all.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -338,7 +338,7 @@ describe('scheduler', () => {
               const used = cluster.informer
                 .lister('Pod')
                 .byIndex('node', name)
-                .reduce((sum, one) => sum + podRequests(one).get('cpu')!, 0)
+                .reduce((sum, one) => sum + requestedAmounts(one).get('cpu')!, 0)
               assert.ok(used <= quantityMillis(status.allocatable!.cpu!), `${name} has ${used}m`)
             }
           }
@@ -355,11 +355,11 @@ describe('scheduler', () => {
                 cluster.informer
                   .lister('Pod')
                   .byIndex('node', name)
-                  .reduce((sum, one) => sum + podRequests(one).get('cpu')!, 0),
+                  .reduce((sum, one) => sum + requestedAmounts(one).get('cpu')!, 0),
             )
           for (const waiting of cluster.informer.lister('Pod').byIndex('node', '')) {
             assert.ok(
-              free.every((amount) => amount < podRequests(waiting).get('cpu')!),
+              free.every((amount) => amount < requestedAmounts(waiting).get('cpu')!),
               `${waiting.metadata.name} waits though it fits`,
             )
           }

@@ -9,7 +9,7 @@ import { environment, expand } from '../../../../agent/pods/steps/environment.ts
 import { fieldValue, resourceValue, type DownwardApiContext } from '../../../../agent/volumes/downward-api.ts'
 import { hostsFile, podHostname, writePodFiles } from '../../../../agent/pods/steps/pod-files.ts'
 import { pullCredentials } from '../../../../agent/pods/steps/pull-credentials.ts'
-import { containerResources, oomScoreAdj, podResources, qosClassOf } from '../../../../agent/pods/steps/qos.ts'
+import { containerResources, oomScoreAdj, podResources } from '../../../../agent/pods/steps/cgroup-resources.ts'
 import { nextFailureCount, restartBackoff } from '../../../../agent/pods/plan/restart-backoff.ts'
 import { resolveUser } from '../../../../agent/pods/steps/user.ts'
 import { PodFolders } from '../../../../agent/volumes/pod-folders.ts'
@@ -233,20 +233,6 @@ describe('a container for the runtime', () => {
 describe('resources of a pod', () => {
   const withResources = (resources: Container['resources']): Pod =>
     makePod('web', { containers: [makeContainer('main', { resources })] })
-
-  it('has a quality of service', () => {
-    assert.equal(qosClassOf(withResources({})), 'BestEffort')
-    assert.equal(qosClassOf(withResources({ requests: { cpu: '1' } })), 'Burstable')
-    assert.equal(qosClassOf(withResources({ limits: { cpu: '1', memory: '1Gi' } })), 'Guaranteed')
-    assert.equal(
-      qosClassOf(withResources({ limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '500m', memory: '1Gi' } })),
-      'Burstable',
-    )
-    assert.equal(
-      qosClassOf(withResources({ limits: { cpu: '1000m', memory: '1Gi' }, requests: { cpu: '1', memory: '1024Mi' } })),
-      'Guaranteed',
-    )
-  })
 
   it('becomes limits and weights', () => {
     const container = makeContainer('main', {
