@@ -188,6 +188,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     find: (uid) => pods.target(uid),
     dialer,
     runtime,
+    clock,
     group: steps,
     pages: new NodePages({
       node: settings.name,

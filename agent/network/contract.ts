@@ -1,10 +1,10 @@
 /**
  * A node's network: pods' namespaces and addresses (`Network`), and what the node follows of the cluster's network
- * (`NetworkView`, followed by each `NetworkReconciler`). Every address is text, IPv4 dotted or IPv6 in canonical form (RFC
- * 5952).
+ * (`NetworkView`, followed by each `NetworkReconciler`). Every address is text, IPv4 dotted or IPv6 in canonical form
+ * (RFC 5952).
  */
 import type { PodNetworks } from '../../proto/objects/pod-networks.ts'
-import type { NetworkEntry, Resources } from '../../proto/gen/types.ts'
+import type { NetworkEntry, NetworkUpdate, Resources } from '../../proto/gen/types.ts'
 
 /** A port of the node that is passed on to a pod: ContainerPort's hostPort. */
 export interface HostPort {
@@ -172,4 +172,11 @@ export interface NetworkReconciler {
   tables?(): readonly string[]
   /** The agent ends; what pods use stays. */
   stop(): Promise<void>
+}
+
+/** What the node follows of the cluster's network. */
+export interface NetworkUpdateHandler {
+  /** The control plane knows the node: a new session, whose first update is a complete one. */
+  welcome(ranges: NodeRanges): Promise<void>
+  update(update: NetworkUpdate): void
 }

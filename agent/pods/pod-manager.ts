@@ -1,22 +1,7 @@
-/**
- * The pods of a node: takes assignments, adopts what lives when the agent starts, and answers for their logs and
- * commands.
- */
+/** The pods of a node: takes assignments, and adopts what lives when the agent starts. */
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/base/errors.ts'
-import { describeObject } from '../../proto/schema/schema.ts'
-import { parseTime } from '../../proto/base/time.ts'
-import { Channel } from '../../proto/base/channel.ts'
-import type {
-  ExecInput,
-  ExecOutput,
-  ExecStart,
-  LogsRequest,
-  ObjectRef,
-  ObservedPod,
-  Pod,
-  TerminalSize,
-} from '../../proto/gen/types.ts'
+import type { ObjectRef, ObservedPod, Pod } from '../../proto/gen/types.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
 import type { AssignmentHandler } from '../session/contract.ts'
@@ -24,16 +9,12 @@ import type { PodRecord } from '../state/contract.ts'
 import type { StreamTarget } from '../streams/target.ts'
 import { checkAdmission } from './plan/admission.ts'
 import type { PodDependencies } from './dependencies.ts'
-import { readLog } from '../streams/logs/log-reader.ts'
-import { containerName, notRunning, PodTarget } from './pod-target.ts'
+import { PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
-import { newRecord, peekContainer } from './plan/pod-state.ts'
+import { newRecord } from './plan/pod-state.ts'
 import { hasPendingResize, allocatedPod } from './plan/resize.ts'
 import { hasEnded } from './status/pod-status.ts'
 import { checkSysctls } from './plan/sysctls.ts'
-
-/** Pieces of a command's input or output that wait here at most: whoever sends more is made to wait. */
-const IN_FLIGHT = 4
 
 export class PodManager implements AssignmentHandler {
   readonly #deps: PodDependencies
@@ -114,90 +95,6 @@ export class PodManager implements AssignmentHandler {
 
   observations(): readonly ObservedPod[] {
     return [...this.#machines.values()].map((machine) => machine.observation())
-  }
-
-  async *logs(podUid: string, request: LogsRequest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const machine = this.#find(podUid)
-    const name = containerName(machine.record.pod, request.container)
-    const known = peekContainer(machine.record, name)
-    const present = known.instance?.attempt ?? known.ended?.attempt
-    const attempt = request.previous ? known.last?.attempt : (present ?? known.last?.attempt)
-    if (attempt === undefined) {
-      const what = request.previous
-        ? `no instance of container "${name}" before the present one`
-        : `container "${name}" has not started yet`
-      throw new GantryError('FailedPrecondition', `${describeObject(machine.record.pod)}: ${what}`)
-    }
-    const now = this.#deps.clock.now()
-    const since =
-      request.sinceTime !== ''
-        ? parseTime(request.sinceTime)
-        : request.sinceSeconds === undefined
-          ? undefined
-          : now - request.sinceSeconds * 1000
-    yield* readLog(
-      {
-        path: this.#deps.folders.log(podUid, name, attempt),
-        ended: () => !machine.hasRunningAttempt(name, attempt),
-        onChange: (handler) => machine.onChange(handler),
-      },
-      {
-        tail: request.tailLines,
-        since,
-        timestamps: request.timestamps,
-        limit: request.limitBytes,
-        follow: request.follow,
-        stream: request.stream === 'stdout' || request.stream === 'stderr' ? request.stream : undefined,
-      },
-      signal,
-    )
-  }
-
-  async *exec(
-    podUid: string,
-    start: ExecStart,
-    inputs: AsyncIterable<ExecInput>,
-    signal: AbortSignal,
-  ): AsyncGenerator<ExecOutput, void, undefined> {
-    const machine = this.#find(podUid)
-    const name = containerName(machine.record.pod, start.container)
-    const instance = peekContainer(machine.record, name).instance
-    if (instance?.state.state !== 'running') throw notRunning(machine.record, name)
-    const stdin = new Channel<Uint8Array>()
-    const resizes = new Channel<TerminalSize>()
-    const outputs = new Channel<ExecOutput>()
-    const ending = new AbortController()
-    const both = AbortSignal.any([signal, ending.signal])
-    this.#deps.group.spawn(() => routeInputs(inputs, stdin, resizes))
-    const request = {
-      command: start.command,
-      tty: start.tty,
-      size: start.size,
-      stdin: start.stdin ? stdin : undefined,
-      resizes,
-      output: (stream: 'stdout' | 'stderr', chunk: Uint8Array): Promise<void> => {
-        outputs.push({ output: { case: stream, value: chunk } })
-        return outputs.waitForRoom(IN_FLIGHT)
-      },
-    }
-    this.#deps.group.spawn(async () => {
-      try {
-        const { exitCode, message } = await this.#deps.runtime.exec(instance.id, request, both)
-        outputs.push({ output: { case: 'exit', value: { code: exitCode, message } } })
-        outputs.close()
-      } catch (thrown) {
-        outputs.close(GantryError.from(thrown))
-      } finally {
-        stdin.close()
-        resizes.close()
-      }
-    })
-    try {
-      yield* outputs
-    } finally {
-      outputs.close()
-      ending.abort(new GantryError('Cancelled', 'the command is no longer wanted'))
-    }
   }
 
   /** The pod as streams see it (agent/streams). NotFound. */
@@ -389,36 +286,6 @@ function attachments(records: readonly PodRecord[]): Map<string, Attachment> {
       record.sandbox?.attachment === undefined ? [] : [[record.pod.metadata.uid, record.sandbox.attachment]],
     ),
   )
-}
-
-async function routeInputs(
-  inputs: AsyncIterable<ExecInput>,
-  stdin: Channel<Uint8Array>,
-  resizes: Channel<TerminalSize>,
-): Promise<void> {
-  try {
-    for await (const { input } of inputs) {
-      switch (input?.case) {
-        case 'stdin':
-          stdin.push(input.value)
-          await stdin.waitForRoom(IN_FLIGHT)
-          break
-        case 'stdinClosed':
-          stdin.close()
-          break
-        case 'resize':
-          resizes.push(input.value)
-          break
-        case 'start':
-        case 'attach':
-        case undefined:
-          break
-      }
-    }
-    stdin.close()
-  } catch (thrown) {
-    stdin.close(GantryError.from(thrown))
-  }
 }
 
 /** True if the control plane has been told of a container of the pod that ran. */

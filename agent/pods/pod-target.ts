@@ -4,7 +4,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { Attachment } from '../network/contract.ts'
-import type { StreamTarget, TargetContainer } from '../streams/target.ts'
+import type { ContainerInstance, StreamTarget, TargetContainer } from '../streams/target.ts'
 import type { PodRecord } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { PodMachine } from './pod-machine.ts'
@@ -50,11 +50,23 @@ export class PodTarget implements StreamTarget {
     return found
   }
 
-  logPath({ name, attempt }: TargetContainer): string {
+  logged(asked: string, previous: boolean): ContainerInstance {
+    const { record } = this.#machine
+    const name = containerName(record.pod, asked)
+    const { instance, ended, last } = peekContainer(record, name)
+    const attempt = previous ? last?.attempt : (instance ?? ended ?? last)?.attempt
+    if (attempt !== undefined) return { name, attempt }
+    const what = previous
+      ? `no instance of container "${name}" before the present one`
+      : `container "${name}" has not started yet`
+    throw new GantryError('FailedPrecondition', `${describeObject(record.pod)}: ${what}`)
+  }
+
+  logPath({ name, attempt }: ContainerInstance): string {
     return this.#folders.log(this.#machine.uid, name, attempt)
   }
 
-  lives({ name, attempt }: TargetContainer): boolean {
+  lives({ name, attempt }: ContainerInstance): boolean {
     return this.#machine.hasRunningAttempt(name, attempt)
   }
 
@@ -77,7 +89,7 @@ export class PodTarget implements StreamTarget {
 }
 
 /** The container meant: the only one if none is named. */
-export function containerName(pod: Pod, asked: string): string {
+function containerName(pod: Pod, asked: string): string {
   const all = allContainers(pod).map((container) => container.name)
   if (asked === '' && pod.spec.containers.length === 1) return pod.spec.containers[0]!.name
   if (all.includes(asked)) return asked
@@ -90,7 +102,7 @@ export function containerName(pod: Pod, asked: string): string {
 }
 
 /** Says why: it has not started yet, or how its last instance ended. */
-export function notRunning(record: PodRecord, name: string): GantryError {
+function notRunning(record: PodRecord, name: string): GantryError {
   const { instance, ended, last } = peekContainer(record, name)
   const end = instance?.state.state === 'exited' ? instance.state : (ended ?? last)
   const why = end === undefined ? 'it has not started yet' : `it ended with exit code ${end.exitCode}`

@@ -13,7 +13,6 @@ import type {
   NetCheckInput,
   NetCheckOutput,
   NetCheckStart,
-  NetworkUpdate,
   NodeUsage,
   Page,
   ObjectRef,
@@ -43,6 +42,12 @@ export interface AssignmentHandler {
   endpointsDrained(podUids: readonly string[]): void
   /** The present observation of every pod. */
   observations(): readonly ObservedPod[]
+}
+
+/**
+ * What is asked of the node by streams (OpenStream). Every one ends, and leaves nothing, when its signal is aborted.
+ */
+export interface NodeStreams {
   /**
    * A container's log, whole lines. NotFound, InvalidArgument (which container?), FailedPrecondition (has not started).
    */
@@ -54,20 +59,6 @@ export interface AssignmentHandler {
     inputs: AsyncIterable<ExecInput>,
     signal: AbortSignal,
   ): AsyncIterable<ExecOutput>
-}
-
-/** What the node follows of the cluster's network. */
-export interface NetworkUpdateHandler {
-  /** The control plane knows the node: a new session, whose first update is a complete one. */
-  welcome(ranges: NodeRanges): Promise<void>
-  update(update: NetworkUpdate): void
-}
-
-/**
- * What else is asked of the node by streams (OpenStream). Every one ends, and leaves nothing, when its signal is
- * aborted.
- */
-export interface NodeStreams {
   /**
    * Joins a container's own input and outputs; the last output is `exit`. Errors as for `logs`; FailedPrecondition: it
    * does not run, or has no such input.

@@ -7,7 +7,7 @@ import type { Client } from '../../proto/rpc/rpc.ts'
 import type { Input } from '../../proto/codec/wire.ts'
 import { Channel } from '../../proto/base/channel.ts'
 import type { OpenStream, Services, StreamDown, StreamUp } from '../../proto/gen/types.ts'
-import type { NodeStreams, AssignmentHandler } from './contract.ts'
+import type { NodeStreams } from './contract.ts'
 
 /** Pieces of input that wait at most: whoever sends more is made to wait. */
 const IN_FLIGHT = 4
@@ -16,24 +16,21 @@ type Up = Input<StreamUp>
 type Down = NonNullable<StreamDown['message']>
 type DownValues = { readonly [D in Down as D['case']]: D['value'] }
 
-/** Who answers. */
-export interface StreamHandlers {
-  readonly workload: AssignmentHandler
-  readonly streams?: NodeStreams
-}
-
-/** Until all is said, the other side has gone, or the signal is aborted. Throws only what the connection throws. */
+/**
+ * `streams`: what this node can be asked. Until all is said, the other side has gone, or the signal is aborted. Throws
+ * only what the connection throws.
+ */
 export async function serveStream(
   nodes: Client<Services['Nodes']>,
   open: OpenStream,
-  answers: StreamHandlers,
+  streams: Partial<NodeStreams>,
   signal: AbortSignal,
 ): Promise<void> {
   const ending = new AbortController()
   const both = AbortSignal.any([signal, ending.signal])
   const inputs = new Channel<Down>()
   try {
-    for await (const { message } of nodes.stream(answer(open, answers, inputs, both), { signal })) {
+    for await (const { message } of nodes.stream(answer(open, streams, inputs, both), { signal })) {
       if (message === undefined) continue
       inputs.push(message)
       await inputs.waitForRoom(IN_FLIGHT)
@@ -46,13 +43,13 @@ export async function serveStream(
 
 async function* answer(
   open: OpenStream,
-  answers: StreamHandlers,
+  streams: Partial<NodeStreams>,
   inputs: Channel<Down>,
   signal: AbortSignal,
 ): AsyncGenerator<Up, void, undefined> {
   yield { message: { case: 'opened', value: open.streamId } }
   try {
-    yield* output(open, answers, inputs, signal)
+    yield* output(open, streams, inputs, signal)
   } catch (thrown) {
     if (signal.aborted) return
     const { code, message, details } = GantryError.from(thrown)
@@ -65,40 +62,49 @@ async function* answer(
 
 async function* output(
   { podUid, request }: OpenStream,
-  { workload, streams }: StreamHandlers,
+  streams: Partial<NodeStreams>,
   inputs: Channel<Down>,
   signal: AbortSignal,
 ): AsyncGenerator<Up, void, undefined> {
   switch (request?.case) {
     case 'logs':
-      for await (const data of workload.logs(podUid, request.value, signal))
+      for await (const data of able(streams, 'logs').logs(podUid, request.value, signal))
         yield { message: { case: 'logs', value: { data } } }
       return
     case 'exec':
-      for await (const value of workload.exec(podUid, request.value, only(inputs, 'exec'), signal))
+      for await (const value of able(streams, 'exec').exec(podUid, request.value, only(inputs, 'exec'), signal))
         yield { message: { case: 'exec', value } }
       return
     case 'attach':
-      for await (const value of has(streams).attach(podUid, request.value, only(inputs, 'exec'), signal))
+      for await (const value of able(streams, 'attach').attach(podUid, request.value, only(inputs, 'exec'), signal))
         yield { message: { case: 'exec', value } }
       return
     case 'forward':
-      for await (const value of has(streams).forward(podUid, request.value, only(inputs, 'forward'), signal))
+      for await (const value of able(streams, 'forward').forward(
+        podUid,
+        request.value,
+        only(inputs, 'forward'),
+        signal,
+      ))
         yield { message: { case: 'forward', value } }
       return
     case 'copy':
-      for await (const value of has(streams).copy(podUid, request.value, only(inputs, 'copy'), signal))
+      for await (const value of able(streams, 'copy').copy(podUid, request.value, only(inputs, 'copy'), signal))
         yield { message: { case: 'copy', value } }
       return
     case 'netCheck':
-      for await (const value of has(streams).checkNetwork(request.value, only(inputs, 'netCheck'), signal))
+      for await (const value of able(streams, 'checkNetwork').checkNetwork(
+        request.value,
+        only(inputs, 'netCheck'),
+        signal,
+      ))
         yield { message: { case: 'netCheck', value } }
       return
     case 'usage':
-      yield { message: { case: 'usage', value: await has(streams).usage() } }
+      yield { message: { case: 'usage', value: await able(streams, 'usage').usage() } }
       return
     case 'page':
-      yield { message: { case: 'page', value: await has(streams).page(request.value.path) } }
+      yield { message: { case: 'page', value: await able(streams, 'page').page(request.value.path) } }
       return
     case undefined:
       throw new GantryError(
@@ -108,9 +114,11 @@ async function* output(
   }
 }
 
-function has(streams: NodeStreams | undefined): NodeStreams {
-  if (streams === undefined) throw new GantryError('Unsupported', 'this agent only has logs and commands')
-  return streams
+/** Unsupported: it has no such streams. */
+function able<K extends keyof NodeStreams>(streams: Partial<NodeStreams>, what: K): Pick<NodeStreams, K> {
+  if (streams[what] === undefined)
+    throw new GantryError('Unsupported', `this agent has no streams of the kind "${what}"`)
+  return streams as Pick<NodeStreams, K>
 }
 
 /** The inputs of one kind, which is all that the request takes. */

@@ -23,7 +23,8 @@ import type {
   NodeMessage,
   OpenStream,
 } from '../../proto/gen/types.ts'
-import type { NetworkUpdateHandler, NodeStreams, AssignmentHandler } from './contract.ts'
+import type { NetworkUpdateHandler } from '../network/contract.ts'
+import type { AssignmentHandler, NodeStreams } from './contract.ts'
 import type { Outbox } from './outbox.ts'
 import { serveStream } from './pod-stream.ts'
 
@@ -48,8 +49,8 @@ export interface SessionParts {
   readonly controllers: readonly string[]
   readonly connect: (address: string) => Connection
   readonly workload: AssignmentHandler
-  /** Without it, such requests are answered with Unsupported. */
-  readonly streams?: NodeStreams
+  /** What this node can be asked by streams; anything else is answered with Unsupported. */
+  readonly streams?: Partial<NodeStreams>
   readonly network: NetworkUpdateHandler
   readonly outbox: Outbox
   /** The node as the machine is now. */
@@ -240,7 +241,12 @@ class SessionStream {
     this.#streams.set(streamId, ending)
     this.#group.spawn(async (signal) => {
       try {
-        await serveStream(this.#connection.client('Nodes'), open, this.#parts, AbortSignal.any([signal, ending.signal]))
+        await serveStream(
+          this.#connection.client('Nodes'),
+          open,
+          this.#parts.streams ?? {},
+          AbortSignal.any([signal, ending.signal]),
+        )
       } catch (error) {
         if (!ending.signal.aborted && !signal.aborted)
           this.#parts.log.warn({ stream: streamId, error }, 'stream failed')

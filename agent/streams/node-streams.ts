@@ -6,6 +6,8 @@ import type {
   CopyStart,
   ExecInput,
   ExecOutput,
+  ExecStart,
+  LogsRequest,
   NetCheckInput,
   NetCheckOutput,
   NetCheckStart,
@@ -15,13 +17,15 @@ import type {
   PortForwardOutput,
   PortForwardStart,
 } from '../../proto/gen/types.ts'
+import type { Clock } from '../../proto/base/clock.ts'
 import type { RunGroup } from '../../proto/base/run-group.ts'
-import type { NodePages } from '../metrics/node-pages.ts'
 import type { RuntimeDriver } from '../runtime/contract.ts'
 import type { NodeStreams } from '../session/contract.ts'
 import { attachTo } from './attach.ts'
 import { copyInto, copyOut } from './copy/copy.ts'
+import { execIn } from './exec.ts'
 import { forwardConnection } from './forward.ts'
+import { containerLog } from './logs/container-log.ts'
 import type { NetworkChecks } from './netcheck/network-checks.ts'
 import type { PodDialer } from './pod-dialer.ts'
 import type { FindTarget } from './target.ts'
@@ -33,7 +37,9 @@ export interface PodNodeStreamsParts {
   readonly runtime: RuntimeDriver
   readonly checks: NetworkChecks
   readonly usage: UsageMeter
-  readonly pages: NodePages
+  /** The node's own pages, such as /metrics. */
+  readonly pages: { page(path: string): Promise<Page> }
+  readonly clock: Clock
   /** Holds what goes on beside a stream. */
   readonly group: RunGroup
 }
@@ -43,6 +49,21 @@ export class PodNodeStreams implements NodeStreams {
 
   constructor(parts: PodNodeStreamsParts) {
     this.#parts = parts
+  }
+
+  async *logs(podUid: string, request: LogsRequest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const { find, clock } = this.#parts
+    yield* containerLog(find(podUid), request, clock, signal)
+  }
+
+  async *exec(
+    podUid: string,
+    start: ExecStart,
+    inputs: AsyncIterable<ExecInput>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ExecOutput, void, undefined> {
+    const { find, runtime, group } = this.#parts
+    yield* execIn({ target: find(podUid), runtime, group }, start, inputs, signal)
   }
 
   attach(

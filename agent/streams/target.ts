@@ -2,12 +2,16 @@
 import type { Attachment } from '../network/contract.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 
-/** A container's present or last instance. */
-export interface TargetContainer {
+/** One instance of a container, which may be gone. */
+export interface ContainerInstance {
   readonly name: string
+  readonly attempt: number
+}
+
+/** An instance that runs, or ran a moment ago. */
+export interface TargetContainer extends ContainerInstance {
   /** The runtime's. */
   readonly id: string
-  readonly attempt: number
   /** Its first process. */
   readonly pid: number
 }
@@ -21,6 +25,11 @@ export interface StreamTarget {
    * FailedPrecondition if it does not run.
    */
   running(container: string): TargetContainer
+  /**
+   * The present or last instance of a container, or with `previous` the one before it, whose log is there. Errors as
+   * for `running`; FailedPrecondition if there was none.
+   */
+  logged(container: string, previous: boolean): ContainerInstance
   /** Those that run now. */
   readonly allRunning: readonly TargetContainer[]
   /** Any that runs. */
@@ -28,9 +37,9 @@ export interface StreamTarget {
   /** True once the pod has ended or is no longer the node's. */
   readonly gone: boolean
   /** Path of the log of an instance. */
-  logPath(container: TargetContainer): string
+  logPath(instance: ContainerInstance): string
   /** False once this instance has ended. */
-  lives(container: TargetContainer): boolean
+  lives(instance: ContainerInstance): boolean
   /** How an instance ended; undefined if that is not known yet. */
   exitCode(container: TargetContainer): number | undefined
   /** Calls when any of this may have changed; returns the call that stops it. */

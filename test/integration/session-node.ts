@@ -32,6 +32,7 @@ export class SessionNode implements AssignmentHandler {
       controllers,
       connect: (address) => connect(address, tls, livenessWith(controllers.length)),
       workload: this,
+      streams: this,
       network: { welcome: () => Promise.resolve(), update: ({ revision }) => outbox.networkApplied(revision) },
       outbox,
       node: () => Promise.resolve(node),

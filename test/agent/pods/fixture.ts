@@ -12,6 +12,8 @@ import { FilePodDisk } from '../../../agent/pods/steps/pod-disk.ts'
 import type { ContainerSpec } from '../../../agent/runtime/contract.ts'
 import { FakeMachine, FakeRuntime, type FakeBehaviour } from '../../../agent/runtime/fake.ts'
 import { MemoryState } from '../../../agent/state/memory.ts'
+import { execIn } from '../../../agent/streams/exec.ts'
+import { containerLog } from '../../../agent/streams/logs/container-log.ts'
 import { unmountUnder } from '../../../agent/volumes/mount-table.ts'
 import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
 import { VolumeManager } from '../../../agent/volumes/volume-manager.ts'
@@ -19,7 +21,16 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
-import type { AnyResource, ObjectRef, Pod, PodStatus } from '../../../proto/gen/types.ts'
+import type {
+  AnyResource,
+  ExecInput,
+  ExecOutput,
+  ExecStart,
+  LogsRequest,
+  ObjectRef,
+  Pod,
+  PodStatus,
+} from '../../../proto/gen/types.ts'
 import { FakeActions, FakeImages, FakeNetwork, RecordedReports, until } from '../fakes.ts'
 
 const NODE: NodeFacts = {
@@ -94,6 +105,20 @@ export class NodeFixture {
       podCidrs: ['10.1.0.0/24'],
       cluster: { podCidrs: ['10.1.0.0/16'], serviceCidrs: ['10.96.0.0/16'], domain: 'cluster.local' },
     })
+  }
+
+  exec(
+    podUid: string,
+    start: ExecStart,
+    inputs: AsyncIterable<ExecInput>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ExecOutput> {
+    const { runtime } = this
+    return execIn({ target: this.pods.target(podUid), runtime, group: this.#group }, start, inputs, signal)
+  }
+
+  logs(podUid: string, request: LogsRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    return containerLog(this.pods.target(podUid), request, this.clock, signal)
   }
 
   /** The agent ends; the machine goes on. */

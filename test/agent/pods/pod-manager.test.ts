@@ -601,7 +601,7 @@ describe('pods of a node', () => {
           sinceTime: '',
           timestamps: false,
         }
-        for await (const chunk of node.pods.logs('uid-web', request, new AbortController().signal))
+        for await (const chunk of node.logs('uid-web', request, new AbortController().signal))
           text += Buffer.from(chunk).toString()
         return text
       }
@@ -615,7 +615,7 @@ describe('pods of a node', () => {
       await node.phase('web', 'Running')
       const outputs: string[] = []
       const start = { namespace: 'default', pod: 'web', container: '', command: ['echo'], stdin: false, tty: false }
-      for await (const { output } of node.pods.exec(
+      for await (const { output } of node.exec(
         'uid-web',
         start,
         (async function* () {})(),
@@ -638,7 +638,7 @@ describe('pods of a node', () => {
       await node.phase('web', 'Failed')
       const start = { namespace: 'default', pod: 'web', container: '', command: ['echo'], stdin: false, tty: false }
       await assert.rejects(
-        node.pods.exec('uid-web', start, (async function* () {})(), new AbortController().signal).next(),
+        node.exec('uid-web', start, (async function* () {})(), new AbortController().signal).next(),
         {
           code: 'FailedPrecondition',
           message: 'Pod default/web: container "main" is not running: it ended with exit code 3',
@@ -660,7 +660,7 @@ describe('pods of a node', () => {
       }
       await assert.rejects(
         async () => {
-          for await (const _ of node.pods.logs('uid-web', request, new AbortController().signal))
+          for await (const _ of node.logs('uid-web', request, new AbortController().signal))
             assert.fail('no output expected')
         },
         (error: GantryError) => error.code === 'InvalidArgument' && error.details[0]!.remedy === 'choose one of a, b',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { NodeRanges } from '../../../agent/network/contract.ts'
-import type { NetworkUpdateHandler, AssignmentHandler } from '../../../agent/session/contract.ts'
+import type { NetworkUpdateHandler } from '../../../agent/network/contract.ts'
+import type { AssignmentHandler, NodeStreams } from '../../../agent/session/contract.ts'
 import { Outbox } from '../../../agent/session/outbox.ts'
 import { Session, type SessionParts } from '../../../agent/session/session.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -52,7 +53,7 @@ function event(reason: string): Event {
   }
 }
 
-class RecordedWorkload implements AssignmentHandler {
+class RecordedWorkload implements AssignmentHandler, Pick<NodeStreams, 'logs' | 'exec'> {
   readonly assigned: { complete: boolean; names: string[]; removed: number }[] = []
   readonly welcomed: string[] = []
   followers = 0
@@ -137,6 +138,7 @@ describe('session', () => {
       controllers: ['127.0.0.1:1', controller.address],
       connect: (address) => connect(address),
       workload,
+      streams: workload,
       network,
       outbox,
       node: () => Promise.resolve(NODE),

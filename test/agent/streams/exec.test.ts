@@ -25,7 +25,7 @@ describe('commands in a container and a slow other side', () => {
     const start = { namespace: 'default', pod: 'web', container: '', command: ['yes'], stdin: false, tty: false }
     let read = 0
     let most = 0
-    for await (const { output } of node.pods.exec(
+    for await (const { output } of node.exec(
       'uid-web',
       start,
       (async function* () {})(),
@@ -58,7 +58,7 @@ describe('commands in a container and a slow other side', () => {
     node.assignAll(makePod('web'))
     await node.phase('web', 'Running')
     const start = { namespace: 'default', pod: 'web', container: '', command: ['cat'], stdin: true, tty: false }
-    for await (const { output } of node.pods.exec('uid-web', start, input(), new AbortController().signal))
+    for await (const { output } of node.exec('uid-web', start, input(), new AbortController().signal))
       assert.equal(output?.case, 'exit')
     assert.equal(read, 1_000)
     assert.ok(most <= 5, `${most} pieces were under way`)
