@@ -14,19 +14,14 @@ import type {
   NetworkPolicySpec,
   Pod,
   PodSpec,
-  ResourceRequirements,
   Secret,
   ServiceSpec,
 } from '../gen/types.ts'
-import { formatQuantity, parseQuantity, roundUpToMillis } from '../base/quantity.ts'
 import { jsonFields } from './codec.ts'
 import { fillDefaults } from '../schema/custom/coerce.ts'
 import { customKinds, versionOfObject } from '../schema/custom/definitions.ts'
 import { schema, SPECIAL_MESSAGES } from '../schema/schema.ts'
 import type { FieldSchema } from '../schema/model.ts'
-
-/** What amounts finer than thousandths look like: 100u, 0.0001, 1e-6. */
-const MAYBE_FINE = /[nu.]|e-/i
 
 /** How long affinity by address lasts if nobody says otherwise. */
 const AFFINITY_SECONDS = 10_800
@@ -67,11 +62,6 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
     container.imagePullPolicy ??= pullPolicy(container.image ?? '')
     const { limits, requests } = container.resources ?? {}
     if (limits !== undefined) container.resources = { ...container.resources, requests: { ...limits, ...requests } }
-  },
-  /** As with Kubernetes, nothing finer than a thousandth of a resource is stored. */
-  ResourceRequirements(resources: ResourceRequirements) {
-    if (resources.limits !== undefined) resources.limits = roundUpAmounts(resources.limits)
-    if (resources.requests !== undefined) resources.requests = roundUpAmounts(resources.requests)
   },
   EphemeralContainer(container: EphemeralContainer) {
     container.imagePullPolicy ??= pullPolicy(container.image ?? '')
@@ -120,15 +110,6 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
     secret.data = { ...secret.data, ...Object.fromEntries(encoded) }
     delete secret.stringData
   },
-}
-
-function roundUpAmounts(list: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(list).map(([name, text]) => [
-      name,
-      MAYBE_FINE.test(text) ? formatQuantity(roundUpToMillis(parseQuantity(text))) : text,
-    ]),
-  )
 }
 
 /** Always for an image whose content may change under its name: no tag, or "latest", and no digest. */

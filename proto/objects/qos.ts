@@ -10,7 +10,7 @@ const QOS_RESOURCES = ['cpu', 'memory']
 /**
  * Guaranteed: all cpu and memory are limited and requested in full, of every container, or of the pod as a whole if it
  * states them; BestEffort: nothing is said of them; Burstable: the rest. An amount of 0 says nothing, and amounts are
- * compared as they are stored: in thousandths, rounded up.
+ * compared in thousandths, rounded up, as Kubernetes stores them.
  */
 export function qosClassOf({ initContainers = [], containers, resources }: PodSpec): QosClass {
   const stated = [...Object.keys(resources?.requests ?? {}), ...Object.keys(resources?.limits ?? {})]
