@@ -1,7 +1,6 @@
 /** Reads the event stream: what it keeps, oldest first, and what comes. */
 import { AckPolicy, DeliverPolicy, type Consumer, type JsMsg } from 'nats'
 import { GantryError } from '../../proto/base/errors.ts'
-import { parseTime } from '../../proto/base/time.ts'
 import { decodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
@@ -10,15 +9,12 @@ import type { Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
 import { isDeletion, type EventLog, type EventQuery } from './contract.ts'
+import { hasTypeAndTime, LatestEvents } from './latest-events.ts'
 import { ensureEventStream } from './stream.ts'
 import { EVENT_STREAM, eventFilter } from './subjects.ts'
 
 /** Milliseconds to wait for NATS before a look back fails with Unavailable. */
 const CONNECT_TIMEOUT_MS = 3_000
-/** Distinct events that one look back shows at most: the newest of them. */
-const MAX_LISTED_EVENTS = 10_000
-/** Bytes of them together, at most: many may look back at the same time. */
-const LOOK_BACK_BYTES = 16 * 1024 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 2_000 }
 
 export interface EventReaderOptions {
@@ -203,39 +199,8 @@ export class EventReader implements EventLog {
   }
 }
 
-/** Events by uid in their latest state, the newest of them. */
-class LatestEvents {
-  readonly #events = new Map<string, { readonly event: Event; readonly bytes: number }>()
-  #bytes = 0
-
-  take(event: Event, bytes: number): void {
-    this.#drop(event.metadata.uid)
-    if (isDeletion(event)) return
-    this.#events.set(event.metadata.uid, { event, bytes })
-    this.#bytes += bytes
-    while (this.#events.size > MAX_LISTED_EVENTS || this.#bytes > LOOK_BACK_BYTES)
-      this.#drop(this.#events.keys().next().value!)
-  }
-
-  events(): Event[] {
-    return Array.from(this.#events.values(), ({ event }) => event)
-  }
-
-  #drop(uid: string): void {
-    this.#bytes -= this.#events.get(uid)?.bytes ?? 0
-    this.#events.delete(uid)
-  }
-}
-
 /** The event in a message, if it is one that the query means; its resourceVersion is its place in the stream. */
 function read(message: JsMsg, query: EventQuery): Event | undefined {
   const event = decodeResource('Event', message.data, String(message.seq))
-  if (query.type !== undefined && query.type !== '' && event.type !== query.type) return undefined
-  if (
-    query.since !== undefined &&
-    event.lastTimestamp !== undefined &&
-    parseTime(event.lastTimestamp) < Math.floor(query.since / 1000) * 1000
-  )
-    return undefined
-  return event
+  return hasTypeAndTime(event, query) ? event : undefined
 }

@@ -1,30 +1,25 @@
 /**
- * Records events: made into core/v1 Event objects, counted when they repeat, and published to the event stream. Nobody
+ * Records events: counted when they repeat, and published to the event stream. Nobody
  * waits for it: with NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and
  * logged.
  */
 import { createHash } from 'node:crypto'
-import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { formatTime } from '../../proto/base/time.ts'
 import { encodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
 import { delay, elapsed, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
-import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
+import { randomUuid, type Random } from '../../proto/base/random.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import type { EventSink } from '../api/contract.ts'
 import type { EventPublisher } from './contract.ts'
+import { EventCorrelator } from './correlator.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
 import { ensureEventStream } from './stream.ts'
 import { eventSubject } from './subjects.ts'
 
 /** Events that wait for NATS at most. */
 const BUFFER = 10_000
-/** Kinds of event that are remembered to be counted. */
-const CORRELATOR_CACHE_SIZE = 4_096
-/** An event like one seen within this many milliseconds is that one again. */
-const REPEAT_WINDOW = 600_000
 /**
  * Milliseconds that the first event that waits is joined by others: what tells many together costs little more than
  * what tells one.
@@ -51,8 +46,7 @@ export interface EventRecorderOptions {
 export class EventRecorder implements EventPublisher {
   readonly #options: EventRecorderOptions
   readonly #buffer: number
-  /** What repeats would repeat, least recently seen first. */
-  readonly #recent = new Map<string, { event: Event; seen: number }>()
+  readonly #correlator: EventCorrelator
   /** By uid, so that a repeat takes the place of what still waits. */
   readonly #queue = new Map<string, Event>()
   readonly #idle = new Set<() => void>()
@@ -62,6 +56,7 @@ export class EventRecorder implements EventPublisher {
 
   constructor(options: EventRecorderOptions) {
     this.#options = options
+    this.#correlator = new EventCorrelator(options)
     this.#buffer = options.buffer ?? BUFFER
   }
 
@@ -75,22 +70,8 @@ export class EventRecorder implements EventPublisher {
     return this.#queue.size
   }
 
-  record({ regarding, type, reason, message, component }: Parameters<EventSink['record']>[0]): void {
-    const now = this.#options.clock.now()
-    const {
-      kind,
-      metadata: { name, namespace, uid },
-    } = regarding
-    const key = JSON.stringify([kind, namespace, name, uid, type, reason, message, component])
-    const known = this.#recent.get(key)
-    this.#recent.delete(key)
-    const event =
-      known !== undefined && now - known.seen < REPEAT_WINDOW
-        ? { ...known.event, count: (known.event.count ?? 1) + 1, lastTimestamp: formatTime(now) }
-        : this.#create(regarding, { type, reason, message, component }, now)
-    this.#recent.set(key, { event, seen: now })
-    if (this.#recent.size > CORRELATOR_CACHE_SIZE) this.#recent.delete(this.#recent.keys().next().value!)
-    this.publish(event)
+  record(record: Parameters<EventSink['record']>[0]): void {
+    this.publish(this.#correlator.take(record))
   }
 
   publish(event: Event): void {
@@ -144,49 +125,6 @@ export class EventRecorder implements EventPublisher {
       const timer = this.#options.clock.after(timeout, done)
       this.#idle.add(done)
     })
-  }
-
-  #create(
-    regarding: Parameters<EventSink['record']>[0]['regarding'],
-    {
-      type,
-      reason,
-      message,
-      component,
-    }: { type: 'Normal' | 'Warning'; reason: string; message: string; component: string },
-    now: number,
-  ): Event {
-    const { random } = this.#options
-    const { kind, metadata } = regarding
-    const apiVersion = apiVersionOf(resourceOf(kind))
-    const time = formatTime(now)
-    return {
-      apiVersion: 'v1',
-      kind: 'Event',
-      // Events about cluster-scoped objects stand in `default`, where Kubernetes' clients look for them.
-      metadata: {
-        name: `${metadata.name}.${randomSuffix(random, 12)}`,
-        namespace: metadata.namespace === '' ? 'default' : metadata.namespace,
-        uid: randomUuid(random),
-        resourceVersion: '',
-        creationTimestamp: time,
-      },
-      involvedObject: {
-        apiVersion,
-        kind,
-        namespace: metadata.namespace === '' ? undefined : metadata.namespace,
-        name: metadata.name,
-        uid: metadata.uid,
-      },
-      type,
-      reason,
-      message,
-      source: { component },
-      reportingComponent: component,
-      firstTimestamp: time,
-      lastTimestamp: time,
-      count: 1,
-    }
   }
 
   #drop(): void {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ChangePublisher, type ChangeNotice } from '../../controller/events/change-publisher.ts'
 import { NatsClient } from '../../controller/events/nats-client.ts'
+import { NatsNews } from '../../controller/events/nats-news.ts'
 import { NamedEvents } from '../../controller/events/named-events.ts'
 import { isDeletion } from '../../controller/events/contract.ts'
 import { EventReader } from '../../controller/events/reader.ts'
@@ -21,7 +22,15 @@ import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Event } from '../../proto/gen/types.ts'
 import { freePort } from './free-port.ts'
+import { newsSuite } from '../contract/news.ts'
 import { until } from '../eventually.ts'
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
 
 const parts = { clock: systemClock, random: systemRandom, logger: silentLogger }
 
@@ -81,6 +90,24 @@ describe('events on NATS', function () {
   const seen = (events: Event[]): string[] =>
     events.map(({ involvedObject, reason, count }) => `${involvedObject?.name} ${reason} ${count}`)
   const signal = (): AbortSignal => group.signal
+
+  describe('as any news', () => {
+    newsSuite(() => {
+      const [one, other] = [1, 2].map((number) => {
+        const options = { ...parts, servers: [nats.address], token: nats.token, name: `c${number}`, copies: 1 }
+        const news = new NatsNews(options)
+        group.add((signal) => news.during(() => aborted(signal)))
+        return news
+      }) as [NatsNews, NatsNews]
+      return {
+        one,
+        other,
+        async published() {
+          for (const news of [one, other]) assert.equal(await news.recorder.flush(10_000), true)
+        },
+      }
+    })
+  })
 
   it('publishes the others though one is too large for NATS', async () => {
     record('web', 'Large', 'x'.repeat(2 << 20))
