@@ -4,7 +4,7 @@
  */
 import type { Node, NodeAddress } from '../../proto/gen/types.ts'
 import type { Change, Informer } from '../informer/contract.ts'
-import { healthOf } from './health.ts'
+import { healthOf } from '../nodehealth/health.ts'
 import { addressFlaw, canonical } from './node-address-validation.ts'
 import { RangeOwners } from './range-owners.ts'
 

@@ -9,7 +9,7 @@ import { isController } from '../api/authorization.ts'
 import type { Peers } from '../election/peers.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { controllerOf } from './registration.ts'
+import { controllerOf } from '../nodehealth/node-session.ts'
 
 /** A node that has not answered by then does not: whoever scrapes waits for ten seconds, usually. */
 const PAGE_TIMEOUT_MS = 8_000

@@ -9,7 +9,7 @@ import { sameJson } from '../../proto/base/json.ts'
 import type { AnyResource, ErrorDetail, Network, NetworkStatus } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import { RANGE_ANNOTATION } from './range-owners.ts'
-import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION } from './registration.ts'
+import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION } from '../nodehealth/node-session.ts'
 
 const ANNOTATIONS = [SESSION_ANNOTATION, CONTROLLER_ANNOTATION, RANGE_ANNOTATION] as const
 const ALLOCATED = ['cidrs', 'vni', 'blocks'] as const satisfies readonly (keyof NetworkStatus)[]

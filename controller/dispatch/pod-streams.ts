@@ -26,7 +26,7 @@ import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { Peers } from '../election/peers.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { controllerOf } from './registration.ts'
+import { controllerOf } from '../nodehealth/node-session.ts'
 
 export interface PodStreamsParts {
   readonly informer: Informer

@@ -9,24 +9,14 @@ import type { Clock } from '../../proto/base/clock.ts'
 import type { Node, NodeStatus } from '../../proto/gen/types.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import type { Change, Informer } from '../informer/contract.ts'
-import { reachableStatus, mergeNodeStatus } from './health.ts'
+import { reachableStatus, mergeNodeStatus } from '../nodehealth/health.ts'
+import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION, sessionOf } from '../nodehealth/node-session.ts'
 import { NodeAddressTable, withoutAddresses, type NodeAddressParts } from './node-address-table.ts'
 import { mergeLabels } from './node-labels.ts'
 import { PodCidrAllocator } from './pod-cidr-allocator.ts'
 import { podCidrsOf, RANGE_ANNOTATION, RangeOwners, rangesOf } from './range-owners.ts'
 
 export const DISPATCH_CONTEXT = { fieldManager: 'gantry-dispatch' }
-
-/**
- * Annotation with the id of the session that the node registered with last: of whoever has another, no word on the node
- * counts any more.
- */
-export const SESSION_ANNOTATION = 'gantry.dev/session'
-
-/**
- * Annotation with the name of the controller that holds that session: who asks the node for logs or commands asks it.
- */
-export const CONTROLLER_ANNOTATION = 'gantry.dev/controller'
 
 /** Reason of the event that tells of an address that a node cannot have. */
 const ADDRESS_REFUSED = 'NodeAddressRefused'
@@ -35,15 +25,6 @@ const ADDRESS_REFUSED = 'NodeAddressRefused'
  * Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first.
  */
 const ATTEMPTS = 10
-
-export function sessionOf(node: Node): string | undefined {
-  return node.metadata.annotations?.[SESSION_ANNOTATION]
-}
-
-/** The name of the controller with which the node registered last. */
-export function controllerOf(node: Node): string | undefined {
-  return node.metadata.annotations?.[CONTROLLER_ANNOTATION]
-}
 
 export interface NodeRegistryParts {
   readonly api: ObjectApi

@@ -10,7 +10,7 @@ import { isController } from '../api/authorization.ts'
 import type { Peers } from '../election/peers.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { controllerOf } from './registration.ts'
+import { controllerOf } from '../nodehealth/node-session.ts'
 
 /** An answer is good for so many milliseconds. */
 const USAGE_CACHE_TTL_MS = 3_000

@@ -9,9 +9,9 @@ import type { AnyResource, OwnerReference, Resources } from '../../proto/gen/typ
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'
 import { planAdoption, controllerOf, controllerReference } from './adoption-plan.ts'
-import { keyOf, makeKey } from './key.ts'
+import { keyOf, makeKey } from '../runner/key.ts'
 import type { WriteExpectations } from './write-expectations.ts'
-import type { ReconcileParts } from './runner.ts'
+import type { ReconcileParts } from '../runner/runner.ts'
 
 type OwnerKind = 'Deployment' | 'ReplicaSet'
 type OwnedKind = 'ReplicaSet' | 'Pod'

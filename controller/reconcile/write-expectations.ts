@@ -1,7 +1,7 @@
 /** What a reconciler has written and the cache must show before the next pass of the key counts anything. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { ReconcileParts } from './runner.ts'
+import type { ReconcileParts } from '../runner/runner.ts'
 
 export class WriteExpectations {
   readonly #parts: ReconcileParts

@@ -1,10 +1,10 @@
 /** Nodes that vanish and come back, in a whole control plane under simulated time. */
 import assert from 'node:assert/strict'
-import { heldOf } from '../../controller/reconcile/nodehealth/disruption-state.ts'
-import { controllerOf } from '../../controller/dispatch/registration.ts'
+import { heldOf } from '../../controller/nodehealth/disruption-state.ts'
+import { controllerOf } from '../../controller/nodehealth/node-session.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { Node, Pod } from '../../proto/gen/types.ts'
-import { unreachable } from '../controller/reconcile/nodes.ts'
+import { unreachable } from '../controller/nodehealth/nodes.ts'
 import { SimulatedCluster } from './cluster.ts'
 
 const isReady = ({ status, metadata }: Pod): boolean =>

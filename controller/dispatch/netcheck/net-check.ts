@@ -26,7 +26,7 @@ import type { Peers } from '../../election/peers.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { Dispatcher } from '../dispatcher.ts'
 import { begin, prependMessage, wrapped } from '../pod-streams.ts'
-import { controllerOf } from '../registration.ts'
+import { controllerOf } from '../../nodehealth/node-session.ts'
 import { evaluateProbes } from './evaluation.ts'
 import { planProbes, type CheckSubjects, type Participant, type PlannedProbe } from './probe-plan.ts'
 

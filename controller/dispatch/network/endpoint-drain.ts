@@ -14,7 +14,7 @@ import type { Change, Informer } from '../../informer/contract.ts'
 import { findCondition } from '../../reconcile/conditions.ts'
 import { SERVICE_NAME } from '../../reconcile/endpointslice/desired-endpoints.ts'
 import { SelectionIndex } from '../../reconcile/endpointslice/selection-index.ts'
-import { keyOf } from '../../reconcile/key.ts'
+import { keyOf } from '../../runner/key.ts'
 import type { NetworkAckTracker } from './network-ack-tracker.ts'
 
 /**

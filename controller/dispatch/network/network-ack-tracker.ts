@@ -7,8 +7,8 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import type { Peers } from '../../election/peers.ts'
 import type { Informer } from '../../informer/contract.ts'
-import { healthOf } from '../health.ts'
-import { controllerOf } from '../registration.ts'
+import { healthOf } from '../../nodehealth/health.ts'
+import { controllerOf } from '../../nodehealth/node-session.ts'
 import type { NetworkFeed } from './feed.ts'
 
 /** Milliseconds after which nobody waits for a node any more. */

@@ -2,7 +2,7 @@
 import { readAddress, readCidr } from '../../../proto/base/cidr.ts'
 import type { Node, PeerNode } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
-import { healthOf } from '../health.ts'
+import { healthOf } from '../../nodehealth/health.ts'
 import type { EntrySink, NetworkSource } from './contract.ts'
 
 export class PeersSource implements NetworkSource {

@@ -9,9 +9,9 @@ import type { WriteContext } from '../../api/contract.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'
 import { controllerReference } from '../adoption-plan.ts'
 import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
-import { keyOf, makeKey } from '../key.ts'
+import { keyOf, makeKey } from '../../runner/key.ts'
 import { WriteExpectations } from '../write-expectations.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { API_SLICES_MANAGER, planApi, type ApiPlan, type ApiSlice } from './plan.ts'
 
 const KEY = makeKey(API_SERVICE.namespace, API_SERVICE.name)

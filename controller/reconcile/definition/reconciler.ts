@@ -9,8 +9,8 @@ import type { AnyResource, CustomResourceDefinition, CustomResourceDefinitionSta
 import type { WriteContext } from '../../api/contract.ts'
 import { CLEANUP_FINALIZER } from '../../api/deletion.ts'
 import type { Change } from '../../informer/contract.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
-import { watchAnyKind, watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
+import { watchAnyKind, watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planDefinition, terminating } from './plan.ts'
 
 /** Deletions under way at once. */

@@ -12,7 +12,7 @@ import type {
   Service,
   ServicePort,
 } from '../../../proto/gen/types.ts'
-import { NODE_LOST, NODE_SUSPECT } from '../../dispatch/health.ts'
+import { NODE_LOST, NODE_SUSPECT } from '../../nodehealth/health.ts'
 import { findCondition } from '../conditions.ts'
 import { isTerminal } from '../pod-state.ts'
 

@@ -1,9 +1,9 @@
 /** What endpoints have to know of nodes: whether they are heard from, and where they are. */
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Node } from '../../../proto/gen/types.ts'
-import { healthOf } from '../../dispatch/health.ts'
+import { healthOf } from '../../nodehealth/health.ts'
 import type { Informer } from '../../informer/contract.ts'
-import { disruptionStateOf, hasVanished, heldOf, type DisruptionState } from '../nodehealth/disruption-state.ts'
+import { disruptionStateOf, hasVanished, heldOf, type DisruptionState } from '../../nodehealth/disruption-state.ts'
 import type { EndpointNode } from './desired-endpoints.ts'
 
 /** https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone */

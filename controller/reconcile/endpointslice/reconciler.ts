@@ -4,14 +4,14 @@ import { sameJson } from '../../../proto/base/json.ts'
 import { formatMicroTime } from '../../../proto/base/time.ts'
 import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
-import { healthOf } from '../../dispatch/health.ts'
+import { healthOf } from '../../nodehealth/health.ts'
 import type { Change } from '../../informer/contract.ts'
 import { controllerReference } from '../adoption-plan.ts'
 import { findCondition } from '../conditions.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { isTerminal } from '../pod-state.ts'
 import { WriteExpectations } from '../write-expectations.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import {
   desiredEndpoints,
   hasEndpoints,

@@ -4,7 +4,7 @@
  */
 import type { Pod, Service } from '../../../proto/gen/types.ts'
 import type { Change, Informer } from '../../informer/contract.ts'
-import { keyOf, splitKey } from '../key.ts'
+import { keyOf, splitKey } from '../../runner/key.ts'
 
 type Labels = Readonly<Record<string, string>>
 

@@ -8,9 +8,9 @@ import { controllerOf, controllerReference } from '../adoption-plan.ts'
 import { asksForMirror } from '../endpoints/labels.ts'
 import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
 import { planSlices, type SliceContent } from '../endpointslice/plan.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { WriteExpectations } from '../write-expectations.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { mirrorAnnotations, mirroredGroups, mirrorLabels, MIRROR_MANAGER } from './plan.ts'
 
 export class EndpointSliceMirror implements Reconciler {

@@ -5,9 +5,9 @@ import type { Pod, Taint } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { formatTaint } from '../../scheduler/plugins/taints.ts'
 import { controllerOf } from '../adoption-plan.ts'
-import { keyOf, splitKey } from '../key.ts'
+import { keyOf, splitKey } from '../../runner/key.ts'
 import { isBound } from '../pod-state.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { noExecuteTaints, planEviction } from './plan.ts'
 
 export class TaintEvictor implements Reconciler {

@@ -6,7 +6,7 @@ import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../../api/deletion.ts'
 import type { Change } from '../../informer/contract.ts'
-import { watchAnyKind, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchAnyKind, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { isWaiting, planOwned, planOwner, type OwnerState } from './plan.ts'
 
 export class GarbageReconciler implements Reconciler {

@@ -3,8 +3,8 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { INGRESS_CLASS_NAME, INGRESS_CONTROLLER_NAME } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { WriteContext } from '../../api/contract.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { applyConditions } from './conditions.ts'
 
 export class IngressClassReconciler implements Reconciler {

@@ -2,7 +2,7 @@
 import { INGRESS_NODE_LABEL } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Node } from '../../../proto/gen/types.ts'
-import { watchSource, type WatchSource } from '../runner.ts'
+import { watchSource, type WatchSource } from '../../runner/runner.ts'
 
 /** The keys, whenever a node comes, goes, or changes in a way that the entrance's addresses may depend on. */
 export function ingressNodesWatch(keys: () => Iterable<string>): WatchSource {

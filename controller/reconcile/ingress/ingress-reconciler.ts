@@ -6,8 +6,8 @@ import { ingressNodes, NO_INGRESS_NODE_MESSAGE, servesIngress } from '../../../p
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Ingress, IngressStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
-import { keyOf, splitKey } from '../key.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { keyOf, splitKey } from '../../runner/key.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { ingressAddresses } from './addresses.ts'
 import { ingressNodesWatch } from './ingress-nodes.ts'
 

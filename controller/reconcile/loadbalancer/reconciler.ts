@@ -7,9 +7,9 @@ import type { Change } from '../../informer/contract.ts'
 import { findCondition } from '../conditions.ts'
 import { SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
 import { looksOfNode, EndpointNodes } from '../endpointslice/endpoint-nodes.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { WriteExpectations } from '../write-expectations.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import {
   ADDRESS_ERROR,
   comparable,

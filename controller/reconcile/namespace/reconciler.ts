@@ -6,8 +6,8 @@ import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen
 import { NAMESPACE_FINALIZER } from '../../api/admission.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
-import { watchAnyKind, watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
+import { watchAnyKind, watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planNamespace } from './plan.ts'
 
 /** Deletions under way at once. */

@@ -5,9 +5,9 @@ import { formatTime } from '../../../proto/base/time.ts'
 import type { Network, Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { withCondition } from '../conditions.ts'
-import { keyOf, makeKey, splitKey } from '../key.ts'
+import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { isBound } from '../pod-state.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planNetwork } from './plan.ts'
 
 /** Keeps a Network until the last pod on it has gone. */

@@ -2,8 +2,8 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
-import { makeKey, splitKey } from '../key.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { makeKey, splitKey } from '../../runner/key.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planPodCollection } from './plan.ts'
 
 export class PodCollector implements Reconciler {

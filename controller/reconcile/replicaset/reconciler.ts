@@ -6,10 +6,10 @@ import type { Draft, WriteContext } from '../../api/contract.ts'
 import { controllerOf, controllerReference } from '../adoption-plan.ts'
 import { ControllerRefManager } from '../controller-ref-manager.ts'
 import { findCondition } from '../conditions.ts'
-import { keyOf, splitKey } from '../key.ts'
+import { keyOf, splitKey } from '../../runner/key.ts'
 import { isTerminal } from '../pod-state.ts'
 import { WriteExpectations } from '../write-expectations.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planReplicaSet, withFailure } from './plan.ts'
 
 interface Failure {

@@ -4,7 +4,7 @@
  */
 import { ROOT_CA, DEFAULT_ACCOUNT, NamespaceDefaults } from '../../accounts/namespace-defaults.ts'
 import type { WriteContext } from '../../api/contract.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 
 export class ServiceAccountReconciler implements Reconciler {
   readonly name = 'serviceaccount'

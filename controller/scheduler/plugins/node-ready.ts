@@ -1,4 +1,4 @@
-import { healthOf } from '../../dispatch/health.ts'
+import { healthOf } from '../../nodehealth/health.ts'
 import type { NodeInfo, FilterPlugin, FilterRejection } from '../framework.ts'
 
 /** The node is heard from and says that it can run pods: its condition Ready is True. */

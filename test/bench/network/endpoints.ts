@@ -5,7 +5,7 @@
  */
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { EndpointSliceReconciler } from '../../../controller/reconcile/endpointslice/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'

@@ -9,7 +9,7 @@ import type { AnyResource, CustomResourceDefinition, JsonObject, JsonValue, Kind
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
 import { NamespaceReconciler } from '../../../controller/reconcile/namespace/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { ControlPlane } from '../control-plane.ts'
 import { eventually } from '../../eventually.ts'
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mergeNodeStatus } from '../../../controller/dispatch/health.ts'
+import { mergeNodeStatus } from '../../../controller/nodehealth/health.ts'
 import { NodePageReader } from '../../../controller/dispatch/node-page-reader.ts'
 import { Streams } from '../../../controller/dispatch/streams.ts'
 import { CONTROLLERS } from '../../../controller/api/authorization.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
-import { controllerOf, NodeRegistry, SESSION_ANNOTATION } from '../../../controller/dispatch/registration.ts'
+import { NodeRegistry } from '../../../controller/dispatch/registration.ts'
+import { controllerOf, SESSION_ANNOTATION } from '../../../controller/nodehealth/node-session.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock, systemClock, type Clock } from '../../../proto/base/clock.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { DeploymentReconciler } from '../../../controller/reconcile/deployment/reconciler.ts'
 import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { ACCESS_ANNOTATION, AUTHOR_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import type { Deployment, Pod } from '../../../proto/gen/types.ts'

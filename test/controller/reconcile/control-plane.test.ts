@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { createReconcilers } from '../../../controller/reconcile/reconcilers.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'

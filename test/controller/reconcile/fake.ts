@@ -9,7 +9,7 @@ import { seededRandom } from '../../../proto/base/random.ts'
 import type { AnyResource, Deployment, Kind, Pod, Resources } from '../../../proto/gen/types.ts'
 import type { DeleteOptions, Draft, EventSink, ObjectApi } from '../../../controller/api/contract.ts'
 import type { CachedObject, Change, IndexName, Informer, Lister } from '../../../controller/informer/contract.ts'
-import { runReconcilers, type Reconciler, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { runReconcilers, type Reconciler, type ReconcileParts } from '../../../controller/runner/runner.ts'
 
 type Handler = (change: Change) => void
 type Call = { verb: string; object: string }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { ServiceAccountReconciler } from '../../../controller/reconcile/serviceaccount/reconciler.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'

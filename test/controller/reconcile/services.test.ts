@@ -5,15 +5,15 @@ import { ApiServiceReconciler } from '../../../controller/reconcile/apiservice/r
 import { EndpointSliceReconciler } from '../../../controller/reconcile/endpointslice/reconciler.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
 import { LoadBalancerReconciler } from '../../../controller/reconcile/loadbalancer/reconciler.ts'
-import { PodHealthReconciler } from '../../../controller/reconcile/nodehealth/pod-reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/reconcile/runner.ts'
+import { PodHealthReconciler } from '../../../controller/nodehealth/pod-reconciler.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { systemClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Kind, Pod, Resources, Service } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
-import { readyCondition, type State } from './nodes.ts'
+import { readyCondition, type State } from '../nodehealth/nodes.ts'
 
 const user = { fieldManager: 'user' }
 

@@ -7,7 +7,7 @@ import { EndpointSliceMirror } from '../../../../controller/reconcile/endpointsl
 import { EndpointSliceReconciler } from '../../../../controller/reconcile/endpointslice/reconciler.ts'
 import { GarbageReconciler } from '../../../../controller/reconcile/garbage/reconciler.ts'
 import { NamespaceReconciler } from '../../../../controller/reconcile/namespace/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../../controller/reconcile/runner.ts'
+import { runReconcilers, type ReconcileParts } from '../../../../controller/runner/runner.ts'
 import { formatTime } from '../../../../proto/base/time.ts'
 import { systemClock } from '../../../../proto/base/clock.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'

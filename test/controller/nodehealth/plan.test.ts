@@ -4,12 +4,12 @@ import {
   disruptionStateOf,
   RECOVERY_GRACE_MS,
   DISRUPTION_WINDOW_MS,
-} from '../../../controller/reconcile/nodehealth/disruption-state.ts'
-import { planNodeHealth, withTaints } from '../../../controller/reconcile/nodehealth/plan.ts'
-import { podStatusForNodeHealth } from '../../../controller/reconcile/nodehealth/pod-node-status.ts'
+} from '../../../controller/nodehealth/disruption-state.ts'
+import { planNodeHealth, withTaints } from '../../../controller/nodehealth/plan.ts'
+import { podStatusForNodeHealth } from '../../../controller/nodehealth/pod-node-status.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
-import { pod } from './fake.ts'
+import { pod } from '../reconcile/fake.ts'
 import { node, unreachable, type State } from './nodes.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 12)

@@ -7,7 +7,7 @@ import {
   SUSPECT_TIMEOUT_MS,
   type Liveness,
   type LivenessEvent,
-} from '../../../controller/dispatch/liveness.ts'
+} from '../../../controller/nodehealth/liveness.ts'
 
 const ready: Liveness = { is: 'ready', lastSign: 1_000 }
 const suspect: Liveness = { is: 'suspect', lastSign: 1_000 }

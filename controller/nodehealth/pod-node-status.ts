@@ -4,10 +4,10 @@
  * the node is lost, in reason and message. The agent's next report replaces both. Pure.
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
  */
-import type { Pod, PodCondition, PodStatus } from '../../../proto/gen/types.ts'
-import { NODE_LOST, NODE_SUSPECT, type Health } from '../../dispatch/health.ts'
-import { findCondition, withCondition, withoutCondition } from '../conditions.ts'
-import { isTerminal } from '../pod-state.ts'
+import type { Pod, PodCondition, PodStatus } from '../../proto/gen/types.ts'
+import { NODE_LOST, NODE_SUSPECT, type Health } from './health.ts'
+import { findCondition, withCondition, withoutCondition } from '../../proto/objects/conditions.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
 
 /** The status to write; undefined if it is right. What has ended is known for good. */
 export function podStatusForNodeHealth(pod: Pod, health: Health): PodStatus | undefined {

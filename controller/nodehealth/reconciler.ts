@@ -2,14 +2,14 @@
  * Taints nodes that are not heard from, and holds the brake. One key stands for all nodes: the brake is about them
  * together.
  */
-import { formatTime } from '../../../proto/base/time.ts'
-import { GantryError } from '../../../proto/base/errors.ts'
-import { sameJson } from '../../../proto/base/json.ts'
-import type { Node } from '../../../proto/gen/types.ts'
-import type { WriteContext } from '../../api/contract.ts'
-import { healthOf } from '../../dispatch/health.ts'
-import { withCondition, withoutCondition } from '../conditions.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { formatTime } from '../../proto/base/time.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { sameJson } from '../../proto/base/json.ts'
+import type { Node } from '../../proto/gen/types.ts'
+import type { WriteContext } from '../api/contract.ts'
+import { healthOf } from './health.ts'
+import { withCondition, withoutCondition } from '../../proto/objects/conditions.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner/runner.ts'
 import { EVICTION_HELD, heldOf, isConfirmed, LOST_ANNOTATION, type DisruptionState } from './disruption-state.ts'
 import { heldCondition, planNodeHealth, withTaints, type NodeTaintPlan } from './plan.ts'
 

@@ -1,8 +1,8 @@
 /** Nodes in each state of health, for tests. */
-import { NODE_LOST, NODE_SUSPECT } from '../../../controller/dispatch/health.ts'
+import { NODE_LOST, NODE_SUSPECT } from '../../../controller/nodehealth/health.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
-import { metadata } from './fake.ts'
+import { metadata } from '../reconcile/fake.ts'
 
 export type State = 'ready' | 'suspect' | 'lost' | 'never'
 

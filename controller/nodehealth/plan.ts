@@ -3,8 +3,8 @@
  * Pure.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
  */
-import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
-import { healthOf, type Health } from '../../dispatch/health.ts'
+import type { Node, NodeCondition, Taint } from '../../proto/gen/types.ts'
+import { healthOf, type Health } from './health.ts'
 import {
   disruptionStateOf,
   LOST_CONFIRMED,

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict'
 import type { ObjectApi } from '../../../controller/api/contract.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
-import { healthOf } from '../../../controller/dispatch/health.ts'
-import { HeartbeatMonitor } from '../../../controller/dispatch/heartbeat-monitor.ts'
-import type { Liveness } from '../../../controller/dispatch/liveness.ts'
+import { healthOf } from '../../../controller/nodehealth/health.ts'
+import { HeartbeatMonitor } from '../../../controller/nodehealth/heartbeat-monitor.ts'
+import type { Liveness } from '../../../controller/nodehealth/liveness.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { FakeClock, type Clock } from '../../../proto/base/clock.ts'
@@ -17,7 +17,7 @@ import { RunGroup } from '../../../proto/base/run-group.ts'
 import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
-import { CLUSTER_NETWORK, NO_PEERS, sink, TestNode, type Recorded } from './test-node.ts'
+import { CLUSTER_NETWORK, NO_PEERS, sink, TestNode, type Recorded } from '../dispatch/test-node.ts'
 
 const PRESSURE: NodeCondition = { type: 'MemoryPressure', status: 'False', reason: 'Little' }
 

@@ -2,13 +2,13 @@
  * Tells of nodes that somebody has made and no agent has ever reported that nothing is known of them.
  * https://kubernetes.io/docs/reference/node/node-status/#condition
  */
-import { GantryError } from '../../../proto/base/errors.ts'
-import { formatTime, parseTime } from '../../../proto/base/time.ts'
-import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
-import type { WriteContext } from '../../api/contract.ts'
-import { readyOf, withConditions } from '../../dispatch/health.ts'
-import { keyOf, splitKey } from '../key.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { formatTime, parseTime } from '../../proto/base/time.ts'
+import type { Node, NodeCondition } from '../../proto/gen/types.ts'
+import type { WriteContext } from '../api/contract.ts'
+import { readyOf, withConditions } from './health.ts'
+import { keyOf, splitKey } from '../runner/key.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner/runner.ts'
 
 /** Milliseconds that a new node is given to report, as Kubernetes' --node-startup-grace-period. */
 const STARTUP_GRACE = 60_000

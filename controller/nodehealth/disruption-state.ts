@@ -3,9 +3,9 @@
  * stays where it is, and somebody is told. Pure: all that it knows stands in the nodes' objects, so a new leader comes
  * to the same answer.
  */
-import { parseTime } from '../../../proto/base/time.ts'
-import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
-import { healthOf, readyOf } from '../../dispatch/health.ts'
+import { parseTime } from '../../proto/base/time.ts'
+import type { Node, NodeCondition, Taint } from '../../proto/gen/types.ts'
+import { healthOf, readyOf } from './health.ts'
 
 /** https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unreachable */
 export const UNREACHABLE = 'node.kubernetes.io/unreachable'

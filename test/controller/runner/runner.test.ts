@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { keyOf } from '../../../controller/reconcile/key.ts'
-import { watchSource, runReconcilers, type Reconciler } from '../../../controller/reconcile/runner.ts'
-import { FakeCluster, pod } from './fake.ts'
+import { keyOf } from '../../../controller/runner/key.ts'
+import { watchSource, runReconcilers, type Reconciler } from '../../../controller/runner/runner.ts'
+import { FakeCluster, pod } from '../reconcile/fake.ts'
 
 function reconciler(reconcile: (key: string) => Promise<number | undefined>): Reconciler {
   return {

@@ -6,7 +6,7 @@ import type { Node, NodeStatus } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi, WriteContext } from '../api/contract.ts'
 import { reachableStatus, NODE_LOST, NODE_SUSPECT, readyOf, unreachableStatus } from './health.ts'
 import type { Liveness } from './liveness.ts'
-import { sessionOf } from './registration.ts'
+import { sessionOf } from './node-session.ts'
 
 const COMPONENT = 'node-health'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { NeverReportedNodes } from '../../../controller/reconcile/nodehealth/never-reported.ts'
-import { FakeCluster } from './fake.ts'
+import { NeverReportedNodes } from '../../../controller/nodehealth/never-reported.ts'
+import { FakeCluster } from '../reconcile/fake.ts'
 import { node } from './nodes.ts'
 
 describe('nodes that never reported', () => {

@@ -2,11 +2,11 @@
  * Counts for nodes whose controller is gone: one that does not register with another becomes suspect and lost by the
  * same rules as one that is silent in its session. Keys are node names.
  */
-import { controllerOf, sessionOf } from '../../dispatch/registration.ts'
-import { NodeHealthWriter } from '../../dispatch/node-health-writer.ts'
-import { changesAt, LOST_TIMEOUT_MS, observe, type Liveness } from '../../dispatch/liveness.ts'
-import { makeKey, splitKey } from '../key.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { controllerOf, sessionOf } from './node-session.ts'
+import { NodeHealthWriter } from './node-health-writer.ts'
+import { changesAt, LOST_TIMEOUT_MS, observe, type Liveness } from './liveness.ts'
+import { makeKey, splitKey } from '../runner/key.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner/runner.ts'
 
 /**
  * Milliseconds that nodes have to come to another controller, from when theirs is seen to be gone or this leader has

@@ -1,11 +1,11 @@
 /** Says in the status of pods that their node is not heard from, and takes it back when it is. Keys are node names. */
-import { GantryError } from '../../../proto/base/errors.ts'
-import type { Node, Pod } from '../../../proto/gen/types.ts'
-import type { WriteContext } from '../../api/contract.ts'
-import { healthOf, type Health } from '../../dispatch/health.ts'
-import { makeKey, splitKey } from '../key.ts'
-import { isBound } from '../pod-state.ts'
-import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Node, Pod } from '../../proto/gen/types.ts'
+import type { WriteContext } from '../api/contract.ts'
+import { healthOf, type Health } from './health.ts'
+import { makeKey, splitKey } from '../runner/key.ts'
+import { isBound } from '../../proto/objects/pod.ts'
+import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../runner/runner.ts'
 import { podStatusForNodeHealth } from './pod-node-status.ts'
 
 export class PodHealthReconciler implements Reconciler {
