@@ -1,29 +1,26 @@
 /**
- * What becomes of an object on its way in: the control plane's own fields are set or kept, defaults filled in, the
- * whole validated. Pure: the objects given stay as they are.
+ * What becomes of an object on its way in, whatever its kind: the control plane's own fields are set or kept, defaults
+ * filled in, the whole validated. What is special about the kind is its strategy's part. Pure: the objects given stay
+ * as they are.
  */
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { applyDefaults } from '../../proto/codec/defaults.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { describeProblem, MAX_REPORTED_PROBLEMS } from '../../proto/base/problem.ts'
-import { qosClassOf } from '../../proto/objects/qos.ts'
 import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/schema/schema.ts'
 import { sameJson } from '../../proto/base/json.ts'
-import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
+import { formatTime } from '../../proto/base/time.ts'
 import { validateNew, validateStatus, validateUpdate } from '../../proto/validation/validation.ts'
 import { decode, decodeResource, encode } from '../../proto/codec/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
+import type { Author, Strategy } from '../kinds/strategy.ts'
 import { VALUE_LIMIT } from '../store/contract.ts'
 import type { Draft, WriteSubresource } from './contract.ts'
-import { ruleViolations, ruleProblems } from './custom/rules.ts'
 import { sectionMessage, hasGeneration, hasStatus, sameSpec, type ObjectSection } from './object-section.ts'
-import { patchAllocatedValues } from './services/patch-allocated-values.ts'
+import { checkPreconditions, isUnconditional } from './preconditions.ts'
 
 type SectionFields = { [H in ObjectSection]?: unknown }
-
-/** The finalizer that every namespace has in spec.finalizers: it goes once the namespace is empty. */
-export const NAMESPACE_FINALIZER = 'kubernetes'
 
 /** A copy in which everything that is never undefined is there. */
 export function fillZeroValues<K extends Kind>(draft: Draft<K> | Resources[K]): Resources[K] {
@@ -42,7 +39,12 @@ export function fillZeroValues<K extends Kind>(draft: Draft<K> | Resources[K]): 
  * A new object as plugins see it: with what the control plane sets, and with defaults; not validated yet. Its name must
  * be set.
  */
-export function prepareForCreate<K extends Kind>(draft: Resources[K], uid: string, now: number): Resources[K] {
+export function prepareForCreate<K extends Kind>(
+  draft: Resources[K],
+  strategy: Strategy<K>,
+  uid: string,
+  now: number,
+): Resources[K] {
   const object = clone(draft) as AnyResource
   const {
     name,
@@ -65,11 +67,6 @@ export function prepareForCreate<K extends Kind>(draft: Resources[K], uid: strin
       },
     ])
   checkScope(object)
-  if (customKinds.get(object.kind)?.terminating === true)
-    throw new GantryError(
-      'Forbidden',
-      `${describeObject(object)} cannot be created: the definition of its kind is being deleted`,
-    )
   const generation = hasGeneration(object.kind) ? 1 : undefined
   object.metadata = {
     name,
@@ -85,37 +82,18 @@ export function prepareForCreate<K extends Kind>(draft: Resources[K], uid: strin
     finalizers,
     managedFields,
   }
-  resetStatus(object, now)
-  applyDefaults(object)
-  if (object.kind === 'Node') stampTaints(object, undefined, now)
-  return object as Resources[K]
+  if (resourceOf(object.kind).statusAtCreation !== true) resetStatus(object)
+  strategy.prepareForCreate?.(object as Resources[K], now)
+  return applyDefaults(object) as Resources[K]
 }
 
 /** A draft, in place, as it is to be stored. InvalidArgument with every problem. */
-export function finalizeCreate<K extends Kind>(draft: Resources[K]): Resources[K] {
-  const object = draft as AnyResource
-  if (object.kind === 'Pod') object.status.qosClass = qosClassOf(object.spec)
-  // Here, since whoever makes a namespace does not own this.
-  if (object.kind === 'Namespace') object.spec = { finalizers: [NAMESPACE_FINALIZER] }
-  const problems = withRuleViolations([...validateNew(object), ...validateStatus(object)], object, undefined)
-  if (problems.length > 0) throw invalid(object, problems)
-  return object as Resources[K]
-}
-
-/**
- * Rules in CEL are looked at of what is valid otherwise: of objects those of their definition, of definitions whether
- * they are rules at all.
- */
-function withRuleViolations(
-  problems: ErrorDetail[],
-  object: AnyResource,
-  previous: AnyResource | undefined,
-): ErrorDetail[] {
-  if (problems.length > 0) return problems
-  if (object.kind === 'CustomResourceDefinition')
-    return previous !== undefined && sameSpec(object, previous) ? [] : ruleProblems(object)
-  const custom = customKinds.get(object.kind)
-  return custom === undefined ? [] : ruleViolations(custom, object, previous)
+export function finalizeCreate<K extends Kind>(draft: Resources[K], strategy: Strategy<K>): Resources[K] {
+  strategy.canonicalize?.(draft)
+  const flaws = [...validateNew(draft), ...validateStatus(draft)]
+  const problems = flaws.length > 0 ? flaws : (strategy.validate?.(draft, undefined) ?? [])
+  if (problems.length > 0) throw invalid(draft, problems)
+  return draft
 }
 
 function checkScope(object: AnyResource): void {
@@ -139,61 +117,13 @@ function checkScope(object: AnyResource): void {
   ])
 }
 
-/** Nothing is observed of what is new, except by a node of itself: it creates its object. */
-function resetStatus(object: AnyResource, now: number): void {
-  if (customKinds.get(object.kind) !== undefined && hasStatus(object)) delete (object as SectionFields).status
-  switch (object.kind) {
-    case 'Pod':
-      object.status = { phase: 'Pending', timeline: [{ step: 'accepted', time: formatMicroTime(now) }] }
-      return
-    case 'Namespace':
-      object.spec = {}
-      object.status = { phase: 'Active' }
-      return
-    case 'CustomResourceDefinition':
-    case 'ValidatingAdmissionPolicy':
-    case 'Deployment':
-    case 'ReplicaSet':
-    case 'Service':
-    case 'Network':
-    case 'Ingress':
-    case 'GatewayClass':
-    case 'Gateway':
-    case 'HTTPRoute':
-      object.status = decode(sectionMessage(object.kind, 'status')!, new Uint8Array()) as never
-      return
-    case 'Node':
-    case 'ConfigMap':
-    case 'Secret':
-    case 'ServiceAccount':
-    case 'IngressClass':
-    case 'MutatingWebhookConfiguration':
-    case 'ValidatingWebhookConfiguration':
-    case 'ValidatingAdmissionPolicyBinding':
-    case 'ReferenceGrant':
-    case 'Lease':
-    case 'Event':
-    case 'EndpointSlice':
-    case 'Endpoints':
-    case 'NetworkPolicy':
-      return
-  }
+/** Nothing is observed of what is new. */
+function resetStatus(object: AnyResource): void {
+  if (!hasStatus(object)) return
+  const message = sectionMessage(object.kind, 'status')
+  if (message === undefined) delete (object as SectionFields).status
+  else (object as SectionFields).status = decode(message, new Uint8Array())
 }
-
-/**
- * From when a pod's tolerationSeconds count: taints that let nothing run say when they were added, for as long as they
- * are there.
- */
-function stampTaints({ spec }: Resources['Node'], stored: Resources['Node'] | undefined, now: number): void {
-  spec.taints?.forEach((taint) => {
-    if (taint.effect !== 'NoExecute') return
-    const before = stored?.spec.taints?.find(({ key, effect }) => key === taint.key && effect === taint.effect)
-    taint.timeAdded ??= before?.timeAdded ?? formatTime(now)
-  })
-}
-
-/** Who writes: users may not touch what lets a namespace go, the control plane's own parts may. */
-export type Author = 'user' | 'controller'
 
 /**
  * The stored object with another's metadata and spec, as plugins see it: not validated yet. Conflict for another uid;
@@ -202,12 +132,12 @@ export type Author = 'user' | 'controller'
 export function prepareForUpdate<K extends Kind>(
   wanted: Resources[K],
   stored: Resources[K],
-  author: Author,
-  now: number,
+  strategy: Strategy<K>,
+  request: { readonly author: Author; readonly now: number },
 ): Resources[K] {
   const next = clone(wanted) as AnyResource
   const current = stored as AnyResource
-  checkSame(next.metadata, current)
+  checkPreconditions(next.metadata, current)
   const kept = current.metadata
   next.metadata = {
     ...next.metadata,
@@ -226,12 +156,9 @@ export function prepareForUpdate<K extends Kind>(
     if ('status' in current) (next as SectionFields).status = (current as SectionFields).status
     else delete (next as SectionFields).status
   }
-  if (next.kind === 'Namespace' && author === 'user') next.spec = (current as Resources['Namespace']).spec
   refuseNewFinalizers(next.metadata, current)
-  if (next.kind === 'Service') patchAllocatedValues(next.spec, (current as Resources['Service']).spec)
-  applyDefaults(next)
-  if (next.kind === 'Node') stampTaints(next, current as Resources['Node'], now)
-  return next as Resources[K]
+  strategy.prepareForUpdate?.(next as Resources[K], stored, request)
+  return applyDefaults(next) as Resources[K]
 }
 
 /** Forbidden for a finalizer that is new on what is being deleted. */
@@ -249,11 +176,13 @@ function refuseNewFinalizers({ finalizers = [] }: ObjectMeta, stored: AnyResourc
 export function finalizeUpdate<K extends Kind>(
   draft: Resources[K],
   stored: Resources[K],
+  strategy: Strategy<K>,
   subresource: WriteSubresource = '',
 ): Resources[K] {
   const next = draft as AnyResource
   const current = stored as AnyResource
-  const problems = withRuleViolations(validateUpdate(next, current, subresource), next, current)
+  const flaws = validateUpdate(next, current, subresource)
+  const problems = flaws.length > 0 ? flaws : (strategy.validate?.(draft, stored) ?? [])
   if (problems.length > 0) throw invalid(next, problems)
   if (hasGeneration(next.kind) && !sameSpec(next, current))
     next.metadata.generation = (current.metadata.generation ?? 0) + 1
@@ -265,8 +194,12 @@ export function finalizeUpdate<K extends Kind>(
  * InvalidArgument if its kind has no status, or for a status that is not of the form that the schema says; Forbidden
  * for a new finalizer on what is being deleted.
  */
-export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resources[K]): Resources[K] {
-  checkSame(wanted.metadata, stored)
+export function admitStatus<K extends Kind>(
+  wanted: Resources[K],
+  stored: Resources[K],
+  strategy: Strategy<K>,
+): Resources[K] {
+  checkPreconditions(wanted.metadata, stored)
   if (!hasStatus(wanted))
     throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
   const metadata = statusMetadata(wanted, stored)
@@ -280,7 +213,8 @@ export function admitStatus<K extends Kind>(wanted: Resources[K], stored: Resour
     return next
   }
   applyDefaults(next)
-  const problems = withRuleViolations(validateUpdate(next, stored), next, stored)
+  const found = validateUpdate(next, stored)
+  const problems = found.length > 0 ? found : (strategy.validate?.(next, stored) ?? [])
   if (problems.length > 0) throw invalid(next, problems)
   return next
 }
@@ -298,46 +232,6 @@ function statusMetadata({ metadata: wanted }: AnyResource, stored: AnyResource):
   const next = { ...stored.metadata, ...clone(Object.fromEntries(changed.map((name) => [name, wanted[name]]))) }
   refuseNewFinalizers(next, stored)
   return next
-}
-
-function checkSame(metadata: ObjectMeta, stored: AnyResource): void {
-  const { uid, resourceVersion } = stored.metadata
-  if (metadata.uid !== '' && metadata.uid !== uid) throw uidConflict(stored, metadata.uid)
-  if (!isUnconditional(metadata.resourceVersion) && metadata.resourceVersion !== resourceVersion)
-    throw resourceVersionConflict(stored, metadata.resourceVersion)
-}
-
-/** A write that names no version is of whichever there is; so is one that names 0, which none has. */
-export function isUnconditional(resourceVersion: string): boolean {
-  return resourceVersion === '' || resourceVersion === '0'
-}
-
-/** Conflict: the object has been deleted and made again since the caller read it. */
-export function uidConflict(stored: AnyResource, uid: string): GantryError {
-  return new GantryError('Conflict', `${describeObject(stored)} is another object of that name now`, {
-    details: [
-      {
-        field: 'metadata.uid',
-        value: uid,
-        message: `the object there has uid ${stored.metadata.uid}`,
-        remedy: 'read it again',
-      },
-    ],
-  })
-}
-
-/** Conflict: somebody wrote the object since the caller read it. */
-export function resourceVersionConflict(stored: AnyResource, resourceVersion: string): GantryError {
-  return new GantryError('Conflict', `${describeObject(stored)} has changed since it was read`, {
-    details: [
-      {
-        field: 'metadata.resourceVersion',
-        value: resourceVersion,
-        message: `the object is at ${stored.metadata.resourceVersion} now`,
-        remedy: 'read it again and repeat the change',
-      },
-    ],
-  })
 }
 
 function invalid(object: AnyResource, problems: readonly ErrorDetail[]): GantryError {

@@ -1,32 +1,29 @@
 /**
- * What a deletion does, step by step. Pure. An object goes at once unless something holds it: finalizers, a namespace's
- * contents, a pod's processes on its node. Then it carries deletionTimestamp until whatever holds it has let go.
+ * What a deletion does, step by step. Pure. An object goes at once unless something holds it: finalizers, or what its
+ * kind's strategy knows of, such as a pod's processes. Then it carries deletionTimestamp until that has let go.
  * https://kubernetes.io/docs/concepts/architecture/garbage-collection/ and
  * …/concepts/workloads/pods/pod-lifecycle/#pod-termination
  */
-import { GantryError } from '../../proto/base/errors.ts'
 import { formatTime, parseTime } from '../../proto/base/time.ts'
-import type { AnyResource, Kind, ObjectMeta, Pod, Resources } from '../../proto/gen/types.ts'
-import { uidConflict, resourceVersionConflict } from './admission.ts'
+import type { Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
+import type { DeletionStrategy, Strategy } from '../kinds/strategy.ts'
 import type { DeleteOptions } from './contract.ts'
-import { PROTECTED_NAMESPACES } from './identity.ts'
+import { resourceVersionConflict, uidConflict } from './preconditions.ts'
 
 /** What the garbage collector removes once dependents are gone, or have no owner any more. */
 export const FOREGROUND_FINALIZER = 'foregroundDeletion'
 export const ORPHAN_FINALIZER = 'orphan'
 
-/** Of a CustomResourceDefinition: goes when no object of its kind is left. */
-export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
-
 /** `removed` when nothing holds the object; otherwise the object to be stored, the same one if nothing changes. */
 export type DeletionOutcome<K extends Kind> = 'removed' | Resources[K]
 
 /**
- * The first or a further request to delete. Conflict if a precondition does not hold; Forbidden for the namespace that
- * is always there.
+ * The first or a further request to delete. Conflict if a precondition does not hold; Forbidden for an object that the
+ * strategy protects.
  */
 export function requestDeletion<K extends Kind>(
   stored: Resources[K],
+  { deletion }: Strategy<K>,
   options: DeleteOptions,
   now: number,
 ): DeletionOutcome<K> {
@@ -34,51 +31,21 @@ export function requestDeletion<K extends Kind>(
   if (uid !== undefined && uid !== stored.metadata.uid) throw uidConflict(stored, uid)
   if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
     throw resourceVersionConflict(stored, resourceVersion)
-  if (stored.kind === 'Namespace' && PROTECTED_NAMESPACES.includes(stored.metadata.name))
-    throw new GantryError(
-      'Forbidden',
-      `namespaces "${stored.metadata.name}" is forbidden: this namespace may not be deleted`,
-    )
-  const metadata = withCleanup(stored, withPropagation(stored.metadata, options.propagation))
-  const grace = graceOf(stored, options.gracePeriodSeconds)
+  deletion?.refuse?.(stored)
+  const metadata = withFinalizers(withPropagation(stored.metadata, options.propagation), deletion?.finalizers ?? [])
+  const grace = deletion?.graceSeconds?.(stored, options.gracePeriodSeconds) ?? 0
   const marked = { ...stored, metadata: withDeletionTimestamp(metadata, grace, now) }
-  if (marked.kind === 'Namespace')
-    (marked as Resources['Namespace']).status = { ...(marked as Resources['Namespace']).status, phase: 'Terminating' }
-  if (canBeRemoved(marked)) return 'removed'
-  return marked as Resources[K]
+  deletion?.begin?.(marked)
+  return canBeRemoved(marked, deletion) ? 'removed' : marked
 }
 
 /** What a write makes of an object that is being deleted: the last finalizer gone, it goes. */
-export function settleDeletion<K extends Kind>(next: Resources[K]): DeletionOutcome<K> {
-  return next.metadata.deletionTimestamp !== undefined && canBeRemoved(next) ? 'removed' : next
+export function settleDeletion<K extends Kind>(next: Resources[K], { deletion }: Strategy<K>): DeletionOutcome<K> {
+  return next.metadata.deletionTimestamp !== undefined && canBeRemoved(next, deletion) ? 'removed' : next
 }
 
-/** The pod's processes have ended: its grace is over. */
-export function releasePod(stored: Pod): DeletionOutcome<'Pod'> {
-  if (stored.metadata.deletionTimestamp === undefined) return stored
-  return settleDeletion<'Pod'>({ ...stored, metadata: { ...stored.metadata, deletionGracePeriodSeconds: 0 } })
-}
-
-/** Nothing holds it: no finalizer, no contents, no process. */
-function canBeRemoved(object: AnyResource): boolean {
-  if ((object.metadata.finalizers ?? []).length > 0) return false
-  switch (object.kind) {
-    case 'Namespace':
-      return (object.spec.finalizers ?? []).length === 0
-    case 'Pod':
-      return object.metadata.deletionGracePeriodSeconds === 0
-    default:
-      return true
-  }
-}
-
-/** Seconds the object is given: nothing but a pod that may have processes gets any. */
-function graceOf(object: AnyResource, wanted: number | undefined): number {
-  if (object.kind !== 'Pod') return 0
-  const { spec, status } = object
-  const idle =
-    spec.nodeName === undefined || spec.nodeName === '' || status.phase === 'Succeeded' || status.phase === 'Failed'
-  return idle ? 0 : Math.max(0, wanted ?? spec.terminationGracePeriodSeconds)
+function canBeRemoved<K extends Kind>(object: Resources[K], deletion: DeletionStrategy<K> | undefined): boolean {
+  return (object.metadata.finalizers ?? []).length === 0 && deletion?.isHeld?.(object) !== true
 }
 
 /** Of the last year that RFC 3339 has a form for. */
@@ -103,12 +70,11 @@ function withDeletionTimestamp(metadata: ObjectMeta, grace: number, now: number)
   }
 }
 
-/** A definition stays until the objects of its kind are gone. */
-function withCleanup({ kind }: AnyResource, metadata: ObjectMeta): ObjectMeta {
+/** What objects of the kind wait for before they go, from the first request to delete on. */
+function withFinalizers(metadata: ObjectMeta, added: readonly string[]): ObjectMeta {
   const { finalizers = [], deletionTimestamp } = metadata
-  if (kind !== 'CustomResourceDefinition' || deletionTimestamp !== undefined || finalizers.includes(CLEANUP_FINALIZER))
-    return metadata
-  return { ...metadata, finalizers: [...finalizers, CLEANUP_FINALIZER] }
+  const missing = deletionTimestamp === undefined ? added.filter((name) => !finalizers.includes(name)) : []
+  return missing.length === 0 ? metadata : { ...metadata, finalizers: [...finalizers, ...missing] }
 }
 
 /** Without a word on it, what an earlier request said holds. */

@@ -8,8 +8,6 @@ import type { AnyResource, Kind, ObjectRef } from '../../proto/gen/types.ts'
 export const DEFAULT_NAMESPACE = 'default'
 /** Where the leases of nodes are looked for. https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats */
 export const NODE_LEASES_NAMESPACE = 'kube-node-lease'
-/** They cannot be deleted, as in Kubernetes. */
-export const PROTECTED_NAMESPACES: readonly string[] = [DEFAULT_NAMESPACE, 'kube-public', 'kube-system']
 /**
  * There from the beginning.
  * https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/#initial-namespaces

@@ -3,20 +3,14 @@
  * where no plugin does, so that writes of one turn stay together.
  */
 import { encodeJson } from '../../proto/codec/codec.ts'
-import { warningsOf } from '../../proto/objects/pod-warnings.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import type {
-  AnyResource,
-  JsonObject,
-  JsonValue,
-  Kind,
-  ManagedFieldsEntry,
-  Pod,
-  Resources,
-} from '../../proto/gen/types.ts'
-import { admitStatus, prepareForUpdate, finalizeCreate, finalizeUpdate, type Author } from './admission.ts'
+import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Resources } from '../../proto/gen/types.ts'
+import type { Kinds } from '../kinds/kinds.ts'
+import { evictionMessage } from '../kinds/pod-messages.ts'
+import type { Author } from '../kinds/strategy.ts'
+import { admitStatus, finalizeCreate, finalizeUpdate, prepareForUpdate } from './admission.ts'
 import type {
   AdmissionAttributes,
   AdmissionRequestInfo,
@@ -24,8 +18,8 @@ import type {
   WriteContext,
   WriteSubresource,
 } from './contract.ts'
-import { mergeSubresource } from './pod-subresources.ts'
 import { runAdmission, replaceContent, type AdmissionResultCache, type AdmissionPlugins } from './plugins.ts'
+import { mergeSubresource } from './subresources.ts'
 
 const PROPAGATION = { BACKGROUND: 'Background', FOREGROUND: 'Foreground', ORPHAN: 'Orphan' } as const
 
@@ -41,10 +35,12 @@ type Owners<K extends Kind> = (draft: Resources[K]) => ManagedFieldsEntry[] | un
 
 export class ObjectAdmission {
   readonly #plugins: AdmissionPlugins
+  readonly #kinds: Kinds
   readonly #clock: Clock
 
-  constructor(plugins: AdmissionPlugins, clock: Clock) {
+  constructor(plugins: AdmissionPlugins, kinds: Kinds, clock: Clock) {
     this.#plugins = plugins
+    this.#kinds = kinds
     this.#clock = clock
   }
 
@@ -56,6 +52,7 @@ export class ObjectAdmission {
     } = object
     const occasion: AdmissionRequestInfo = { operation: 'CREATE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
+    const strategy = this.#kinds.of(kind)
     if (plugins.length > 0)
       return runAdmission(
         plugins,
@@ -66,10 +63,10 @@ export class ObjectAdmission {
           oldObject: undefined,
           options: optionsOf('CreateOptions', context),
         },
-        () => finalizeCreate(object),
-      ).then(() => warn(object, context))
-    finalizeCreate(object)
-    warn(object, context)
+        () => finalizeCreate(object, strategy),
+      ).then(() => this.#warn(object, context))
+    finalizeCreate(object, strategy)
+    this.#warn(object, context)
     return undefined
   }
 
@@ -86,29 +83,26 @@ export class ObjectAdmission {
     owners: Owners<K>,
   ): Resources[K] | Promise<Resources[K]> {
     const { author, subresource } = manner
-    const object = prepareForUpdate(mergeSubresource(wanted, stored, subresource), stored, author, this.#clock.now())
-    // What the control plane changes of a namespace is what lets it go, which is a subresource of its own in
-    // Kubernetes.
-    const occasion = updateOf(
-      stored,
-      author === 'controller' && stored.kind === 'Namespace' ? 'finalize' : subresource,
-      context,
-    )
+    const strategy = this.#kinds.of(stored.kind as K)
+    const merged = mergeSubresource(this.#kinds, wanted, stored, subresource)
+    const object = prepareForUpdate(merged, stored, strategy, { author, now: this.#clock.now() })
+    const seenAs = author === 'controller' ? (strategy.controllerSubresource ?? subresource) : subresource
+    const occasion = updateOf(stored, seenAs, context)
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) {
-      const settled = finalizeUpdate(object, stored, subresource)
-      warn(settled, context, stored)
+      const settled = finalizeUpdate(object, stored, strategy, subresource)
+      this.#warn(settled, context, stored)
       return withOwners(settled, owners(object))
     }
     const managedFields = owners(object)
     object.metadata.managedFields = managedFields
     const settle = (): void => {
       if (subresource !== '' && subresource !== 'scale')
-        replaceContent(object, mergeSubresource(object, stored, subresource) as AnyResource)
-      finalizeUpdate(object, stored, subresource)
+        replaceContent(object, mergeSubresource(this.#kinds, object, stored, subresource) as AnyResource)
+      finalizeUpdate(object, stored, strategy, subresource)
     }
     return runAdmission(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => {
-      warn(object, context, stored)
+      this.#warn(object, context, stored)
       return withOwners(object, managedFields)
     })
   }
@@ -122,7 +116,8 @@ export class ObjectAdmission {
     memory: AdmissionResultCache,
     owners: Owners<K>,
   ): Resources[K] | Promise<Resources[K]> {
-    const admitted = admitStatus(wanted, stored)
+    const strategy = this.#kinds.of(stored.kind as K)
+    const admitted = admitStatus(wanted, stored, strategy)
     const next = withOwners(admitted, owners(admitted))
     // What is observed is written all the time.
     if (context.user === undefined) return next
@@ -133,9 +128,9 @@ export class ObjectAdmission {
     return runAdmission(
       plugins,
       attributesOf(occasion, object, stored, manner),
-      () => admitStatus(object, stored),
+      () => admitStatus(object, stored, strategy),
       memory,
-    ).then(() => withOwners(admitStatus(object, stored), next.metadata.managedFields))
+    ).then(() => withOwners(admitStatus(object, stored, strategy), next.metadata.managedFields))
   }
 
   deletion(
@@ -162,54 +157,29 @@ export class ObjectAdmission {
             name,
             object: undefined,
             oldObject: undefined,
-            message: {
-              apiVersion: 'policy/v1',
-              kind: 'Eviction',
-              metadata: { name, namespace, creationTimestamp: null },
-              deleteOptions: how,
-            },
+            message: evictionMessage(stored, how),
             options: optionsOf('CreateOptions', context),
           }
         : { ...occasion, name, object: undefined, oldObject: stored, options: how }
     return runAdmission(plugins, attributes, () => undefined, memory)
   }
 
-  binding(
-    { metadata: { namespace, name, uid } }: Pod,
-    node: string,
+  /** A message that is posted to a subresource of a stored object. */
+  post(
+    { kind, metadata: { namespace, name } }: AnyResource,
+    subresource: string,
+    message: JsonObject,
     context: WriteContext,
     memory: AdmissionResultCache,
   ): Promise<void> | undefined {
-    // The scheduler's own are not asked about.
+    // The control plane's own, such as the scheduler's bindings, are not asked about.
     if (context.user === undefined) return undefined
-    const occasion: AdmissionRequestInfo = {
-      operation: 'CREATE',
-      kind: 'Pod',
-      namespace,
-      subresource: 'binding',
-      context,
-    }
+    const occasion: AdmissionRequestInfo = { operation: 'CREATE', kind, namespace, subresource, context }
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return undefined
-    const message = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { name, namespace, uid, creationTimestamp: null },
-      target: { kind: 'Node', name: node },
-    }
-    return runAdmission(
-      plugins,
-      {
-        ...occasion,
-        name,
-        object: undefined,
-        oldObject: undefined,
-        message,
-        options: optionsOf('CreateOptions', context),
-      },
-      () => undefined,
-      memory,
-    )
+    const options = optionsOf('CreateOptions', context)
+    const attributes = { ...occasion, name, object: undefined, oldObject: undefined, message, options }
+    return runAdmission(plugins, attributes, () => undefined, memory)
   }
 
   /** A connection to a subresource; `message`: its options. */
@@ -230,12 +200,13 @@ export class ObjectAdmission {
         () => undefined,
       )
   }
-}
 
-/** Tells who writes what is accepted and probably not meant; of an update, if it changes what is asked for. */
-function warn(object: AnyResource, { warn: tell }: WriteContext, stored?: AnyResource): void {
-  if (tell === undefined || (stored !== undefined && object.metadata.generation === stored.metadata.generation)) return
-  for (const text of warningsOf(object)) tell(text)
+  /** Tells who writes what is accepted and probably not meant; of an update, if it changes what is asked for. */
+  #warn(object: AnyResource, { warn: tell }: WriteContext, stored?: AnyResource): void {
+    if (tell === undefined || (stored !== undefined && object.metadata.generation === stored.metadata.generation))
+      return
+    for (const text of this.#kinds.of(object.kind).warnings?.(object) ?? []) tell(text)
+  }
 }
 
 export function withOwners<K extends Kind>(

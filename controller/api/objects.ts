@@ -17,11 +17,12 @@ import type {
   Resources,
 } from '../../proto/gen/types.ts'
 import type { Informer } from '../informer/contract.ts'
+import { createKinds, type Kinds } from '../kinds/kinds.ts'
+import type { Author, Strategy } from '../kinds/strategy.ts'
 import type { CommitResult, Entry, Operation } from '../store/contract.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
 import { objectKey } from '../store/keys.ts'
 import { checkSize, fillZeroValues, prepareForCreate } from './admission.ts'
-import { bindPod } from './binding.ts'
 import { notFound, type ConsistentReads } from './consistent-reads.ts'
 import type {
   AdmissionPlugin,
@@ -33,11 +34,13 @@ import type {
   WriteContext,
   WriteSubresource,
 } from './contract.ts'
-import { releasePod, requestDeletion, settleDeletion, type DeletionOutcome } from './deletion.ts'
+import { requestDeletion, settleDeletion, type DeletionOutcome } from './deletion.ts'
 import { named } from './identity.ts'
+import { requireNamespace } from './namespace-check.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
 import { differsOnlyInManagedFieldTimes, ObjectAdmission, withOwners, type UpdateMode } from './object-admission.ts'
 import { AdmissionResultCache, AdmissionPlugins } from './plugins.ts'
+import { PodWrites } from './pod-writes.ts'
 import { ServiceAllocator, type Allocation } from './services/service-allocator.ts'
 
 /** Tries of one write that meets others: after so many in a row somebody is in a loop. */
@@ -47,14 +50,6 @@ const GENERATED_BASE = 58
 /** Tries of one write whose choice of addresses and ports others were faster to take. */
 const MAX_ALLOCATION_ATTEMPTS = 50
 const NONE: ReadonlySet<string> = new Set()
-/** What other writes are admitted by: who has written it expects to be heeded. */
-const ADMISSION_CONFIG_KINDS: ReadonlySet<Kind> = new Set<Kind>([
-  'MutatingWebhookConfiguration',
-  'ValidatingWebhookConfiguration',
-  'ValidatingAdmissionPolicy',
-  'ValidatingAdmissionPolicyBinding',
-])
-
 /**
  * An object that a write begins with. `fresh`: it is certain that it was the newest when the write began, not merely
  * what the cache shows.
@@ -74,6 +69,8 @@ export interface ObjectRegistryOptions {
   readonly random: Random
   /** Addresses of Services: one range, or one of each family separated by a comma (default 10.96.0.0/16). */
   readonly serviceCidr?: string
+  /** What is special about each kind. */
+  readonly kinds?: Kinds
   /** Asked in this order; some write objects themselves. */
   readonly plugins?: (api: ObjectApi) => readonly AdmissionPlugin[]
 }
@@ -84,8 +81,10 @@ export class ObjectRegistry implements ObjectApi {
   readonly #commits: Pick<GroupCommit, 'writeAll'>
   readonly #clock: Clock
   readonly #random: Random
+  readonly #kinds: Kinds
   readonly #services: ServiceAllocator
   readonly #admission: ObjectAdmission
+  readonly #pods: PodWrites
 
   /** InvalidArgument for a serviceCidr that is none. */
   constructor(options: ObjectRegistryOptions) {
@@ -95,7 +94,18 @@ export class ObjectRegistry implements ObjectApi {
     this.#clock = options.clock
     this.#random = options.random
     this.#services = new ServiceAllocator(options)
-    this.#admission = new ObjectAdmission(new AdmissionPlugins(options.plugins?.(this) ?? []), options.clock)
+    this.#kinds = options.kinds ?? createKinds()
+    this.#admission = new ObjectAdmission(
+      new AdmissionPlugins(options.plugins?.(this) ?? []),
+      this.#kinds,
+      options.clock,
+    )
+    this.#pods = new PodWrites({
+      change: (namespace, name, context, step) => this.#change('Pod', namespace, name, context, step),
+      settle: (pod) => this.#settleDeletion(pod),
+      admission: this.#admission,
+      clock: options.clock,
+    })
   }
 
   async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]> {
@@ -120,7 +130,7 @@ export class ObjectRegistry implements ObjectApi {
         this.#updated(
           wanted,
           stored,
-          { author: part === 'finalize' ? 'controller' : 'user', subresource: part ?? '' },
+          { author: this.#authorOf(object.kind, part), subresource: part ?? '' },
           context,
           memory,
         ),
@@ -166,6 +176,7 @@ export class ObjectRegistry implements ObjectApi {
     const application = new AppliedConfiguration(kind, namespace, name, configuration, {
       force,
       subresource,
+      strategy: this.#strategy<Kind>(kind),
       context,
       now: () => this.#clock.now(),
     })
@@ -180,7 +191,9 @@ export class ObjectRegistry implements ObjectApi {
             subresource === 'status'
               ? this.#admission.status(merged, stored, manner, context, memory, owners)
               : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
-          return then(written, (next) => settleDeletion(differsOnlyInManagedFieldTimes(next, stored) ? stored : next))
+          return then(written, (next) =>
+            this.#settleDeletion(differsOnlyInManagedFieldTimes(next, stored) ? stored : next),
+          )
         })
         return { object, outcome: changed ? 'CONFIGURED' : 'UNCHANGED' }
       } catch (thrown) {
@@ -217,13 +230,11 @@ export class ObjectRegistry implements ObjectApi {
     context: WriteContext,
   ): Promise<{ object: Resources[K]; removed: boolean }> {
     const { object, removed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
-      const next = requestDeletion(stored, options, this.#clock.now())
+      const next = requestDeletion(stored, this.#strategy(kind), options, this.#clock.now())
       const admitted = this.#admission.deletion(stored, options, context, memory)
       return admitted === undefined ? next : admitted.then(() => next)
     })
-    // Creations look at the cache for whether a namespace is going: whoever has been told that it is must not get one
-    // through any more.
-    if (kind === 'Namespace' && context.dryRun !== true)
+    if (this.#strategy(kind).acknowledgedWhenCached === 'deletion' && context.dryRun !== true)
       await this.#informer.waitForRevision(Number(object.metadata.resourceVersion))
     return { object, removed }
   }
@@ -246,21 +257,12 @@ export class ObjectRegistry implements ObjectApi {
     return object
   }
 
-  async bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod> {
-    const { object } = await this.#change('Pod', namespace, name, context, (stored, memory) => {
-      const next = bindPod(stored, uid, node, this.#clock.now())
-      const admitted = this.#admission.binding(stored, node, context, memory)
-      return admitted === undefined ? next : admitted.then(() => next)
-    })
-    return object
+  bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod> {
+    return this.#pods.bind(namespace, name, uid, node, context)
   }
 
-  async release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod> {
-    return (
-      await this.#change('Pod', namespace, name, context, (stored) =>
-        stored.metadata.uid === uid ? releasePod(stored) : stored,
-      )
-    ).object
+  release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod> {
+    return this.#pods.release(namespace, name, uid, context)
   }
 
   admitConnection(
@@ -295,8 +297,14 @@ export class ObjectRegistry implements ObjectApi {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       wanted.metadata.name =
         name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
-      const object = prepareForCreate(wanted, randomUuid(this.#random), this.#clock.now())
-      await this.#requireNamespace(object)
+      const object = prepareForCreate(
+        wanted,
+        this.#strategy(wanted.kind as K),
+        randomUuid(this.#random),
+        this.#clock.now(),
+      )
+      if (resourceOf(object.kind).namespaced)
+        await requireNamespace({ informer: this.#informer, reads: this.#reads }, namespace)
       // What admission adds, such as a pod's token, is nobody's: whoever leaves it out of what he applies later does
       // not take it away.
       const managedFields = owners(object)
@@ -378,43 +386,22 @@ export class ObjectRegistry implements ObjectApi {
       met = this.#services.settled(allocation, result)
     }
     if (result.outcome === 'deposed') throw deposed()
-    if (result.outcome === 'committed' && ADMISSION_CONFIG_KINDS.has((allocation.object as AnyResource).kind))
+    const { acknowledgedWhenCached } = this.#strategy((allocation.object as AnyResource).kind)
+    if (result.outcome === 'committed' && acknowledgedWhenCached === 'write')
       await this.#informer.waitForRevision(result.revision)
     return { result, met }
   }
 
-  /** NotFound or Forbidden unless the object may be made in its namespace. */
-  async #requireNamespace({ kind, metadata: { namespace } }: AnyResource): Promise<void> {
-    if (!resourceOf(kind).namespaced) return
-    const shown = this.#informer.lister('Namespace').get('', namespace)
-    const found =
-      shown !== undefined && shown.metadata.deletionTimestamp === undefined
-        ? shown
-        : (await this.#reads.find('Namespace', '', namespace))?.object
-    if (found === undefined) {
-      throw new GantryError('NotFound', `namespace ${namespace} not found`, {
-        details: [
-          {
-            field: 'metadata.namespace',
-            value: namespace,
-            message: 'there is no such namespace',
-            remedy: `gantry create namespace ${namespace}`,
-          },
-        ],
-      })
-    }
-    if (found.metadata.deletionTimestamp !== undefined) {
-      throw new GantryError('Forbidden', `namespace ${namespace} is being deleted: nothing can be created in it`, {
-        details: [
-          {
-            field: 'metadata.namespace',
-            value: namespace,
-            message: 'is Terminating',
-            remedy: 'wait until it is gone and create it again, or use another',
-          },
-        ],
-      })
-    }
+  #strategy<K extends Kind>(kind: K): Strategy<K> {
+    return this.#kinds.of(kind)
+  }
+
+  #authorOf(kind: Kind, part: ObjectSubresource | undefined): Author {
+    return (part === undefined ? undefined : this.#strategy(kind).subresources?.[part]?.author) ?? 'user'
+  }
+
+  #settleDeletion<K extends Kind>(next: Resources[K]): DeletionOutcome<K> {
+    return settleDeletion(next, this.#strategy(next.kind as K))
   }
 
   #updated<K extends Kind>(
@@ -433,7 +420,9 @@ export class ObjectRegistry implements ObjectApi {
         manner.subresource,
       )
     }
-    return then(this.#admission.update(wanted, stored, manner, context, memory, owners), settleDeletion)
+    return then(this.#admission.update(wanted, stored, manner, context, memory, owners), (next) =>
+      this.#settleDeletion(next),
+    )
   }
 
   /**
@@ -452,7 +441,9 @@ export class ObjectRegistry implements ObjectApi {
       stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
     const owners = (next: Resources[K]): ManagedFieldsEntry[] | undefined =>
       isKept ? this.#owned(stored, next, context, 'status') : stored.metadata.managedFields
-    return then(this.#admission.status(wanted, stored, manner, context, memory, owners), settleDeletion)
+    return then(this.#admission.status(wanted, stored, manner, context, memory, owners), (next) =>
+      this.#settleDeletion(next),
+    )
   }
 
   #owned(

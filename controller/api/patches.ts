@@ -1,15 +1,15 @@
 /** What a patch, or a configuration that is applied, makes of a stored object. Pure. */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
-import { applyDefaults } from '../../proto/codec/defaults.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { applyConfiguration } from '../../proto/merge/ownership.ts'
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../proto/merge/patch.ts'
 import { DecodingError, problemError } from '../../proto/base/problem.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
-import { isUnconditional, resourceVersionConflict } from './admission.ts'
+import { isUnconditional, resourceVersionConflict } from './preconditions.ts'
 import type { PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
+import type { Strategy } from '../kinds/strategy.ts'
 import { decodeObject } from './field-validation.ts'
 import { named } from './identity.ts'
 import { lastApplied, recordLastApplied } from './last-applied.ts'
@@ -59,6 +59,7 @@ export interface ApplyOptions {
   /** Takes what others own. */
   readonly force: boolean
   readonly subresource: WriteSubresource
+  readonly strategy: Strategy
   readonly context: WriteContext
   readonly now: () => number
 }
@@ -88,7 +89,7 @@ function decodeApplied<K extends Kind>(
 }
 
 /**
- * A configuration as it is merged: decoded, in canonical form, of one object and no other, plain secret text as data.
+ * A configuration as it is merged: decoded, in canonical form, of one object and no other, in the form in which its kind is stored.
  */
 export class AppliedConfiguration<K extends Kind> {
   readonly #kind: K
@@ -111,10 +112,7 @@ export class AppliedConfiguration<K extends Kind> {
         })
     }
     const object = { ...decoded, metadata: { ...metadata, namespace, name } } as AnyResource
-    if (object.kind === 'Secret' && object.stringData !== undefined) {
-      object.data = applyDefaults(structuredClone(object)).data
-      delete object.stringData
-    }
+    options.strategy.prepareConfiguration?.(object)
     this.#kind = kind
     this.#configuration = encodeJson(object)
     this.#resourceVersion = metadata.resourceVersion

@@ -3,23 +3,16 @@
  * that hide or repeat others.
  * https://kubernetes.io/blog/2020/09/03/warnings/
  */
-import type { AnyResource, Container, ContainerPort, EnvVar, PodSpec } from '../gen/types.ts'
+import type { Container, ContainerPort, EnvVar, PodSpec, PodTemplateSpec } from '../gen/types.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 
-/** One sentence for each; none for kinds without pods. */
-export function warningsOf(object: AnyResource): string[] {
-  switch (object.kind) {
-    case 'Pod':
-      return podWarnings(object.spec, 'spec')
-    case 'ReplicaSet':
-    case 'Deployment':
-      return object.spec.template === undefined ? [] : podWarnings(object.spec.template.spec, 'spec.template.spec')
-    default:
-      return []
-  }
+/** Of the pods of a template, which may be missing where it is not validated yet. */
+export function templateWarnings(template: PodTemplateSpec | undefined, path: string): string[] {
+  return template === undefined ? [] : podWarnings(template.spec, fieldPath(path, 'spec'))
 }
 
-function podWarnings(spec: PodSpec, path: string): string[] {
+/** One sentence for each. */
+export function podWarnings(spec: PodSpec, path: string): string[] {
   const { hostAliases = [], imagePullSecrets = [] } = spec
   return [
     ...repeated(

@@ -21,6 +21,7 @@ import {
   type NamedEvent,
   type NamedEventStore,
 } from '../../events/contract.ts'
+import { plain } from '../../kinds/strategy.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
 import type {
@@ -180,7 +181,7 @@ class EventResource implements VirtualResource {
       deletionTimestamp: undefined,
       resourceVersion: '',
     }
-    finalizeCreate<'Event'>(event)
+    finalizeCreate<'Event'>(event, plain)
     requireSmall(event)
     return { ...this.#answer(await this.#make(event, request)), code: 201 }
   }
@@ -244,7 +245,7 @@ class EventResource implements VirtualResource {
         ...content
       } = change(stored)
       const next = { ...content, metadata: { ...stored.metadata, labels, annotations } } as Event
-      finalizeCreate<'Event'>(next)
+      finalizeCreate<'Event'>(next, plain)
       requireSmall(next)
       const written = request.query.get('dryRun') === null ? await this.#put(next, revision, signal) : next
       if (written !== undefined) return this.#answer(written)

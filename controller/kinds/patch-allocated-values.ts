@@ -1,6 +1,6 @@
-import { sameJson } from '../../../proto/base/json.ts'
-import { hasHealthCheckPort, isExternal } from '../../../proto/validation/service.ts'
-import type { ServicePort, ServiceSpec } from '../../../proto/gen/types.ts'
+import { sameJson } from '../../proto/base/json.ts'
+import { hasHealthCheckPort, isExternal } from '../../proto/validation/service.ts'
+import type { ServicePort, ServiceSpec } from '../../proto/gen/types.ts'
 
 /** Changes `next` in place, before defaults are filled in and the whole is validated. */
 export function patchAllocatedValues(next: ServiceSpec, previous: ServiceSpec): void {

@@ -1,9 +1,9 @@
-/** A pod's placement on a node, as a change of the pod. Pure. */
+/** A pod's placement on a node, and its end there, as changes of the pod. Pure. */
 import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import { uidConflict } from './admission.ts'
+import { uidConflict } from '../api/preconditions.ts'
 
 /**
  * The pod bound to the node; the same object if it is already. Conflict if it is bound elsewhere, being deleted, or
@@ -33,4 +33,10 @@ export function bindPod(pod: Pod, uid: string, node: string, now: number): Pod {
 
 function refused(pod: Pod, field: string, value: string, message: string): GantryError {
   return new GantryError('Conflict', `${describeObject(pod)} ${message}`, { details: [{ field, value, message }] })
+}
+
+/** The pod's processes have ended: if it is being deleted, its grace is over. */
+export function releasePod(pod: Pod): Pod {
+  if (pod.metadata.deletionTimestamp === undefined) return pod
+  return { ...pod, metadata: { ...pod.metadata, deletionGracePeriodSeconds: 0 } }
 }
