@@ -85,8 +85,8 @@ describe('rules of admission', () => {
   const occasions: [string, Kind, string, object, boolean][] = [
     ['what users write', 'Pod', '', { user }, true],
     ['the status that users write', 'Pod', 'status', { user }, true],
-    ['what reconcilers write', 'Pod', '', { account: 'replicaset-controller' }, true],
-    ['the status that reconcilers write', 'Pod', 'status', { account: 'replicaset-controller' }, false],
+    ['what reconcilers write', 'Pod', '', { controllerAccount: 'replicaset-controller' }, true],
+    ['the status that reconcilers write', 'Pod', 'status', { controllerAccount: 'replicaset-controller' }, false],
     ['what others of the control plane write', 'Pod', '', {}, false],
     ['what says how requests are admitted', 'ValidatingAdmissionPolicy', '', { user }, false],
   ]

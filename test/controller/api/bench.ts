@@ -60,8 +60,8 @@ export class ApiBench {
       cached: () => stale as never,
       get: (namespace, name) => this.informer.lister(kind).get(namespace, name),
     })
-    const written: Informer['recordWrite'] = (kind, entry) => this.informer.recordWrite(kind, entry)
-    return this.#core(Object.assign(informer, { lister, written }))
+    const recordWrite: Informer['recordWrite'] = (kind, entry) => this.informer.recordWrite(kind, entry)
+    return this.#core(Object.assign(informer, { lister, recordWrite }))
   }
 
   #core(informer: Informer): ObjectRegistry {
