@@ -388,7 +388,7 @@ export class StoreInformer implements Informer {
    * list again, as in Kubernetes.
    */
   #redefine(before: CustomKind, after: CustomKind, revision: number): void {
-    if (isDeepStrictEqual({ ...before, leaving: after.terminating }, after)) return
+    if (isDeepStrictEqual({ ...before, terminating: after.terminating }, after)) return
     this.#readAgain(after.id)
     // What the commit itself changes stays known, for who lists just then and goes on from there.
     this.#kind(after.id).history.restart(

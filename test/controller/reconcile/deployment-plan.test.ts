@@ -97,8 +97,8 @@ describe('Deployment bounds', () => {
     it(`${replicas} replicas, surge ${maxSurge}, unavailable ${maxUnavailable}: ${least} to ${most}`, () => {
       const rollingUpdate = maxSurge === undefined ? undefined : { maxSurge, maxUnavailable: maxUnavailable! }
       assert.deepEqual(boundsOf(deployment('web', replicas, { strategy: { type: 'RollingUpdate', rollingUpdate } })), {
-        most,
-        least,
+        maxPods: most,
+        minAvailable: least,
       })
     })
   }
