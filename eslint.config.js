@@ -1,22 +1,47 @@
 import tseslint from 'typescript-eslint'
 
-const programs = ['controller', 'agent', 'cli']
-
-/** controller/, agent/ and cli/ import from proto/ and never from each other. */
-const borders = programs.map((program) => ({
-  files: [`${program}/**/*.ts`],
+/** What files must not import from, and the direction that this keeps. */
+const border = (files, folders, message, ignores = []) => ({
+  files,
+  ignores,
   rules: {
     'no-restricted-imports': [
       'error',
-      {
-        patterns: [...programs.filter((other) => other !== program), 'deploy', 'test'].map((other) => ({
-          group: [`**/${other}/**`],
-          message: `${program}/ imports from proto/ only`,
-        })),
-      },
+      { patterns: folders.map((folder) => ({ group: [`**/${folder}/**`], message })) },
     ],
   },
-}))
+})
+
+/**
+ * Programs import from proto/ and never from each other. `gantry rig` is a program of its own: what it shares with
+ * `gantry` is the cluster's client and the terminal's parts, which only programs with a terminal import.
+ */
+const borders = [
+  border(
+    ['controller/**/*.ts'],
+    ['agent', 'cli', 'deploy', 'test', 'proto/terminal'],
+    'controller/ imports from proto/ only',
+  ),
+  border(
+    ['agent/**/*.ts'],
+    ['controller', 'cli', 'deploy', 'test', 'proto/terminal'],
+    'agent/ imports from proto/ only',
+  ),
+  border(['cli/**/*.ts'], ['controller', 'agent', 'deploy', 'test'], 'cli/ imports from proto/ only'),
+  border(['deploy/**/*.ts'], ['cli', 'test'], 'what deploy/ shares with cli/ lives in proto/client and proto/terminal'),
+  border(
+    ['proto/**/*.ts'],
+    ['controller', 'agent', 'cli', 'deploy', 'test', 'client', 'terminal'],
+    'proto/: base < schema < codec < merge < objects < validation < rpc < client < terminal',
+    ['proto/client/**', 'proto/terminal/**'],
+  ),
+  border(
+    ['proto/client/**/*.ts'],
+    ['cli', 'deploy', 'terminal'],
+    'the client answers with values and knows no terminal',
+  ),
+  border(['proto/terminal/**/*.ts'], ['cli', 'deploy'], 'what both programs share knows neither of them'),
+]
 
 const outside = ['Date.now', 'Math.random'].map((name) => {
   const [object, property] = name.split('.')

@@ -5,7 +5,7 @@
 import type { AnyResource, Kind } from '../proto/gen/types.ts'
 import { findResource, kindOf as schemaKind, resourceOf } from '../proto/schema/schema.ts'
 import { type Invocation } from '../proto/terminal/command.ts'
-import { manifestFlags, readManifests } from '../proto/client/manifests/manifests.ts'
+import { manifestFlags, manifestsOf } from './manifest-flags.ts'
 import { parseNames } from '../proto/client/operands.ts'
 import { UsageError } from '../proto/client/failures.ts'
 
@@ -50,13 +50,7 @@ export async function selectObjects({
 }: Choice): Promise<readonly SelectedObject[]> {
   if (flags.filename.length > 0) {
     if (args.length > 0) throw new UsageError('give files or names, not both')
-    const manifests = await readManifests(
-      flags,
-      environment,
-      { given: global.namespace, fallback: await target.namespace() },
-      () => target.cluster(),
-      { twins: 'named' },
-    )
+    const manifests = await manifestsOf({ flags, environment, global, target }, 'named')
     const chosen = manifests.filter(({ kind }) => kinds.includes(kind))
     if (chosen.length === 0)
       throw new UsageError(

@@ -6,14 +6,7 @@ import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import {
-  manifestFlags,
-  readManifests,
-  requireValidation,
-  selectManifests,
-  validateFlag,
-  type Manifest,
-} from '../../proto/client/manifests/manifests.ts'
+import { selectManifests, type Manifest } from '../../proto/client/manifests/manifests.ts'
 import { palette } from '../../proto/terminal/output/color.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
 import {
@@ -24,7 +17,8 @@ import {
   type PlanOptions,
   type Step,
 } from '../../proto/client/manifests/apply-plan.ts'
-import { awaitReady } from '../../proto/client/ready-wait.ts'
+import { manifestFlags, manifestsOf, requireValidation, validateFlag } from '../manifest-flags.ts'
+import { waitUntilGone, waitUntilReady } from '../waiting.ts'
 import { UsageError } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
 
@@ -94,9 +88,7 @@ export default defineCommand({
     const format = parseFormat(flags.output)
     requireValidation(flags.validate)
     const manifests = selectManifests(
-      await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () =>
-        target.cluster(),
-      ),
+      await manifestsOf({ flags, environment, global, target }, 'equal'),
       flags.selector,
     )
     const cluster = await target.cluster()
@@ -142,7 +134,7 @@ export default defineCommand({
       }
     }
     if (format.is !== 'table') environment.stdout.write(await formatObjects(format, shown, manifests.length === 1))
-    if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, manifests, flags.timeout)
+    if (flags.wait && dryRun === 'none') await waitUntilReady(cluster, environment, manifests, flags.timeout)
     return EXIT.ok
   },
 })
@@ -217,8 +209,7 @@ async function remove(
   flags: DeleteFlags,
   timeout: number,
 ): Promise<void> {
-  const { awaitGone } = await import('./delete.ts')
-  await awaitGone(cluster, environment, [await cluster.delete(kind, namespace, name, { ...flags, uid })], timeout)
+  await waitUntilGone(cluster, environment, [await cluster.delete(kind, namespace, name, { ...flags, uid })], timeout)
 }
 
 async function prune(cluster: ClusterClient, { kind, metadata }: AnyResource): Promise<void> {

@@ -12,20 +12,14 @@ import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
 import { ingressOf } from '../ingress-rules.ts'
-import {
-  atManifest,
-  manifestFlags,
-  readManifests,
-  requireValidation,
-  selectManifests,
-  validateFlag,
-} from '../../proto/client/manifests/manifests.ts'
+import { atManifest, selectManifests } from '../../proto/client/manifests/manifests.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
 import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { tlsFlags, tlsSecret } from './create-tls.ts'
 import { portFlag, serviceOf, type ServiceType } from './create-service.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
+import { manifestFlags, manifestsOf, requireValidation, validateFlag } from '../manifest-flags.ts'
 
 const writeFlags = {
   'dry-run': dryRunFlag,
@@ -382,9 +376,7 @@ export default defineCommand({
     const format = parseFormat(flags.output)
     requireValidation(flags.validate)
     const manifests = selectManifests(
-      await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () =>
-        target.cluster(),
-      ),
+      await manifestsOf({ flags, environment, global, target }, 'equal'),
       flags.selector,
     )
     const drafts = manifests.map((manifest) => {

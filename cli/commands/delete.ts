@@ -1,22 +1,18 @@
 /** `gantry delete`: ends objects, and waits until they are gone. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { parseTime } from '../../proto/base/time.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 import { CASCADES, type ClusterClient, type DeleteFlags } from '../../proto/client/cluster.ts'
+import { waitUntilGone } from '../waiting.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
-import { formatAge } from '../../proto/objects/columns/age.ts'
-import { Progress } from '../../proto/terminal/output/progress.ts'
 import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
-import { observe } from '../../proto/client/follow.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
-import { withDeadline } from '../../proto/base/deadline.ts'
 
 interface DeletionTarget {
   readonly kind: Kind
@@ -76,15 +72,7 @@ export default defineCommand({
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
     const doomed: readonly DeletionTarget[] = fromFiles
-      ? (
-          await readManifests(
-            flags,
-            environment,
-            { given: global.namespace, fallback: await target.namespace() },
-            () => target.cluster(),
-            { twins: 'named' },
-          )
-        ).reverse()
+      ? (await manifestsOf({ flags, environment, global, target }, 'named')).reverse()
       : await select(cluster, args, flags, await target.namespace())
     if (doomed.length === 0) {
       environment.stdout.write('No resources found\n')
@@ -101,7 +89,7 @@ export default defineCommand({
           ? `${kindWord(kind)}/${name}\n`
           : `${kindWord(kind)} "${name}"${flags.force ? ' force' : ''} deleted${dryRunNote(dryRun)}\n`,
     })
-    if (flags.wait && dryRun === 'none') await awaitGone(cluster, environment, gone, flags.timeout)
+    if (flags.wait && dryRun === 'none') await waitUntilGone(cluster, environment, gone, flags.timeout)
     return EXIT.ok
   },
 })
@@ -182,52 +170,4 @@ async function deleteAll(
   })
   throwFailures(failures)
   return gone
-}
-
-/** Says on a terminal what each object still waits for; with a timeout, says it in the error. */
-export async function awaitGone(
-  cluster: ClusterClient,
-  environment: Environment,
-  objects: readonly AnyResource[],
-  timeout: number,
-): Promise<void> {
-  const { clock, signal, stderr } = environment
-  const progress = new Progress(stderr)
-  const open = new Map<AnyResource, string>()
-  const missing = (): string => `not gone after ${formatAge(timeout)}: ${[...open.values()].join('; ')}`
-  try {
-    await withDeadline(clock, timeout > 0 ? timeout : undefined, signal, missing, async (limited) => {
-      await Promise.all(
-        objects.map(async (object) => {
-          const { kind, metadata } = object
-          open.set(object, holdOf(object, clock.now()))
-          for await (const state of observe(cluster, clock, kind, metadata.namespace, metadata.name, limited)) {
-            if (state === undefined || state.metadata.uid !== metadata.uid) break
-            open.set(object, holdOf(state, clock.now()))
-            if (stderr.isTTY === true) progress.update([...open.values()][0]!)
-          }
-          open.delete(object)
-        }),
-      )
-    })
-  } finally {
-    progress.clear()
-  }
-}
-
-/** What the deletion of an object waits for, and until when. */
-function holdOf({ kind, metadata }: AnyResource, now: number): string {
-  const { name, finalizers = [], deletionTimestamp } = metadata
-  const left = deletionTimestamp === undefined ? 0 : parseTime(deletionTimestamp) - now
-  const reasons = [
-    ...(left > 0 ? [`its grace ends in ${formatAge(left)}`] : []),
-    ...(finalizers.length > 0 ? [`finalizers ${finalizers.join(', ')}`] : []),
-  ]
-  const unsaid =
-    kind === 'Pod'
-      ? 'its node to confirm'
-      : kind === 'Namespace'
-        ? `all that is in it to be gone (\`gantry get all -n ${name}\` lists what runs there)`
-        : 'the control plane'
-  return `${kindWord(kind)}/${name} waits for ${reasons.length === 0 ? unsaid : reasons.join(' and ')}`
 }

@@ -5,7 +5,7 @@ import type { ClusterClient, Selection } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { describeObject } from '../describe/describe.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 
@@ -40,13 +40,7 @@ export default defineCommand({
     else {
       const places =
         operands === undefined
-          ? await readManifests(
-              flags,
-              environment,
-              { given: global.namespace, fallback: selection.namespace },
-              () => target.cluster(),
-              { twins: 'named' },
-            )
+          ? await manifestsOf({ flags, environment, global, target }, 'named')
           : operands.names.map((object) => ({ ...object, namespace: selection.namespace }))
       for (const { kind, namespace, name } of places) {
         try {

@@ -2,9 +2,10 @@
 import { FIELD_MANAGER } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { manifestFlags, readManifests, selectManifests } from '../../proto/client/manifests/manifests.ts'
+import { selectManifests } from '../../proto/client/manifests/manifests.ts'
 import { diffStep } from '../object-diff.ts'
 import { planApply } from '../../proto/client/manifests/apply-plan.ts'
+import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 
 export default defineCommand({
   usage: '-f FILE [-f FILE…] [flags]',
@@ -23,9 +24,7 @@ export default defineCommand({
   completes: 'none',
   async run({ flags, environment, global, target }) {
     const manifests = selectManifests(
-      await readManifests(flags, environment, { given: global.namespace, fallback: await target.namespace() }, () =>
-        target.cluster(),
-      ),
+      await manifestsOf({ flags, environment, global, target }, 'equal'),
       flags.selector,
     )
     const cluster = await target.cluster()

@@ -17,7 +17,7 @@ import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { throwFailures } from '../../proto/client/failures.ts'
 import { withDeadline } from '../../proto/base/deadline.ts'
 import { setUnschedulable } from './cordon.ts'
-import { awaitGone } from './delete.ts'
+import { waitUntilGone } from '../waiting.ts'
 
 /** Milliseconds until a pod that may not go now is asked again, as kubectl has it. */
 const ASK_AGAIN = 5_000
@@ -98,7 +98,7 @@ export default defineCommand({
           deletionTimestamp === undefined ||
           environment.clock.now() - parseTime(deletionTimestamp) <= patience,
       )
-      if (dryRun === 'none') await awaitGone(cluster, environment, awaited, left)
+      if (dryRun === 'none') await waitUntilGone(cluster, environment, awaited, left)
       environment.stdout.write(`node/${name} drained${dryRunNote(dryRun)}\n`)
     }
     throwFailures(failures)

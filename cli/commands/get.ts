@@ -6,7 +6,7 @@ import type { ClusterClient, Selection } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
 import { colorStatus, palette } from '../../proto/terminal/output/color.ts'
 import { tableHeader, tableRow, type TableOptions } from '../output/rows.ts'
@@ -94,13 +94,7 @@ export default defineCommand({
     }
     const places: readonly GetTarget[] | undefined =
       operands === undefined
-        ? await readManifests(
-            flags,
-            environment,
-            { given: global.namespace, fallback: namespace },
-            () => target.cluster(),
-            { twins: 'named' },
-          )
+        ? await manifestsOf({ flags, environment, global, target }, 'named')
         : operands.are === 'names'
           ? operands.names.map((object) => ({ ...object, namespace }))
           : undefined

@@ -5,7 +5,7 @@ import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand, type Command } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
 import { formatLabels } from '../output/rows.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
@@ -50,15 +50,9 @@ function marker(field: 'labels' | 'annotations', verb: string, done: string): Co
         operands !== undefined
           ? await find(cluster, operands, flags, namespace)
           : await Promise.all(
-              (
-                await readManifests(
-                  flags,
-                  environment,
-                  { given: global.namespace, fallback: namespace },
-                  () => target.cluster(),
-                  { twins: 'named' },
-                )
-              ).map((manifest): Promise<AnyResource> => cluster.get(manifest.kind, manifest.namespace, manifest.name)),
+              (await manifestsOf({ flags, environment, global, target }, 'named')).map(
+                (manifest): Promise<AnyResource> => cluster.get(manifest.kind, manifest.namespace, manifest.name),
+              ),
             )
       const answers = await Promise.allSettled(
         objects.map((object) => markOne(cluster, object, field, changes, { overwrite: flags.overwrite, dryRun, verb })),

@@ -5,9 +5,10 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
+import { throwFailures, UsageError } from '../../proto/client/failures.ts'
+import type { Environment } from '../../proto/terminal/environment.ts'
 import { copyLogs, mergeLogs, type LogSource } from '../../proto/client/log-streams.ts'
 import { findPods } from '../../proto/client/pod-choice.ts'
-import { UsageError } from '../../proto/client/failures.ts'
 import type { FlagValues } from '../../proto/terminal/flags.ts'
 
 const logFlags = {
@@ -93,17 +94,24 @@ export default defineCommand({
         `these are the logs of ${sources.length} containers, more than the ${most} of --max-log-requests`,
         { details: [{ remedy: 'raise it, or select fewer' }] },
       )
-    const options = {
-      prefix: flags.prefix || flags['all-pods'],
-      timestamps: flags.timestamps,
-      ignoreErrors: flags['ignore-errors'],
+    const options = { prefix: flags.prefix || flags['all-pods'], timestamps: flags.timestamps }
+    const write = (data: string | Uint8Array): void => void environment.stdout.write(data)
+    if (flags.follow || sources.length === 1) {
+      tellFailures(await copyLogs(cluster, sources, options, write), flags['ignore-errors'], environment)
+      return EXIT.ok
     }
-    await (flags.follow || sources.length === 1
-      ? copyLogs(cluster, environment, sources, options)
-      : mergeLogs(cluster, environment, sources, options))
+    const { text, failures } = await mergeLogs(cluster, sources, options)
+    write(text)
+    tellFailures(failures, flags['ignore-errors'], environment)
     return EXIT.ok
   },
 })
+
+/** After what the others wrote: throws, unless failures are only to be told. */
+function tellFailures(failures: readonly GantryError[], ignored: boolean, { stderr }: Environment): void {
+  if (!ignored) return throwFailures(failures)
+  for (const failure of failures) stderr.write(`error: ${failure.message}\n`)
+}
 
 /** "ImagePullBackOff: …" of a container that has not run yet; '' of any other. */
 function waitingReasonOf({ status }: Pod, container: string): string {

@@ -8,7 +8,7 @@ import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { awaitReady } from '../../proto/client/ready-wait.ts'
+import { waitUntilReady } from '../waiting.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import { kindWord, pluralWord } from '../../proto/client/kind-words.ts'
 
@@ -55,7 +55,7 @@ export default defineCommand({
     for (const { kind, name } of scaled)
       environment.stdout.write(`${kindWord(kind)}/${name} scaled${dryRunNote(dryRun)}\n`)
     throwFailures(answers.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])))
-    if (flags.wait && dryRun === 'none') await awaitReady(cluster, environment, scaled, flags.timeout)
+    if (flags.wait && dryRun === 'none') await waitUntilReady(cluster, environment, scaled, flags.timeout)
     return EXIT.ok
   },
 })

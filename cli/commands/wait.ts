@@ -5,7 +5,7 @@ import type { AnyResource } from '../../proto/gen/types.ts'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { manifestFlags, readManifests } from '../../proto/client/manifests/manifests.ts'
+import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
 import {
   awaitState,
@@ -52,13 +52,7 @@ export default defineCommand({
     const namespace = await target.namespace()
     const places =
       flags.filename.length > 0
-        ? await readManifests(
-            flags,
-            environment,
-            { given: global.namespace, fallback: namespace },
-            () => target.cluster(),
-            { twins: 'named' },
-          )
+        ? await manifestsOf({ flags, environment, global, target }, 'named')
         : await placesOf(cluster, args, flags, namespace)
     if (places.length === 0) {
       if (wanted.is === 'delete') return EXIT.ok

@@ -2,13 +2,12 @@
  * Objects into a rig's cluster and out of it, as `gantry apply` and `gantry delete` do: from files, texts of objects,
  * or objects.
  */
-import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type { ClusterClient } from '../../proto/client/cluster.ts'
-import { FIELD_MANAGER } from '../../proto/client/cluster.ts'
-import { awaitGone } from '../../cli/commands/delete.ts'
-import type { Environment } from '../../proto/terminal/environment.ts'
-import { readManifests, type Manifest } from '../../proto/client/manifests/manifests.ts'
+import { FIELD_MANAGER, type ClusterClient } from '../../proto/client/cluster.ts'
+import { awaitGone } from '../../proto/client/gone-wait.ts'
+import { collectManifests, type Manifest } from '../../proto/client/manifests/manifests.ts'
+import { readSources } from '../../proto/client/manifests/sources.ts'
+import type { ObjectKey } from '../../proto/client/object-key.ts'
 import { parseNames } from '../../proto/client/operands.ts'
 import { executePlan, planApply } from '../../proto/client/manifests/apply-plan.ts'
 import { GantryError } from '../../proto/base/errors.ts'
@@ -24,39 +23,25 @@ export type Manifests = string | URL | object | readonly object[]
 
 const NAMESPACE = 'default'
 
-/** What the command line's own code is given here: nothing to read from, nobody who reads what it says. */
-export function quietEnvironment(signal: AbortSignal, input: string): Environment {
-  const nobody = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() })
-  return {
-    env: process.env,
-    cwd: process.cwd(),
-    stdin: Readable.from([input]),
-    stdout: nobody(),
-    stderr: nobody(),
-    clock: systemClock,
-    signal,
-    loadConnect: async () => (await import('../../proto/rpc/rpc.ts')).connect,
-    onResize: () => () => undefined,
-    runOnTerminal: async () => {
-      throw new GantryError('Unsupported', 'there is no terminal here')
-    },
-  }
-}
-
-function read(
+async function read(
   manifests: Manifests,
   namespace: string | undefined,
-  environment: (input: string) => Environment,
+  cluster: ClusterClient,
+  signal: AbortSignal,
 ): Promise<Manifest[]> {
   const place = manifests instanceof URL ? placeOf(manifests) : manifests
-  const [source, input] =
+  const texts =
     typeof place === 'string'
-      ? [place, '']
-      : ['-', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: Array.isArray(place) ? place : [place] })]
-  return readManifests({ filename: [source], recursive: true }, environment(input), {
-    given: namespace,
-    fallback: namespace ?? NAMESPACE,
+      ? await readSources([place], true, { cwd: process.cwd(), stdin: process.stdin, clock: systemClock, signal })
+      : [{ name: 'objects', text: listText(Array.isArray(place) ? place : [place]) }]
+  return collectManifests(texts, {
+    namespace: { given: namespace, fallback: namespace ?? NAMESPACE },
+    cluster: () => Promise.resolve(cluster),
   })
+}
+
+function listText(items: readonly object[]): string {
+  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
 }
 
 function placeOf(url: URL): string {
@@ -74,24 +59,14 @@ export async function applyManifests(
   signal: AbortSignal,
 ): Promise<AnyResource[]> {
   const options = { fieldManager: FIELD_MANAGER, force: false, set: undefined }
-  const steps = await planApply(
-    cluster,
-    await read(manifests, namespace, (input) => quietEnvironment(signal, input)),
-    options,
-  )
+  const steps = await planApply(cluster, await read(manifests, namespace, cluster, signal), options)
   const objects: AnyResource[] = []
   await executePlan(cluster, steps, options, (_step, object) => void objects.push(object))
   return objects
 }
 
-export interface Named {
-  readonly kind: Kind
-  readonly namespace: string
-  readonly name: string
-}
-
 /** "deployment/web" in a namespace; UsageError (InvalidArgument) for what names no object. */
-export function objectNamed(text: string, namespace = NAMESPACE): Named {
+export function objectNamed(text: string, namespace = NAMESPACE): ObjectKey {
   const [named] = parseNames(
     [text],
     resources.map(({ kind }) => kind as Kind),
@@ -116,7 +91,7 @@ export async function deleteObjects(
   const named =
     typeof objects === 'string' && /^[a-z.]+\/[^/]+$/.test(objects)
       ? [objectNamed(objects, namespace)]
-      : (await read(objects, namespace, (input) => quietEnvironment(signal, input))).reverse()
+      : (await read(objects, namespace, cluster, signal)).reverse()
   const gone = await Promise.all(
     named.map(async (object): Promise<AnyResource[]> => {
       try {
@@ -127,5 +102,5 @@ export async function deleteObjects(
       }
     }),
   )
-  await awaitGone(cluster, quietEnvironment(signal, ''), gone.flat(), timeout)
+  await awaitGone(cluster, gone.flat(), { clock: systemClock, signal, timeout })
 }

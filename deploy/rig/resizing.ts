@@ -2,8 +2,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
-import { awaitGone } from '../../cli/commands/delete.ts'
+import { awaitGone } from '../../proto/client/gone-wait.ts'
 import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
+import { systemClock } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { identify, isAlive } from '../../proto/base/process.ts'
 import { ClusterFiles } from './cluster-files.ts'
@@ -13,7 +14,6 @@ import { openDriver } from './drivers/index.ts'
 import { freeNodeNumbers, MAX_NODES, nodeSlot } from './layout.ts'
 import { judgeHost, layoutContextOf, startMachines, withLogs } from './rig-creation.ts'
 import { requireMachine } from './machines.ts'
-import { quietEnvironment } from './objects.ts'
 import { awaitNodes, NodesNotReady } from './readiness.ts'
 import { requireRig, rigDirectory, updateRig, type RigRecord } from './rig-record.ts'
 
@@ -195,12 +195,8 @@ async function empty(
   const ending = await mapConcurrently(items, async ({ metadata }) =>
     ignoreMissing(cluster.delete('Pod', metadata.namespace, metadata.name, { uid: metadata.uid })),
   )
-  await awaitGone(
-    cluster,
-    quietEnvironment(signal, ''),
-    ending.filter((pod) => pod !== undefined),
-    RESIZE_TIMEOUT_MS,
-  )
+  const gone = ending.filter((pod) => pod !== undefined)
+  await awaitGone(cluster, gone, { clock: systemClock, signal, timeout: RESIZE_TIMEOUT_MS })
 }
 
 async function ignoreMissing<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -8,7 +8,7 @@ import { kindWord } from '../../proto/client/kind-words.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock, type Clock } from '../../proto/base/clock.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import type { Named } from './objects.ts'
+import type { ObjectKey } from '../../proto/client/object-key.ts'
 import { isNodeReady } from './readiness.ts'
 
 /**
@@ -63,7 +63,7 @@ function isReady(object: AnyResource): boolean {
  */
 export async function awaitObject(
   cluster: ClusterClient,
-  { kind, namespace, name }: Named,
+  { kind, namespace, name }: ObjectKey,
   goal: Goal,
   timeout: number,
   signal: AbortSignal,

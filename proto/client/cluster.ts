@@ -36,9 +36,8 @@ import type {
   WhyResponse,
 } from '../gen/types.ts'
 import { systemClock, type Clock } from '../base/clock.ts'
-import type { Connect } from './server-pool.ts'
+import { type Connect, ServerPool } from './server-pool.ts'
 import { notFound } from './failures.ts'
-import { ServerPool } from './server-pool.ts'
 
 export const FIELD_MANAGER = 'gantry'
 

@@ -3,8 +3,6 @@ import { GantryError } from '../base/errors.ts'
 import type { Input } from '../codec/wire.ts'
 import type { LogsRequest } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
-import type { Environment } from '../terminal/environment.ts'
-import { throwFailures } from './failures.ts'
 
 export interface LogSource {
   /** Before each line, if wanted. */
@@ -17,26 +15,26 @@ export interface LogSource {
 export interface LogOptions {
   readonly prefix: boolean
   readonly timestamps: boolean
-  /** A source that fails is told on standard error, and the others go on. */
-  readonly ignoreErrors: boolean
 }
 
-/** Each as it comes, whole lines at a time. */
+/**
+ * Hands on each as it comes, whole lines at a time; resolves with what failed once all have ended. One that fails does
+ * not end the others.
+ */
 export async function copyLogs(
   cluster: ClusterClient,
-  environment: Environment,
   sources: readonly LogSource[],
   options: LogOptions,
-): Promise<void> {
-  const failures = await readAll(sources, async (source) => {
+  write: (data: string | Uint8Array) => void,
+): Promise<GantryError[]> {
+  return readAll(sources, async (source) => {
     if (!options.prefix && sources.length === 1) {
-      for await (const bytes of cluster.logs(source.request)) environment.stdout.write(bytes)
+      for await (const bytes of cluster.logs(source.request)) write(bytes)
       return
     }
     for await (const line of linesOf(cluster.logs(source.request)))
-      environment.stdout.write(`${options.prefix ? source.label : ''}${line}`)
+      write(`${options.prefix ? source.label : ''}${line}`)
   })
-  tellFailures(environment, failures, options)
 }
 
 interface TimedLine {
@@ -44,13 +42,12 @@ interface TimedLine {
   readonly text: string
 }
 
-/** What is there now, in the order of time. */
+/** What is there now, in the order of time, and what failed. */
 export async function mergeLogs(
   cluster: ClusterClient,
-  environment: Environment,
   sources: readonly LogSource[],
   options: LogOptions,
-): Promise<void> {
+): Promise<{ readonly text: string; readonly failures: readonly GantryError[] }> {
   const lists: TimedLine[][] = sources.map(() => [])
   const failures = await readAll(sources, async (source, index) => {
     // The times are asked for only to order by: they must not count towards the limit.
@@ -71,8 +68,7 @@ export async function mergeLogs(
   // Times are RFC 3339 in UTC: without the Z their order is that of the text, however many digits there are. Lines of
   // one container keep theirs.
   const merged = lists.flat().sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
-  environment.stdout.write(merged.map(({ text }) => text).join(''))
-  tellFailures(environment, failures, options)
+  return { text: merged.map(({ text }) => text).join(''), failures }
 }
 
 async function readAll(
@@ -90,12 +86,6 @@ async function readAll(
         : failure,
     ]
   })
-}
-
-/** After what the others wrote. */
-function tellFailures(environment: Environment, failures: readonly GantryError[], { ignoreErrors }: LogOptions): void {
-  if (!ignoreErrors) return throwFailures(failures)
-  for (const failure of failures) environment.stderr.write(`error: ${failure.message}\n`)
 }
 
 /** Lines with their newline; the last may be without. A character cut in two by a chunk's end is put together again. */

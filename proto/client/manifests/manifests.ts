@@ -2,12 +2,9 @@
  * Manifests from where people keep them: files, directories, standard input, addresses. All are read before anything is
  * done with one.
  */
-import { readdir, readFile, stat } from 'node:fs/promises'
-import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { customKindOf, customKinds } from '../../schema/custom/definitions.ts'
 import { applyDefaults } from '../../codec/defaults.ts'
-import { withDeadline } from '../../base/deadline.ts'
 import { GantryError } from '../../base/errors.ts'
 import { definitionsIn, parseManifests, type ManifestDocument } from '../../codec/manifest.ts'
 import { describeProblem } from '../../base/problem.ts'
@@ -18,20 +15,7 @@ import type { ClusterClient } from '../cluster.ts'
 import { UsageError, throwFailures, LocatedFailure } from '../failures.ts'
 import { kindWord } from '../kind-words.ts'
 import { isUnknownKind, learnKinds } from '../custom-kinds.ts'
-import type { Environment } from '../../terminal/environment.ts'
-
-/** Flags of every command that takes manifests. */
-export const manifestFlags = {
-  filename: {
-    type: 'list',
-    short: 'f',
-    commas: true,
-    value: 'file',
-    help: 'file, directory, http(s) address, or - for standard input; may be repeated',
-    completes: 'file',
-  },
-  recursive: { type: 'boolean', short: 'R', help: 'directories with those in them' },
-} as const
+import { readSources, type Reading, type SourceText } from './sources.ts'
 
 /** An object of a manifest with the place where it is to be. */
 export interface Manifest {
@@ -42,9 +26,6 @@ export interface Manifest {
   /** Empty if the server is to make one up (generateName). */
   readonly name: string
 }
-
-const MANIFEST_FILE = /\.(ya?ml|json)$/
-const DOWNLOAD_MS = 30_000
 
 /** Kinds that others need come first; the rest in the order of the files. */
 const RANK: Partial<Record<Kind, number>> = {
@@ -60,22 +41,39 @@ export function rankOf(kind: Kind): number {
   return RANK[kind] ?? LAST_RANK
 }
 
-/**
- * Every object of the sources, in the order they are to be written. Problems of all of them are told together. `given`
- * is the namespace of the command line, which manifests must not contradict; `fallback` is for those that name none.
- * `cluster`: who is asked for kinds that are not known here. An object that is named twice is there once.
- */
+export interface ReadOptions {
+  /**
+   * `given` is the namespace that the person named, which manifests must not contradict; `fallback` is for those that
+   * name none.
+   */
+  readonly namespace: { readonly given: string | undefined; readonly fallback: string }
+  /** Who is asked for kinds that are not known here. */
+  readonly cluster?: () => Promise<ClusterClient>
+  /**
+   * Of an object that is named twice: whether the two must be equal, which they must where their content counts
+   * (`equal`, the default), or only its name counts. It is there once.
+   */
+  readonly twins?: 'equal' | 'named'
+}
+
+/** Every object of files, directories, addresses or standard input ("-"); see `collectManifests`. */
 export async function readManifests(
-  flags: { filename: readonly string[]; recursive: boolean },
-  environment: Environment,
-  namespace: { given: string | undefined; fallback: string },
-  cluster?: () => Promise<ClusterClient>,
-  { twins = 'equal' }: ReadOptions = {},
+  sources: { readonly filename: readonly string[]; readonly recursive: boolean },
+  reading: Reading,
+  options: ReadOptions,
 ): Promise<Manifest[]> {
-  if (flags.filename.length === 0) throw new UsageError('which manifests? Name them with -f FILE')
-  const texts = (
-    await Promise.all(flags.filename.map((source) => readSource(source, flags.recursive, environment)))
-  ).flat()
+  if (sources.filename.length === 0) throw new UsageError('which manifests? Name them with -f FILE')
+  return collectManifests(await readSources(sources.filename, sources.recursive, reading), options)
+}
+
+/**
+ * Every object of the texts, in the order they are to be written. Problems of all of them are told together, each with
+ * its place; InvalidArgument if there is no object.
+ */
+export async function collectManifests(
+  texts: readonly SourceText[],
+  { namespace, cluster, twins = 'equal' }: ReadOptions,
+): Promise<Manifest[]> {
   let { documents, failures } = parseAll(texts)
   if (failures.some(isUnknownKind)) {
     if (cluster !== undefined) await learnKinds(await cluster())
@@ -86,10 +84,7 @@ export async function readManifests(
   const manifests = withoutTwins(placedAll, twins, failures)
   throwFailures(failures)
   if (manifests.length === 0)
-    throw new GantryError(
-      'InvalidArgument',
-      `there are no objects in ${texts.map(({ name }) => name).join(', ') || flags.filename.join(', ')}`,
-    )
+    throw new GantryError('InvalidArgument', `there are no objects in ${texts.map(({ name }) => name).join(', ')}`)
   return manifests.sort((a, b) => rankOf(a.kind) - rankOf(b.kind))
 }
 
@@ -104,24 +99,6 @@ export function selectManifests(manifests: readonly Manifest[], selector: string
   if (chosen.length === 0)
     throw new GantryError('FailedPrecondition', `no object of the manifests has the labels ${selector}`)
   return chosen
-}
-
-/** How manifests are validated: strictly, always. */
-export const validateFlag = {
-  type: 'text',
-  value: 'how',
-  bare: 'strict',
-  default: 'strict',
-  help: 'strict or true; there is no other way: nothing is accepted and then ignored',
-} as const
-
-/** UsageError for what kubectl knows beside. */
-export function requireValidation(how: string): void {
-  if (!['strict', 'true'].includes(how))
-    throw new UsageError(
-      `--validate=${how}: Gantry always validates strictly`,
-      'leave the flag out, and what is not known out of the manifest',
-    )
 }
 
 function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]; failures: GantryError[] } {
@@ -169,14 +146,6 @@ function place(
     )
   }
   return { document, kind, namespace: namespace === '' ? fallback : namespace, name }
-}
-
-export interface ReadOptions {
-  /**
-   * Of an object that is named twice: whether the two must be equal, which they must where their content counts, or
-   * only its name counts.
-   */
-  readonly twins?: 'equal' | 'named'
 }
 
 /** Each object once. */
@@ -241,76 +210,4 @@ export function atManifest({ document, kind, name }: Manifest, thrown: unknown):
         ]
       : details.map((detail) => `${placeOf(document, detail.field)}: ${describeProblem(detail)}`)
   return new LocatedFailure(error.code, lines.join('\n'), { details: error.details, cause: error })
-}
-
-interface SourceText {
-  readonly name: string
-  readonly text: string
-}
-
-async function readSource(source: string, recursive: boolean, environment: Environment): Promise<SourceText[]> {
-  if (source === '-') return [{ name: 'stdin', text: await readInput(environment) }]
-  if (/^https?:\/\//.test(source)) return [{ name: source, text: await download(source, environment) }]
-  const file = path.resolve(environment.cwd, source)
-  try {
-    if (!(await stat(file)).isDirectory()) return [{ name: source, text: await readFile(file, 'utf8') }]
-    const names = await filesIn(file, recursive)
-    if (names.length === 0)
-      throw new GantryError('InvalidArgument', `no .yaml, .yml or .json file in ${source}`, {
-        details: [{ remedy: recursive ? '' : '-R looks into the directories in it too' }],
-      })
-    return await Promise.all(
-      names.map(async (name) => ({
-        name: path.join(source, name),
-        text: await readFile(path.join(file, name), 'utf8'),
-      })),
-    )
-  } catch (thrown) {
-    if (thrown instanceof GantryError) throw thrown
-    const missing = (thrown as NodeJS.ErrnoException).code === 'ENOENT'
-    throw new GantryError(
-      'InvalidArgument',
-      missing ? `there is no file ${source}` : `cannot read ${source}: ${(thrown as Error).message}`,
-      { cause: thrown },
-    )
-  }
-}
-
-async function filesIn(directory: string, recursive: boolean): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true, recursive })
-  return entries
-    .filter((entry) => !entry.isDirectory() && MANIFEST_FILE.test(entry.name))
-    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
-    .sort()
-}
-
-export async function readInput({ stdin }: Environment): Promise<string> {
-  const chunks: Buffer[] = []
-  for await (const chunk of stdin) chunks.push(Buffer.from(chunk))
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-async function download(address: string, { signal, clock }: Environment): Promise<string> {
-  return withDeadline(
-    clock,
-    DOWNLOAD_MS,
-    signal,
-    () => `${address} did not answer within ${DOWNLOAD_MS / 1000} s`,
-    async (limited) => {
-      try {
-        const response = await fetch(address, { signal: limited })
-        if (!response.ok)
-          throw new GantryError('InvalidArgument', `${address} answered ${response.status} ${response.statusText}`)
-        return await response.text()
-      } catch (thrown) {
-        if (thrown instanceof GantryError) throw thrown
-        const cause = (thrown as Error).cause
-        throw new GantryError(
-          'InvalidArgument',
-          `cannot read ${address}: ${cause instanceof Error ? cause.message : (thrown as Error).message}`,
-          { cause: thrown },
-        )
-      }
-    },
-  )
 }
