@@ -2,6 +2,8 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
+import { withCondition } from '../../proto/objects/conditions.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { uidConflict } from '../api/preconditions.ts'
 
@@ -11,18 +13,21 @@ import { uidConflict } from '../api/preconditions.ts'
  */
 export function bindPod(pod: Pod, uid: string, node: string, now: number): Pod {
   if (pod.metadata.uid !== uid) throw uidConflict(pod, uid)
-  if (pod.metadata.deletionTimestamp !== undefined)
-    throw refused(pod, 'metadata.deletionTimestamp', pod.metadata.deletionTimestamp, 'is being deleted')
+  if (isDeleting(pod))
+    throw refused(pod, 'metadata.deletionTimestamp', pod.metadata.deletionTimestamp!, 'is being deleted')
   const bound = pod.spec.nodeName ?? ''
   if (bound === node) return pod
   if (bound !== '') throw refused(pod, 'spec.nodeName', bound, `is bound to node ${bound} already`)
-  const scheduled = { type: 'PodScheduled', status: 'True' as const, lastTransitionTime: formatTime(now) }
   return {
     ...pod,
     spec: { ...pod.spec, nodeName: node },
     status: {
       ...pod.status,
-      conditions: [...(pod.status.conditions ?? []).filter(({ type }) => type !== scheduled.type), scheduled],
+      conditions: withCondition(pod.status.conditions, {
+        type: 'PodScheduled',
+        status: 'True',
+        lastTransitionTime: formatTime(now),
+      }),
       timeline: [
         ...(pod.status.timeline ?? []).filter(({ step }) => step !== 'scheduled'),
         { step: 'scheduled', time: formatMicroTime(now) },

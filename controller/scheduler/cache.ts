@@ -5,6 +5,10 @@
  */
 import type { Node, Pod, Service } from '../../proto/gen/types.ts'
 import { addAmounts, amountsOf, type ResourceAmounts } from '../../proto/objects/resource-amounts.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
+import { controllerOf } from '../../proto/objects/owners.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
+import { readyCondition } from '../../proto/objects/node.ts'
 import { defaultedRequests, requestedAmounts } from './pod-requests.ts'
 import type { ClusterEvent, SchedulerSnapshot, NodeInfo } from './framework.ts'
 
@@ -119,7 +123,7 @@ export class SchedulerCache implements SchedulerSnapshot {
     const { uid } = pod.metadata
     const before = this.#pods.get(uid)
     const node = pod.spec.nodeName ?? ''
-    if (hasEnded(pod)) return this.removePod(uid)
+    if (isTerminal(pod)) return this.removePod(uid)
     if (node === '') return undefined
     if (before !== undefined) this.#take(before)
     this.#put({ pod, node, state: 'bound' })
@@ -188,29 +192,19 @@ export class SchedulerCache implements SchedulerSnapshot {
   }
 }
 
-/** The uid of the object that made the pod. */
-export function ownerOf(pod: Pod): string | undefined {
-  return pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid
-}
-
 /** A pod that is being deleted does not count for its owner: its replacement may take its place. */
 function countedOwnerOf(pod: Pod): string | undefined {
-  return pod.metadata.deletionTimestamp === undefined ? ownerOf(pod) : undefined
+  return isDeleting(pod) ? undefined : controllerOf(pod)?.uid
 }
 
-/** Its containers run no more: it takes nothing of its node. */
-export function hasEnded(pod: Pod): boolean {
-  return pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed'
-}
-
-function relevant({ metadata, spec, status }: Node): unknown {
-  const ready = status.conditions?.find(({ type }) => type === 'Ready')?.status
+function relevant(node: Node): unknown {
+  const { metadata, spec, status } = node
   return [
     metadata.labels,
     spec.unschedulable,
     spec.taints?.map(({ key, value, effect }) => [key, value, effect]),
     status.allocatable,
-    ready,
+    readyCondition(node)?.status,
   ]
 }
 
@@ -219,6 +213,6 @@ function changesPlacing(before: Pod, after: Pod): boolean {
   return (
     JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) ||
     requests(before) !== requests(after) ||
-    (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined)
+    isDeleting(before) !== isDeleting(after)
   )
 }

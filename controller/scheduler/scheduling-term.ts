@@ -8,7 +8,7 @@ import type { Node, Pod, PodCondition, Service } from '../../proto/gen/types.ts'
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'
 import type { Term } from '../store/contract.ts'
-import { hasEnded, SchedulerCache } from './cache.ts'
+import { SchedulerCache } from './cache.ts'
 import type { ClusterEvent, Plugins } from './framework.ts'
 import { place, type Placement } from './placement.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
@@ -16,6 +16,9 @@ import { summarize, type SchedulingDiagnostics } from './scheduling-diagnostics.
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
+import { findCondition, sameCondition, withCondition } from '../../proto/objects/conditions.ts'
+import { isActive, isBound, isTerminal } from '../../proto/objects/pod.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { EventSink, ObjectApi } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 
@@ -91,8 +94,7 @@ export class SchedulingTerm {
 
   #podChanged({ type, cached: { object: pod }, previous }: Change<'Pod'>): void {
     const key = keyOf(pod)
-    const { uid, deletionTimestamp } = pod.metadata
-    const bound = (pod.spec.nodeName ?? '') !== ''
+    const { uid } = pod.metadata
     if (type === 'deleted') {
       this.#confirmed(uid)
       this.#options.verdicts.forget(uid)
@@ -100,13 +102,13 @@ export class SchedulingTerm {
       this.#happened(this.#cache.removePod(uid))
       return
     }
-    if (bound || hasEnded(pod)) {
+    if (isBound(pod) || isTerminal(pod)) {
       this.#confirmed(uid)
       this.#queue.remove(key)
       this.#happened(this.#cache.setPod(pod))
       return
     }
-    if (deletionTimestamp !== undefined) this.#queue.remove(key)
+    if (isDeleting(pod)) this.#queue.remove(key)
     else if (
       previous === undefined ||
       this.#queue.state(key) === undefined ||
@@ -207,18 +209,18 @@ export class SchedulingTerm {
   #waiting(key: string): Pod | undefined {
     const [namespace, name] = key.split('/') as [string, string]
     const pod = this.#options.informer.lister('Pod').get(namespace, name)
-    return pod !== undefined &&
-      (pod.spec.nodeName ?? '') === '' &&
-      pod.metadata.deletionTimestamp === undefined &&
-      !hasEnded(pod)
-      ? pod
-      : undefined
+    return pod !== undefined && !isBound(pod) && isActive(pod) ? pod : undefined
   }
 
   /** Tells in the pod's status and by an event why it waits, unless the status says so already. */
   #reportUnschedulable(pod: Pod, message: string): void {
-    if (hasCondition(pod, message)) return
     const { api, events, clock } = this.#options
+    const condition = unschedulable(message, clock.now())
+    const isSaid = ({ status: { conditions } }: Pod): boolean => {
+      const before = findCondition(conditions, condition.type)
+      return before !== undefined && sameCondition(before, condition)
+    }
+    if (isSaid(pod)) return
     const { namespace, name, uid } = pod.metadata
     events.record({ regarding: pod, type: 'Warning', reason: 'FailedScheduling', message, component: COMPONENT })
     this.#writes.spawn(async () => {
@@ -229,9 +231,8 @@ export class SchedulingTerm {
           name,
           'status',
           (current) => {
-            if (current.metadata.uid !== uid || (current.spec.nodeName ?? '') !== '' || hasCondition(current, message))
-              return false
-            current.status.conditions = withCondition(current.status.conditions ?? [], message, formatTime(clock.now()))
+            if (current.metadata.uid !== uid || isBound(current) || isSaid(current)) return false
+            current.status.conditions = withCondition(current.status.conditions, condition)
           },
           this.#context,
         )
@@ -264,18 +265,15 @@ function needsRescheduling(before: Pod, after: Pod): boolean {
   )
 }
 
-function hasCondition(pod: Pod, message: string): boolean {
-  const said = pod.status.conditions?.find(({ type }) => type === 'PodScheduled')
-  return said?.status === 'False' && said.reason === 'Unschedulable' && said.message === message
-}
-
-function withCondition(conditions: readonly PodCondition[], message: string, now: string): PodCondition[] {
-  const before = conditions.find(({ type }) => type === 'PodScheduled')
-  const since = before?.status === 'False' ? (before.lastTransitionTime ?? now) : now
-  return [
-    ...conditions.filter(({ type }) => type !== 'PodScheduled'),
-    { type: 'PodScheduled', status: 'False', lastTransitionTime: since, reason: 'Unschedulable', message },
-  ]
+/** The condition PodScheduled of a pod that no node takes. */
+function unschedulable(message: string, now: number): PodCondition {
+  return {
+    type: 'PodScheduled',
+    status: 'False',
+    lastTransitionTime: formatTime(now),
+    reason: 'Unschedulable',
+    message,
+  }
 }
 export interface SchedulerOptions {
   readonly informer: Informer

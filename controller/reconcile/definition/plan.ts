@@ -9,7 +9,7 @@ import type {
   CustomResourceDefinitionNames,
   CustomResourceDefinitionStatus,
 } from '../../../proto/gen/types.ts'
-import { findCondition, withCondition } from '../conditions.ts'
+import { findCondition, withCondition } from '../../../proto/objects/conditions.ts'
 
 /** A name that somebody else has, and in which word of the names. */
 interface Conflict {

@@ -6,7 +6,7 @@ import { compareInt64 } from '../../../proto/base/int64.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
-import { isTerminal } from '../pod-state.ts'
+import { isTerminal } from '../../../proto/objects/pod.ts'
 import { ageOrder, availableOf, boundsOf, newSize, scaleInProportion, shrinkOld, ReplicaTargets } from './scale.ts'
 import { isComplete, statusOf } from './status.ts'
 import {

@@ -4,7 +4,7 @@
  */
 import { formatTime, parseTime } from '../../../proto/base/time.ts'
 import type { Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet } from '../../../proto/gen/types.ts'
-import { findCondition, withCondition, withoutCondition } from '../conditions.ts'
+import { findCondition, withCondition, withoutCondition } from '../../../proto/objects/conditions.ts'
 import { boundsOf } from './scale.ts'
 
 export interface Observed {
@@ -52,7 +52,7 @@ export function statusOf(observed: Observed, now: number): { status: DeploymentS
     conditions = withCondition(
       conditions,
       { type, status: value, reason, message, lastUpdateTime: formatTime(now), lastTransitionTime: formatTime(now) },
-      renew,
+      { renew },
     )
   }
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
-import { controllerReference } from '../adoption-plan.ts'
+import { controllerReference } from '../../../proto/objects/owners.ts'
 
 export const HASH_LABEL = 'pod-template-hash'
 export const REVISION = 'deployment.kubernetes.io/revision'

@@ -5,7 +5,7 @@ import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { API_SLICES_MANAGER } from '../apiservice/plan.ts'
-import { controllerOf, controllerReference } from '../adoption-plan.ts'
+import { controllerOf, controllerReference } from '../../../proto/objects/owners.ts'
 import { hasEndpoints, MANAGED_BY, MANAGER, SERVICE_NAME, TRIGGER_TIME } from '../endpointslice/desired-endpoints.ts'
 import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { WriteExpectations } from '../write-expectations.ts'

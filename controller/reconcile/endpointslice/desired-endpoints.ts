@@ -13,8 +13,8 @@ import type {
   ServicePort,
 } from '../../../proto/gen/types.ts'
 import { NODE_LOST, NODE_SUSPECT } from '../../nodehealth/health.ts'
-import { findCondition } from '../conditions.ts'
-import { isTerminal } from '../pod-state.ts'
+import { findCondition } from '../../../proto/objects/conditions.ts'
+import { isTerminal } from '../../../proto/objects/pod.ts'
 
 /** What is known of a pod's node. */
 export interface EndpointNode {

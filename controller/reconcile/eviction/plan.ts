@@ -4,9 +4,9 @@
  */
 import { parseTime } from '../../../proto/base/time.ts'
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
-import { tolerationOf } from '../../scheduler/plugins/taints.ts'
-import { findCondition } from '../conditions.ts'
-import { isTerminal } from '../pod-state.ts'
+import { tolerationOf } from '../../../proto/objects/taints.ts'
+import { findCondition } from '../../../proto/objects/conditions.ts'
+import { isTerminal } from '../../../proto/objects/pod.ts'
 
 export type Eviction =
   | { readonly kind: 'stay' }

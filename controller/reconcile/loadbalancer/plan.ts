@@ -10,7 +10,7 @@ import { rangeContains, readAddress, readCidr, type AddressRange } from '../../.
 import { specialAddress } from '../../../proto/validation/address.ts'
 import { familyOf } from '../../../proto/validation/service.ts'
 import type { EndpointSlice, LoadBalancerIngress, Node, Service, ServiceStatus } from '../../../proto/gen/types.ts'
-import { withCondition, withoutCondition } from '../conditions.ts'
+import { withCondition, withoutCondition } from '../../../proto/objects/conditions.ts'
 import { internalAddresses } from '../endpointslice/endpoint-nodes.ts'
 
 /** A node that is to take no traffic for load balancers has this label. */

@@ -7,7 +7,7 @@ import { resourceOf } from '../../../proto/schema/schema.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../kinds/namespace.ts'
-import { withCondition } from '../conditions.ts'
+import { withCondition } from '../../../proto/objects/conditions.ts'
 
 /** Reasons and messages of conditions are those of Kubernetes: tools look for them. */
 interface Aspect {

@@ -5,7 +5,7 @@
 import { formatCidr, readCidr, rangesOverlap, type AddressRange } from '../../../proto/base/cidr.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Network, NetworkBlock, NetworkStatus } from '../../../proto/gen/types.ts'
-import { withCondition } from '../conditions.ts'
+import { withCondition } from '../../../proto/objects/conditions.ts'
 import {
   FIRST_VNI,
   currentAllocation,

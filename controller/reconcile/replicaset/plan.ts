@@ -1,8 +1,8 @@
 /** What a ReplicaSet needs so that as many pods run as it says. Pure. */
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
-import { findCondition, withCondition, withoutCondition } from '../conditions.ts'
-import { availableIn, isActive, isReady } from '../pod-state.ts'
+import { findCondition, withCondition, withoutCondition } from '../../../proto/objects/conditions.ts'
+import { availableIn, isActive, isReady } from '../../../proto/objects/pod.ts'
 import { choosePods } from './removal.ts'
 
 /**

@@ -4,7 +4,7 @@
  */
 import { parseTime } from '../../../proto/base/time.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
-import { isActive, isBound, isReady, readySince } from '../pod-state.ts'
+import { isActive, isBound, isReady, readySince } from '../../../proto/objects/pod.ts'
 
 /** A pod's annotation: one with a lower number goes before one with a higher (0 if it has none). */
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'

@@ -5,10 +5,12 @@
  */
 import { LabelMatcher, labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { Pod, TopologySpreadConstraint } from '../../../proto/gen/types.ts'
-import { ownerOf } from '../cache.ts'
 import type { SchedulerSnapshot, FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
 import { missingLabel } from './node-selector.ts'
-import { repellingTaint } from './taints.ts'
+import { repellingTaint } from '../../../proto/objects/taints.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
+import { controllerOf } from '../../../proto/objects/owners.ts'
+import { isCordoned } from '../../../proto/objects/node.ts'
 
 interface Domains {
   readonly constraint: TopologySpreadConstraint
@@ -96,7 +98,7 @@ function spreadByDefault(pod: Pod, cluster: SchedulerSnapshot): ((node: NodeInfo
  * select it.
  */
 function similarPods(pod: Pod, cluster: SchedulerSnapshot): ReadonlyMap<string, number> | undefined {
-  const owner = ownerOf(pod)
+  const owner = controllerOf(pod)?.uid
   if (owner !== undefined) return cluster.podsOfOwner(owner)
   const selector = cluster.serviceSelector(pod)
   if (selector === undefined) return undefined
@@ -112,13 +114,9 @@ function similarPods(pod: Pod, cluster: SchedulerSnapshot): ReadonlyMap<string, 
 /** Pods of the namespace that match and are not being deleted. */
 function countMatching({ pods }: NodeInfo, namespace: string, matcher: LabelMatcher): number {
   let count = 0
-  for (const { metadata } of pods.values()) {
-    if (
-      metadata.namespace === namespace &&
-      metadata.deletionTimestamp === undefined &&
-      matcher.matches(metadata.labels)
-    )
-      count++
+  for (const pod of pods.values()) {
+    const { metadata } = pod
+    if (metadata.namespace === namespace && !isDeleting(pod) && matcher.matches(metadata.labels)) count++
   }
   return count
 }
@@ -163,7 +161,5 @@ function isEligible(
 ): boolean {
   if (!constraints.every(({ topologyKey }) => node.node.metadata.labels?.[topologyKey] !== undefined)) return false
   if (nodeAffinityPolicy === 'Honor' && missingLabel(pod, node) !== undefined) return false
-  return (
-    nodeTaintsPolicy === 'Ignore' || (repellingTaint(pod, node) === undefined && node.node.spec.unschedulable !== true)
-  )
+  return nodeTaintsPolicy === 'Ignore' || (repellingTaint(pod, node.node) === undefined && !isCordoned(node.node))
 }

@@ -1,20 +1,13 @@
-import type { Taint } from '../../../proto/gen/types.ts'
 import type { FilterPlugin, NodeInfo } from '../framework.ts'
-import { tolerates } from './taints.ts'
-
-/**
- * What a cordon counts as for tolerations.
- * https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable
- */
-const CORDON: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }
+import { tolerates, UNSCHEDULABLE_TAINT } from '../../../proto/objects/taints.ts'
+import { isCordoned } from '../../../proto/objects/node.ts'
 
 /** A cordoned node takes no further pods, but for those that tolerate it. */
 export const unschedulable: FilterPlugin = {
   name: 'Unschedulable',
   eventsToRegister: ['node-added', 'node-changed'],
   prepareFilter: (pod) =>
-    tolerates(pod, CORDON)
+    tolerates(pod, UNSCHEDULABLE_TAINT)
       ? undefined
-      : ({ node }: NodeInfo) =>
-          node.spec.unschedulable === true ? { reason: 'cordoned', detail: 'is cordoned' } : undefined,
+      : ({ node }: NodeInfo) => (isCordoned(node) ? { reason: 'cordoned', detail: 'is cordoned' } : undefined),
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { formatTime } from '../../../proto/base/time.ts'
-import { findCondition } from '../../../controller/reconcile/conditions.ts'
+import { findCondition } from '../../../proto/objects/conditions.ts'
 import { HISTORY_LENGTH, planDeployment, type DeploymentPlan } from '../../../controller/reconcile/deployment/plan.ts'
 import { boundsOf } from '../../../controller/reconcile/deployment/scale.ts'
 import {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { controllerReference } from '../../../controller/reconcile/adoption-plan.ts'
+import { controllerReference } from '../../../proto/objects/owners.ts'
 import { planOwned, type OwnerState } from '../../../controller/reconcile/garbage/plan.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
 import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'

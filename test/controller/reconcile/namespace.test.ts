@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { findCondition } from '../../../controller/reconcile/conditions.ts'
+import { findCondition } from '../../../proto/objects/conditions.ts'
 import { NamespaceReconciler } from '../../../controller/reconcile/namespace/reconciler.ts'
 import type { AnyResource, Namespace } from '../../../proto/gen/types.ts'
 import { deployment, FakeCluster, metadata, pod } from './fake.ts'

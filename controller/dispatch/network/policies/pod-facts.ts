@@ -1,7 +1,7 @@
 /** What policies look at of a pod. */
 import { hasPodNetwork, namedPorts, type NamedPort } from '../../../../proto/objects/network-policy.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
-import { isBound, isTerminal } from '../../../reconcile/pod-state.ts'
+import { isBound, isTerminal } from '../../../../proto/objects/pod.ts'
 import type { Labels } from './selector-index.ts'
 
 export interface PodFacts {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { PolicyGuard } from '../../../../agent/network/policy/policy-guard.ts'
-import { isTerminal } from '../../../../controller/reconcile/pod-state.ts'
+import { isTerminal } from '../../../../proto/objects/pod.ts'
 import { describeDecision, explainPolicies, type FlowEndpoint } from '../../../../proto/objects/network-policy.ts'
 import { run } from '../../../../proto/base/command.ts'
 import { PolicyWorld } from '../../../controller/dispatch/network/policy-fixture.ts'

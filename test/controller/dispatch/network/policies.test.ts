@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { explainPolicies, type FlowEndpoint } from '../../../../proto/objects/network-policy.ts'
-import { isTerminal } from '../../../../controller/reconcile/pod-state.ts'
+import { isTerminal } from '../../../../proto/objects/pod.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
 import { isAllowed } from '../../../agent/network/policy/policy-oracle.ts'
 import { namespaceOf, podOf, policyOf, PolicyWorld, type ObservedNode } from './policy-fixture.ts'
