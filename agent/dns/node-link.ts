@@ -4,7 +4,7 @@
  */
 
 import ipaddr from 'ipaddr.js'
-import { nft, type NftText } from '../program-text.ts'
+import { nft, type NftText } from '../host/program-text.ts'
 import type { NodeRanges } from '../network/contract.ts'
 
 export const DNS_LINK = 'gantrydns0'

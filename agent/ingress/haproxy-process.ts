@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import { identify, isAlive, readProcess, signalProcess, type ProcessIdentity } from '../../proto/base/process.ts'
-import type { Run } from '../launcher.ts'
+import type { Run } from '../host/launcher.ts'
 import { CONFIGURATION_FILE, type HaproxyConfig } from './haproxy-config.ts'
 import { alertsIn, MasterSocket, type Master } from './master-socket.ts'
 

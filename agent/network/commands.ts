@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { familyOf, readAddress, type AddressFamily } from '../../proto/base/cidr.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { ip, sh, type IpText, type ShellText } from '../program-text.ts'
+import { ip, sh, type IpText, type ShellText } from '../host/program-text.ts'
 
 /**
  * Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every

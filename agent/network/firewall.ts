@@ -3,7 +3,7 @@
  * outside. Pure.
  */
 import { familyOf } from '../../proto/base/cidr.ts'
-import { nft, type NftText } from '../program-text.ts'
+import { nft, type NftText } from '../host/program-text.ts'
 import { GATEWAY, OVERLAY_DEVICES, podMac, PORT_PREFIX, portName } from './commands.ts'
 
 /** What comes out of a port. */

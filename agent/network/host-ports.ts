@@ -1,7 +1,7 @@
 /** Ports of the node that lead to pods: who has which, and the nftables table that translates them (nft(8)). */
 import { familyOf, readAddress } from '../../proto/base/cidr.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { nft, type NftText } from '../program-text.ts'
+import { nft, type NftText } from '../host/program-text.ts'
 import { PORT_PREFIX } from './commands.ts'
 import type { Attachment, HostPort } from './contract.ts'
 import { deleteTables } from './firewall.ts'

@@ -25,7 +25,7 @@ import {
   deleteTables,
 } from './firewall.ts'
 import { readJson, type NodeCommands } from './node-commands.ts'
-import { ip, nft, sh } from '../program-text.ts'
+import { ip, nft, sh } from '../host/program-text.ts'
 import type { PodAddresses } from './pod-addresses.ts'
 
 interface Link {

@@ -1,7 +1,7 @@
 /** Programs run where the node's network is: in the agent's own namespace, or in one that it is told of. */
 import type { CommandResult } from '../../proto/base/command.ts'
-import type { Run } from '../launcher.ts'
-import type { IpText, NftText, ShellText } from '../program-text.ts'
+import type { Run } from '../host/launcher.ts'
+import type { IpText, NftText, ShellText } from '../host/program-text.ts'
 
 export interface ProgramOptions {
   /** Exit codes that are no failure (default 0). */

@@ -7,9 +7,9 @@
 import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
 import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Run } from '../launcher.ts'
+import type { Run } from '../host/launcher.ts'
 import { disableRouterAdvertisements, podLinkCommands, type PodLink } from './commands.ts'
-import { sh } from '../program-text.ts'
+import { sh } from '../host/program-text.ts'
 
 export interface PodNamespacesOptions {
   /** They are pinned in its directory `netns`. */

@@ -6,7 +6,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { elapsed, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
-import type { Run } from '../launcher.ts'
+import type { Run } from '../host/launcher.ts'
 
 /** Milliseconds between looks: each is one short run of nft(8). */
 const CHECK_INTERVAL_MS = 5_000

@@ -1,7 +1,7 @@
 /** Where the files of pods stand on a node. */
 import { join } from 'node:path'
 import type { Pod } from '../../proto/gen/types.ts'
-import { checkedPathSegment } from '../safe-text.ts'
+import { checkedPathSegment } from '../host/safe-text.ts'
 
 /**
  *   <stateDir>/pods/<uid>/volumes/<volume>            emptyDir

@@ -5,7 +5,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 
 export interface OverlayMount {
   /** Absolute path of an empty directory. */

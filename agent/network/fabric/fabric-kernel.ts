@@ -1,6 +1,6 @@
 /** What the node's kernel has of the fabric, and the making of changes to it: ip(8) and bridge(8). */
 import { familyOf } from '../../../proto/base/cidr.ts'
-import { ip, sh, type ShellText } from '../../program-text.ts'
+import { ip, sh, type ShellText } from '../../host/program-text.ts'
 import { disableRouterAdvertisements, OVERLAY_DEVICES } from '../commands.ts'
 import { readJson, type NodeCommands } from '../node-commands.ts'
 import { ROUTE_PROTOCOL, type KernelFabric, type FabricCommands, type RouteLookup } from './fabric-plan.ts'

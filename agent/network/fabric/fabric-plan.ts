@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { familyOf, readAddress, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
-import { ip, type IpText } from '../../program-text.ts'
+import { ip, type IpText } from '../../host/program-text.ts'
 import { OVERLAY_DEVICES } from '../commands.ts'
 
 /** Marks our routes (iproute2's rt_protos): those with it that nobody wants are removed, others are never touched. */

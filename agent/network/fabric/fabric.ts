@@ -6,7 +6,7 @@ import { systemClock, type Clock, type Timer } from '../../../proto/base/clock.t
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import type { NetworkChange, NetworkReconciler, NetworkView } from '../contract.ts'
 import { nodeCommands, type NodeCommands } from '../node-commands.ts'
 import type { OverlayGuard } from '../overlay-guard/overlay-guard.ts'

@@ -1,7 +1,7 @@
 /**
  * Takes VXLAN packets only from the peers there are, and of each only what comes from addresses that live behind it.
  */
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import type { NetworkChange, NetworkReconciler, NetworkView } from '../contract.ts'
 import { VXLAN_PORT } from '../fabric/fabric-plan.ts'
 import { nodeCommands, type NodeCommands } from '../node-commands.ts'

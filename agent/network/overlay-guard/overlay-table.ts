@@ -6,7 +6,7 @@
  */
 import { familyOf, readAddress, readCidr, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { Network, PeerNode } from '../../../proto/gen/types.ts'
-import { nft, type NftText } from '../../program-text.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 import { PORT_PREFIX } from '../commands.ts'
 import { VNI } from '../fabric/fabric-plan.ts'
 import { mergeRanges, type NumberRange } from '../policy/address-ranges.ts'

@@ -5,7 +5,7 @@
  * next base chain as it is then. So nothing that keeps a pod's guard is taken away in the transaction that brings what
  * follows on it.
  */
-import { nft, type NftText } from '../../program-text.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 import {
   addressType,
   VERDICT_MAPS,

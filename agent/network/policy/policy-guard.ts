@@ -1,7 +1,7 @@
 /** Keeps pods to their NetworkPolicies (see README.md). */
 import { Semaphore } from '../../../proto/base/semaphore.ts'
 import { ConditionVariable } from '../../../proto/base/condition-variable.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import type { NetworkChange, NetworkReconciler, NetworkView, PodGuard } from '../contract.ts'
 import { nodeCommands, type NodeCommands } from '../node-commands.ts'
 import { changeScripts, TABLE } from './change-script.ts'

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { familyOf, type AddressFamily } from '../../../proto/base/cidr.ts'
 import type { AddressSet, GuardedPod, PolicyPort, PolicyRule, PolicyRules } from '../../../proto/gen/types.ts'
-import { nft, type NftText } from '../../program-text.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 import type { NetworkView } from '../contract.ts'
 import { blockRanges, mergeRanges } from './address-ranges.ts'
 

@@ -3,7 +3,7 @@
  * its pod, also where it says where an address is. Texts for nft(8). Pure.
  */
 import { familyOf } from '../../../proto/base/cidr.ts'
-import { nft, type NftText } from '../../program-text.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 import type { SecondaryInterface } from '../contract.ts'
 import { PORT_PREFIX, portName } from './segment-plan.ts'
 

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { formatAddress, readCidr, type AddressRange } from '../../../proto/base/cidr.ts'
 import type { Network, PeerNode } from '../../../proto/gen/types.ts'
-import { ip, type IpText } from '../../program-text.ts'
+import { ip, type IpText } from '../../host/program-text.ts'
 
 const BRIDGE_PREFIX = 'gs'
 const VXLAN_PREFIX = 'gx'

@@ -5,7 +5,7 @@
  * to another controller, which knows nothing of the connection and resets it.
  */
 import type { AddressFamily } from '../../../proto/base/cidr.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import { canonicalAddress } from './endpoints.ts'
 import type { Protocol } from './service-plan.ts'
 

@@ -3,7 +3,7 @@
  * for nft(8).
  */
 import { formatAddress, readCidr, type AddressFamily } from '../../../proto/base/cidr.ts'
-import { nft, type NftText } from '../../program-text.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 
 export const TABLE = 'inet gantry_services'
 export const TABLE_NAME = 'gantry_services'

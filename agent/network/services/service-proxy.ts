@@ -5,7 +5,7 @@ import { rangeContains, readAddress, readCidr } from '../../../proto/base/cidr.t
 import { run as runDirectly } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import type { NetworkChange, NetworkReconciler, NetworkView } from '../contract.ts'
 import { DesiredTable, type DesiredTableChange } from './desired-table.ts'
 import { canonicalAddress, ZONE_LABEL } from './endpoints.ts'

@@ -4,7 +4,7 @@
  * gets one, by which nothing ever leaves: what is not translated is refused.
  */
 import { formatAddress, formatCidr, readCidr } from '../../../proto/base/cidr.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import { gatewayOf, type Ranges } from './layout.ts'
 
 /** Marks our routes in the kernel's tables (`ip route show proto 72`). */

@@ -1,6 +1,6 @@
 /** The table in the kernel: read and changed by nft(8), in the network namespace that the node's traffic passes. */
-import type { Run } from '../../launcher.ts'
-import { nft, type NftText } from '../../program-text.ts'
+import type { Run } from '../../host/launcher.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 import { nodeCommands, type NodeCommands } from '../node-commands.ts'
 import { readElements, readOutline, type TableElements } from './table-content.ts'
 import { declarations, ELEMENT_MAPS, isPickChain, rules, SETS, TABLE, TABLE_NAME, type Ranges } from './layout.ts'

@@ -1,5 +1,5 @@
 /** One change of the table, which the kernel makes whole or not at all: elements and the chains that they name. */
-import { nft, type NftText } from '../../program-text.ts'
+import { nft, type NftText } from '../../host/program-text.ts'
 import { isPickChain, pickRules, SETS, TABLE_NAME, type ElementMap } from './layout.ts'
 
 export interface ElementChange {

@@ -5,7 +5,7 @@
 import type { Pod } from '../../../proto/gen/types.ts'
 import { NAMESERVER_LIMIT, SEARCH_LENGTH_LIMIT, SEARCH_LIMIT } from '../../../proto/validation/pod-dns.ts'
 import type { ResolvConf } from '../../dns/resolv-conf.ts'
-import { checkedLineWord } from '../../safe-text.ts'
+import { checkedLineWord } from '../../host/safe-text.ts'
 
 /** What the cluster has to offer to one pod. */
 export interface ClusterDns {

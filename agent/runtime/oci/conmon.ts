@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { ANSWER_DESCRIPTOR, type Launcher } from '../../launcher.ts'
+import { ANSWER_DESCRIPTOR, type Launcher } from '../../host/launcher.ts'
 import { identify, signalProcess, type ProcessIdentity } from '../../../proto/base/process.ts'
 import { logTo } from './start-failure.ts'
 

@@ -5,7 +5,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
-import type { Launcher } from '../../launcher.ts'
+import type { Launcher } from '../../host/launcher.ts'
 import type {
   ContainerCounters,
   ContainerInput,

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import { Semaphore } from '../../../proto/base/semaphore.ts'
 
 const READY_PREFIX = 'ready-'

@@ -1,6 +1,6 @@
 /** The size of a pseudo-terminal, set from outside of whoever uses it. */
 import { open, statfs, type FileHandle } from 'node:fs/promises'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 
 export interface TerminalSize {
   readonly width: number

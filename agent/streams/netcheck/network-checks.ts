@@ -26,7 +26,7 @@ import type {
   NetCheckProbeResult,
   NetCheckStart,
 } from '../../../proto/gen/types.ts'
-import type { Run } from '../../launcher.ts'
+import type { Run } from '../../host/launcher.ts'
 import type { Attachment, PodNetwork } from '../../network/contract.ts'
 import type { TableWatch } from '../../network/table-watch.ts'
 import { defaultRouter } from './default-router.ts'

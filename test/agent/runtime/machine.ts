@@ -5,7 +5,7 @@
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { tmpdir } from 'node:os'
-import { Launcher } from '../../../agent/launcher.ts'
+import { Launcher } from '../../../agent/host/launcher.ts'
 import { Cgroups } from '../../../agent/runtime/oci/cgroups.ts'
 import { OciDriver, type OciDriverOptions } from '../../../agent/runtime/oci/driver.ts'
 import type { RuntimeName } from '../../../agent/runtime/oci/runtime-program.ts'

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Launcher } from '../../../agent/launcher.ts'
+import { Launcher } from '../../../agent/host/launcher.ts'
 import { PolicyGuard } from '../../../agent/network/policy/policy-guard.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { run } from '../../../proto/base/command.ts'

@@ -3,7 +3,7 @@
  * with.
  */
 import assert from 'node:assert/strict'
-import type { NftText } from '../../../../agent/program-text.ts'
+import type { NftText } from '../../../../agent/host/program-text.ts'
 
 const ELEMENT = /^(add|delete) element inet gantry_services (\S+) \{ (.*) \}$/
 const CHAIN = /^(add|flush|delete) chain inet gantry_services (\S+)$/

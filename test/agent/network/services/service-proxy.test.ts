@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Run } from '../../../../agent/launcher.ts'
+import type { Run } from '../../../../agent/host/launcher.ts'
 import { ServiceProxy } from '../../../../agent/network/services/service-proxy.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'

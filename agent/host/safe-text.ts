@@ -1,5 +1,5 @@
 /** Texts that become a word of a file that programs read line by line, or a part of a path. */
-import { GantryError } from '../proto/base/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 /**
  * One word of a line, as in hosts(5) and resolv.conf(5): InvalidArgument for what is empty, has white space, or begins

@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { acquireAgentLock } from '../../agent/agent-lock.ts'
-import { GantryError } from '../../proto/base/errors.ts'
-import { identify } from '../../proto/base/process.ts'
+import { acquireAgentLock } from '../../../agent/host/agent-lock.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { identify } from '../../../proto/base/process.ts'
 
 describe('the claim to a runDir', () => {
   let directory: string

@@ -1,7 +1,7 @@
 /** Removal of directories that containers have written to: however deep, wide or oddly named what is in them. */
 import { opendir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run } from '../proto/base/command.ts'
+import { run } from '../../proto/base/command.ts'
 
 /** Entries and levels that are removed right here. Beyond them, or where something is in the way, rm(1) does it. */
 const MAX_INLINE_ENTRIES = 256

@@ -12,9 +12,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import { GantryError } from '../proto/base/errors.ts'
-import type { Clock } from '../proto/base/clock.ts'
-import type { CommandOptions, CommandResult } from '../proto/base/command.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import type { Clock } from '../../proto/base/clock.ts'
+import type { CommandOptions, CommandResult } from '../../proto/base/command.ts'
 
 /** Runs a program to its end; `run` of proto/base/command.ts and `Launcher.run` are two ways to. */
 export type Run = (

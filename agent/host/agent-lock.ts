@@ -4,8 +4,8 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { GantryError } from '../proto/base/errors.ts'
-import { identify, isAlive, type ProcessIdentity } from '../proto/base/process.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { identify, isAlive, type ProcessIdentity } from '../../proto/base/process.ts'
 
 /**
  * Notes that this process is the agent. It needs not be taken back: it says nothing once the process has ended.

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { dirname } from 'node:path'
 import fc from 'fast-check'
-import { checkedLineWord, checkedPathSegment } from '../../agent/safe-text.ts'
-import { hostsFile } from '../../agent/pods/steps/pod-files.ts'
-import { podResolvConf } from '../../agent/pods/steps/resolv-conf.ts'
-import { PodFolders } from '../../agent/volumes/pod-folders.ts'
-import { GantryError } from '../../proto/base/errors.ts'
-import type { Pod } from '../../proto/gen/types.ts'
+import { checkedLineWord, checkedPathSegment } from '../../../agent/host/safe-text.ts'
+import { hostsFile } from '../../../agent/pods/steps/pod-files.ts'
+import { podResolvConf } from '../../../agent/pods/steps/resolv-conf.ts'
+import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import type { Pod } from '../../../proto/gen/types.ts'
 
 const hostile = fc.oneof(
   fc.string({ unit: 'binary' }),

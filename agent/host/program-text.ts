@@ -9,7 +9,7 @@
  * (InvalidArgument) and never becomes a command. The functions that hand text to these programs
  * (network/node-programs.ts) take a `ProgramText` only, so a plain string cannot reach them.
  */
-import { GantryError } from '../proto/base/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 export type Language = 'ip' | 'nft' | 'sh'
 

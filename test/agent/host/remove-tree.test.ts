@@ -12,9 +12,9 @@ import {
 } from 'node:fs'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { removeTree } from '../../agent/remove-tree.ts'
-import { diskUsage } from '../../agent/volumes/disk-usage.ts'
-import { run } from '../../proto/base/command.ts'
+import { removeTree } from '../../../agent/host/remove-tree.ts'
+import { diskUsage } from '../../../agent/volumes/disk-usage.ts'
+import { run } from '../../../proto/base/command.ts'
 
 describe('directories that a container wrote to', function () {
   this.timeout(60_000)

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
-import { ip, nft, sh } from '../../agent/program-text.ts'
-import { GantryError } from '../../proto/base/errors.ts'
+import { ip, nft, sh } from '../../../agent/host/program-text.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
 
 /** What somebody would write to have a command of their own run, and what is nearly a word. */
 const hostile = fc.oneof(

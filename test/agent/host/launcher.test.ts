@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Launcher } from '../../agent/launcher.ts'
-import { isAlive, identify } from '../../proto/base/process.ts'
-import { GantryError } from '../../proto/base/errors.ts'
-import { systemClock } from '../../proto/base/clock.ts'
-import { eventually } from '../eventually.ts'
+import { Launcher } from '../../../agent/host/launcher.ts'
+import { isAlive, identify } from '../../../proto/base/process.ts'
+import { GantryError } from '../../../proto/base/errors.ts'
+import { systemClock } from '../../../proto/base/clock.ts'
+import { eventually } from '../../eventually.ts'
 
 describe('Launcher', () => {
   let directory: string
