@@ -39,6 +39,7 @@ import { ReplicaPeers } from './election/peers.ts'
 import { StoreReplicas } from './election/replicas.ts'
 import type { News } from './events/contract.ts'
 import { StoreInformer } from './informer/informer.ts'
+import { createKinds } from './kinds/kinds.ts'
 import type { ApiServerParts } from './kube/api-server.ts'
 import { createReconcilers } from './reconcile/reconcilers.ts'
 import { runReconcilers } from './runner/runner.ts'
@@ -117,6 +118,7 @@ export class Controller {
   readonly #pods: PodStreams
   readonly #server: RpcServer
   readonly #kube: KubeFace
+  readonly #kinds = createKinds()
   /** Where the Kubernetes API is served, once it is. */
   #kubeAddress: string
 
@@ -130,7 +132,7 @@ export class Controller {
       domain: clusterDomain,
     }
     this.#kubeAddress = config.kubeListen
-    const informer = new StoreInformer({ store, ...this.#common('informer') })
+    const informer = new StoreInformer({ store, kinds: this.#kinds, ...this.#common('informer') })
     const reads = new ConsistentReads(store, informer)
     this.informer = informer
     this.#reads = reads
@@ -160,6 +162,7 @@ export class Controller {
       api: this.api,
       informer,
       reads,
+      kinds: this.#kinds,
       pages: new ListPaginator({ informer, reads, clock }),
       watches: new Watches({ informer, reads, clock }),
       pods: this.#pods,
@@ -184,6 +187,7 @@ export class Controller {
     const common = { informer, reads: this.#reads, ...this.#common('admission') }
     return new ObjectRegistry({
       ...common,
+      kinds: this.#kinds,
       commits: new GroupCommit(store),
       serviceCidr: config.serviceCidr,
       plugins: (self) => [

@@ -89,7 +89,8 @@ function decodeApplied<K extends Kind>(
 }
 
 /**
- * A configuration as it is merged: decoded, in canonical form, of one object and no other, in the form in which its kind is stored.
+ * A configuration as it is merged: decoded, in canonical form, of one object and no other, in the form in which its
+ * kind is stored.
  */
 export class AppliedConfiguration<K extends Kind> {
   readonly #kind: K

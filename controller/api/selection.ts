@@ -32,7 +32,6 @@ export class Selection {
   readonly #fields: FieldMatcher
   /** The one name that is selected, if the field selector names it. */
   readonly #name: string | undefined
-  readonly #node: string | undefined
 
   /** InvalidArgument for a malformed selector. */
   constructor(kind: Kind, namespace: string | undefined, labelSelector: string, fieldSelector: string) {
@@ -42,7 +41,6 @@ export class Selection {
     this.#labels = parseLabelSelector(labelSelector)
     this.#fields = parseFieldSelector(fieldSelector, kind)
     this.#name = this.#fields.exact('metadata.name')
-    this.#node = kind === 'Pod' ? this.#fields.exact('spec.nodeName') : undefined
   }
 
   /** What a request over gRPC selects. InvalidArgument for an unknown kind or a malformed selector; Forbidden. */
@@ -73,8 +71,8 @@ export class Selection {
   }
 
   /**
-   * What it selects of a cache, in key order. One object by its name, and the pods of one node, are found without
-   * looking at all others.
+   * What it selects of a cache, in key order. One object by its name, and what an index answers, such as the pods of one
+   * node, are found without looking at all others.
    */
   of(lister: Lister<Kind>): readonly CachedObject[] {
     const candidates = this.#candidates(lister)
@@ -84,10 +82,13 @@ export class Selection {
   #candidates(lister: Lister<Kind>): readonly CachedObject[] {
     if (this.#name !== undefined && this.namespace !== undefined)
       return [lister.cached(this.namespace, this.#name) ?? []].flat()
-    if (this.#node !== undefined)
-      return lister
-        .byIndex('node', this.#node)
-        .flatMap(({ metadata: { namespace, name } }) => lister.cached(namespace, name) ?? [])
+    for (const { path, operator, value } of this.#fields.requirements) {
+      const index = operator === '=' ? lister.indexFor(path) : undefined
+      if (index !== undefined)
+        return lister
+          .byIndex(index, value)
+          .flatMap(({ metadata: { namespace, name } }) => lister.cached(namespace, name) ?? [])
+    }
     return lister.cachedList(this.namespace)
   }
 }

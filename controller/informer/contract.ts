@@ -31,14 +31,13 @@ export interface Lister<K extends Kind> {
   list(namespace?: string): Resources[K][]
   /** Objects by a key of a named index. */
   byIndex(index: IndexName, key: string): Resources[K][]
+  /** The index that answers an exact value of a field; undefined if the kind has none. */
+  indexFor(field: string): IndexName | undefined
   cached(namespace: string, name: string): CachedObject<K> | undefined
   cachedList(namespace?: string): CachedObject<K>[]
 }
 
-/**
- * Indexes kept for every kind: `owner` by the uid of each owner reference, `node` by spec.nodeName of pods ('' for
- * those not bound).
- */
+/** Indexes: `owner`, of every kind, by the uid of each owner reference; the others as the strategies of kinds say. */
 export type IndexName = 'owner' | 'node'
 
 /** Who is called with changes; it must be quick and must not throw. */

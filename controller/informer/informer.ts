@@ -4,14 +4,15 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/base/errors.ts'
-import { customKindOf, customKinds, type CustomKind } from '../../proto/schema/custom/definitions.ts'
+import { customKinds, type CustomKind } from '../../proto/schema/custom/definitions.ts'
 import { resources, unknownKind } from '../../proto/schema/schema.ts'
 import { decodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
-import type { AnyResource, CustomResourceDefinition, Kind } from '../../proto/gen/types.ts'
+import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import { createKinds, type Kinds } from '../kinds/kinds.ts'
 import type { Entry, Store, StoreEvent } from '../store/contract.ts'
 import { kindPrefix, objectKey, OBJECTS_PREFIX, parseKey, type ObjectKey } from '../store/keys.ts'
 import { UnknownKindEntries } from './unknown-kind-entries.ts'
@@ -31,6 +32,8 @@ export interface InformerOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** What is special about each kind: its indexes, and whether its objects define kinds. */
+  readonly kinds?: Kinds
 }
 
 interface OneKind {
@@ -44,7 +47,8 @@ export class StoreInformer implements Informer {
   readonly #clock: Clock
   readonly #random: Random
   readonly #logger: Logger
-  readonly #kinds = new Map<Kind, OneKind>(resources.map(({ kind }) => [kind as Kind, this.#newKind(kind as Kind)]))
+  readonly #strategies: Kinds
+  readonly #kinds: Map<Kind, OneKind>
   /** What definitions define, by their names: the definitions that this cache has. */
   readonly #defined = new Map<string, CustomKind>()
   readonly #aside = new UnknownKindEntries()
@@ -61,7 +65,9 @@ export class StoreInformer implements Informer {
   #over: GantryError | undefined
   #slowFollowers = 0
 
-  constructor({ store, clock, random, logger }: InformerOptions) {
+  constructor({ store, clock, random, logger, kinds = createKinds() }: InformerOptions) {
+    this.#strategies = kinds
+    this.#kinds = new Map(resources.map(({ kind }) => [kind as Kind, this.#newKind(kind as Kind)]))
     this.#store = store
     this.#clock = clock
     this.#random = random
@@ -343,15 +349,16 @@ export class StoreInformer implements Informer {
     const known = new Map([...this.#defined.values()].map((kind) => [kind.id, kind]))
     this.#defined.clear()
     this.#aside.clear()
-    const prefix = kindPrefix('CustomResourceDefinition')
-    for (const entry of entries.values()) {
-      if (!entry.key.startsWith(prefix)) continue
-      const definition = this.#decode(
-        { kind: 'CustomResourceDefinition', namespace: '', name: entry.key.slice(entry.key.lastIndexOf('/') + 1) },
-        entry,
-      )?.object as CustomResourceDefinition | undefined
-      const kind = definition === undefined ? undefined : customKindOf(definition)
-      if (kind !== undefined) this.#defined.set(definition!.metadata.name, kind)
+    for (const [kind, { defines }] of this.#strategies.all()) {
+      if (defines === undefined) continue
+      const prefix = kindPrefix(kind)
+      for (const entry of entries.values()) {
+        if (!entry.key.startsWith(prefix)) continue
+        const name = entry.key.slice(entry.key.lastIndexOf('/') + 1)
+        const definition = this.#decode({ kind, namespace: '', name }, entry)?.object
+        const defined = definition === undefined ? undefined : defines(definition)
+        if (defined !== undefined) this.#defined.set(name, defined)
+      }
     }
     for (const kind of this.#defined.values()) customKinds.set(kind)
     for (const kind of this.#defined.values()) {
@@ -364,10 +371,11 @@ export class StoreInformer implements Informer {
    * A definition has changed: its kind appears with what was put aside, is read anew, or vanishes with all its objects.
    */
   #define({ type, cached, revision }: Change): Change[] {
-    if (cached.object.kind !== 'CustomResourceDefinition') return []
-    const definition = cached.object as CustomResourceDefinition
+    const definition = cached.object
+    const { defines } = this.#strategies.of(definition.kind)
+    if (defines === undefined) return []
     const { name } = definition.metadata
-    const [before, after] = [this.#defined.get(name), type === 'deleted' ? undefined : customKindOf(definition)]
+    const [before, after] = [this.#defined.get(name), type === 'deleted' ? undefined : defines(definition)]
     const gone = before !== undefined && before.id !== after?.id ? this.#vanish(name, before, revision) : []
     if (after === undefined) return gone
     this.#defined.set(name, after)
@@ -442,7 +450,8 @@ export class StoreInformer implements Informer {
   }
 
   #newKind(kind: Kind): OneKind {
-    return { cache: new KindCache(), history: new WatchCache(() => this.#fellBehind(kind)), handlers: new Set() }
+    const { indexes } = this.#strategies.of(kind)
+    return { cache: new KindCache(indexes), history: new WatchCache(() => this.#fellBehind(kind)), handlers: new Set() }
   }
 
   #cachedOf(entry: Entry): CachedObject | undefined {

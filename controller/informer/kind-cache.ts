@@ -1,16 +1,35 @@
 /** The objects of one kind, in key order, with their indexes. */
-import type { AnyResource, Kind, Pod, Resources } from '../../proto/gen/types.ts'
+import type { Kind, Resources } from '../../proto/gen/types.ts'
+import type { Strategy } from '../kinds/strategy.ts'
 import type { CachedObject, IndexName, Lister } from './contract.ts'
 
 /** Orders as store keys do: by namespace, then name. */
 export const namespacedKey = (namespace: string, name: string): string => `${namespace}/${name}`
 
+interface Index<K extends Kind> {
+  /** Whose exact value it answers, if any. */
+  readonly field: string | undefined
+  readonly keysOf: (object: Resources[K]) => readonly string[]
+  readonly found: Map<string, Set<string>>
+}
+
 export class KindCache<K extends Kind> implements Lister<K> {
   readonly #byKey = new Map<string, CachedObject<K>>()
   readonly #byNamespace = new Map<string, Set<string>>()
-  readonly #indexes: Record<IndexName, Map<string, Set<string>>> = { owner: new Map(), node: new Map() }
+  readonly #indexes = new Map<string, Index<K>>()
   /** Keys in order, made when they are asked for. */
   #sorted: string[] | undefined
+
+  /** `indexes`: those of the kind, besides that of owners. */
+  constructor(indexes: NonNullable<Strategy<K>['indexes']> = {}) {
+    this.#indexes.set('owner', {
+      field: undefined,
+      keysOf: ({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid),
+      found: new Map(),
+    })
+    for (const [name, { field, keys }] of Object.entries(indexes))
+      this.#indexes.set(name, { field, keysOf: keys, found: new Map() })
+  }
 
   get size(): number {
     return this.#byKey.size
@@ -25,7 +44,12 @@ export class KindCache<K extends Kind> implements Lister<K> {
   }
 
   byIndex(index: IndexName, key: string): Resources[K][] {
-    return [...(this.#indexes[index].get(key) ?? [])].sort().map((found) => this.#byKey.get(found)!.object)
+    return [...(this.#indexes.get(index)?.found.get(key) ?? [])].sort().map((found) => this.#byKey.get(found)!.object)
+  }
+
+  indexFor(field: string): IndexName | undefined {
+    for (const [name, index] of this.#indexes) if (index.field === field) return name as IndexName
+    return undefined
   }
 
   cached(namespace: string, name: string): CachedObject<K> | undefined {
@@ -65,21 +89,12 @@ export class KindCache<K extends Kind> implements Lister<K> {
   }
 
   #reindex(key: string, before: CachedObject<K> | undefined, after: CachedObject<K> | undefined): void {
-    for (const index of ['owner', 'node'] as const) {
-      const old = before === undefined ? [] : indexKeys(index, before.object)
-      const now = after === undefined ? [] : indexKeys(index, after.object)
-      for (const value of old) if (!now.includes(value)) removeFrom(this.#indexes[index], value, key)
-      for (const value of now) addTo(this.#indexes[index], value, key)
+    for (const { keysOf, found } of this.#indexes.values()) {
+      const old = before === undefined ? [] : keysOf(before.object)
+      const now = after === undefined ? [] : keysOf(after.object)
+      for (const value of old) if (!now.includes(value)) removeFrom(found, value, key)
+      for (const value of now) addTo(found, value, key)
     }
-  }
-}
-
-function indexKeys(index: IndexName, object: AnyResource): string[] {
-  switch (index) {
-    case 'owner':
-      return (object.metadata.ownerReferences ?? []).map(({ uid }) => uid)
-    case 'node':
-      return object.kind === 'Pod' ? [(object as Pod).spec.nodeName ?? ''] : []
   }
 }
 

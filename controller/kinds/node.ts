@@ -9,8 +9,8 @@ export const nodeStrategy: Strategy<'Node'> = {
 }
 
 /**
- * A pod's tolerationSeconds count from the time at which a taint that evicts was added: such a taint keeps that time for
- * as long as it is there.
+ * A pod's tolerationSeconds count from the time at which a taint that evicts was added: such a taint keeps that time
+ * for as long as it is there.
  */
 function stampTaints({ spec }: Node, stored: Node | undefined, now: number): void {
   spec?.taints?.forEach((taint) => {

@@ -10,6 +10,7 @@ import type { ListPaginator } from '../api/list-paginator.ts'
 import type { Watches } from '../api/watches.ts'
 import type { PodStreams } from '../dispatch/pod-streams.ts'
 import type { Informer } from '../informer/contract.ts'
+import type { Kinds } from '../kinds/kinds.ts'
 import { Authentication } from './authentication.ts'
 import { Catalog } from './catalog.ts'
 import type { Endpoint, VirtualResource } from './contract.ts'
@@ -46,6 +47,7 @@ export interface ApiServerParts {
   readonly api: ObjectApi
   readonly informer: Informer
   readonly reads: ConsistentReads
+  readonly kinds: Kinds
   readonly pages: ListPaginator
   readonly watches: Watches
   readonly pods: PodStreams
@@ -92,7 +94,7 @@ export function createApiServer(parts: ApiServerParts): KubeServer {
     list: withNodeLeases(reads.verbs.list!, parts),
     ...writes.verbs,
   }
-  const subresourceParts = { api: parts.api, consistent: parts.reads, reads, writes }
+  const subresourceParts = { api: parts.api, consistent: parts.reads, reads, writes, kinds: parts.kinds }
   for (const subresource of storedSubresources(catalog.resources(), subresourceParts))
     catalog.addSubresource(subresource)
   serveCustomKinds(catalog, parts.informer, subresourceParts)

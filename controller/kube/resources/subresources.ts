@@ -1,37 +1,42 @@
 /**
  * The subresources of stored kinds: status of every kind that has one and scale of every kind that counts instances, as
- * the schema says, and the parts of a pod.
+ * the schema says, and the parts that its strategy names.
  */
 import { sectionMessage } from '../../api/object-section.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { ObjectApi, PodSubresource } from '../../api/contract.ts'
+import type { ObjectApi, ObjectSubresource } from '../../api/contract.ts'
 import { scalePaths } from '../../api/scale-form.ts'
+import type { Kinds } from '../../kinds/kinds.ts'
+import type { SubresourceStrategy } from '../../kinds/strategy.ts'
+import type { Kind } from '../../../proto/gen/types.ts'
 import type { ServedResource, Subresource } from '../contract.ts'
 import type { StoredReads } from './reads.ts'
 import { scaleSubresource } from './scale.ts'
-import { finalizeSubresource, podSubresource } from './pod-subresources.ts'
+import { objectSubresource } from './object-subresource.ts'
 import { statusSubresource } from './status.ts'
 import type { StoredWrites } from './writes.ts'
-
-const POD_PARTS: readonly PodSubresource[] = ['ephemeralcontainers', 'resize']
 
 export interface SubresourceParts {
   readonly api: ObjectApi
   readonly consistent: ConsistentReads
   readonly reads: StoredReads
   readonly writes: StoredWrites
+  readonly kinds: Kinds
 }
 
 /** Of the kinds of the schema; those of custom kinds come with their definitions. */
 export function storedSubresources(resources: readonly ServedResource[], parts: SubresourceParts): Subresource[] {
-  const { api, consistent } = parts
+  const { api, consistent, kinds } = parts
   return resources.flatMap((resource) => {
     if (resource.stored === undefined || resource.message === undefined) return []
     const paths = scalePaths(resource.stored)
+    const own = Object.entries(kinds.of(resource.stored).subresources ?? {}) as [
+      ObjectSubresource,
+      SubresourceStrategy<Kind>,
+    ][]
     return [
       ...(sectionMessage(resource.stored, 'status') !== undefined ? [statusSubresource(resource, parts)] : []),
-      ...(resource.stored === 'Pod' ? POD_PARTS.map((part) => podSubresource(resource, part, parts)) : []),
-      ...(resource.stored === 'Namespace' ? [finalizeSubresource(resource, parts)] : []),
+      ...own.map(([name, strategy]) => objectSubresource(resource, name, strategy, parts)),
       ...(paths === undefined ? [] : [scaleSubresource(resource, paths, { api, reads: consistent })]),
     ]
   })

@@ -13,6 +13,7 @@ import { ObjectRegistry, type ObjectRegistryOptions } from '../../../controller/
 import { ListPaginator } from '../../../controller/api/list-paginator.ts'
 import { Watches } from '../../../controller/api/watches.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
+import { createKinds } from '../../../controller/kinds/kinds.ts'
 import { createApiServer, type ApiServerParts } from '../../../controller/kube/api-server.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
@@ -133,6 +134,7 @@ export class TestApiServer {
       api,
       informer,
       reads,
+      kinds: createKinds(),
       pages,
       watches,
       accounts: this.accounts,

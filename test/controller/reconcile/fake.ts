@@ -335,6 +335,7 @@ export class FakeCluster {
     return {
       get,
       list,
+      indexFor: (field) => (kind === 'Pod' && field === 'spec.nodeName' ? 'node' : undefined),
       byIndex: (index: IndexName, key: string) =>
         list().filter((object) =>
           index === 'owner'
