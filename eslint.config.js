@@ -43,14 +43,47 @@ const borders = [
   border(['proto/terminal/**/*.ts'], ['cli', 'deploy'], 'what both programs share knows neither of them'),
 ]
 
-const outside = ['Date.now', 'Math.random'].map((name) => {
-  const [object, property] = name.split('.')
-  return {
-    object,
-    property,
-    message: `take ${name === 'Date.now' ? 'a Clock' : 'a Random'} through the constructor (proto/base)`,
-  }
-})
+/** Time and chance are handed to whoever needs them: what reads the system's own, and what to do instead. */
+const CLOCK = 'take a Clock through the constructor (proto/base)'
+const RANDOM = 'take a Random through the constructor (proto/base)'
+const outsideProperties = [
+  ['Date', 'now', CLOCK],
+  ['performance', 'now', CLOCK],
+  ['process', 'hrtime', CLOCK],
+  ['AbortSignal', 'timeout', CLOCK],
+  ['Math', 'random', RANDOM],
+].map(([object, property, message]) => ({ object, property, message }))
+const outsideSyntax = [
+  ['ImportSpecifier[imported.name="systemClock"]', CLOCK],
+  ['ImportSpecifier[imported.name="systemRandom"]', RANDOM],
+  // setImmediate lets others have their turn, whatever the time is.
+  ['ImportDeclaration[source.value=/^(node:)?timers/] > ImportSpecifier[imported.name!="setImmediate"]', CLOCK],
+  ['ImportDeclaration[source.value=/^(node:)?perf_hooks$/]', CLOCK],
+  ['NewExpression[callee.name="Date"][arguments.length=0]', CLOCK],
+  ['CallExpression[callee.name="Date"]', CLOCK],
+].map(([selector, message]) => ({ selector, message }))
+/** Programs, and what lies outside of a component or works with it. */
+const outside = [
+  'proto/base/**',
+  '**/main.ts',
+  'agent/streams/netcheck/program.ts',
+  'proto/terminal/process-environment.ts',
+  // The library of gRPC compares deadlines with the system's time.
+  'proto/rpc/rpc.ts',
+  'controller/store/etcd-connection.ts',
+  // The age of a lock file is the file system's affair.
+  'proto/client/context.ts',
+  'deploy/**',
+  'test/**',
+]
+
+/** What is handed to ip, bridge and nft as text. */
+const programText = ['Literal[value="-batch"]', 'ArrayExpression > Literal[value="-f"] + Literal[value="-"]'].map(
+  (selector) => ({
+    selector,
+    message: 'hand text to ip, bridge and nft by network/node-commands.ts, which takes checked text only',
+  }),
+)
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'proto/gen/', '**/*.mjs', '**/*.cjs', 'eslint.config.js'] },
@@ -72,7 +105,8 @@ export default tseslint.config(
           message: 'take a Clock through the constructor (proto/base)',
         })),
       ],
-      'no-restricted-properties': ['error', ...outside],
+      'no-restricted-properties': ['error', ...outsideProperties],
+      'no-restricted-syntax': ['error', ...outsideSyntax],
       // Prettier breaks code; this finds comments that it leaves alone. Text in quotes may be longer: it is not torn apart.
       'max-len': [
         'error',
@@ -85,24 +119,18 @@ export default tseslint.config(
   },
   ...borders,
   {
+    files: outside,
+    rules: Object.fromEntries(['globals', 'properties', 'syntax'].map((of) => [`no-restricted-${of}`, 'off'])),
+  },
+  {
     files: ['agent/**'],
-    ignores: ['agent/network/node-commands.ts'],
-    rules: {
-      'no-restricted-syntax': [
-        'error',
-        ...['Literal[value="-batch"]', 'ArrayExpression > Literal[value="-f"] + Literal[value="-"]'].map(
-          (selector) => ({
-            selector,
-            message: 'hand text to ip, bridge and nft by network/node-programs.ts, which takes checked text only',
-          }),
-        ),
-      ],
-    },
+    ignores: ['agent/network/node-commands.ts', ...outside],
+    rules: { 'no-restricted-syntax': ['error', ...outsideSyntax, ...programText] },
+  },
+  {
+    files: outside.filter((files) => files.startsWith('agent/')).concat('agent/**/main.ts'),
+    rules: { 'no-restricted-syntax': ['error', ...programText] },
   },
   // Tests of the Kubernetes face look into whatever JSON came.
   { files: ['test/controller/kube/**'], rules: { '@typescript-eslint/no-explicit-any': 'off' } },
-  {
-    files: ['proto/base/**', '*/main.ts', 'deploy/**', 'test/**'],
-    rules: { 'no-restricted-globals': 'off', 'no-restricted-properties': 'off' },
-  },
 )

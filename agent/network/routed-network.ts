@@ -1,6 +1,6 @@
 /** The pod network of a node: pods' network namespaces, joined to the node by veth pairs. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { systemClock, type Clock, type Timer } from '../../proto/base/clock.ts'
+import type { Clock, Timer } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Run } from '../host/launcher.ts'
@@ -22,7 +22,7 @@ export interface RoutedNetworkOptions {
   /** Path of the network namespace that is the node's; the agent's own if undefined. */
   readonly netns?: string | undefined
   /** The system's if undefined. */
-  readonly clock?: Clock
+  readonly clock: Clock
   /** Namespaces kept ready (default 8). */
   readonly prepared?: number
   /** Bytes of a pod's packet; worked out at the start if undefined. */
@@ -86,7 +86,7 @@ export class RoutedNetwork implements PodNetwork {
 
   constructor(options: RoutedNetworkOptions) {
     this.#logger = options.logger
-    this.#clock = options.clock ?? systemClock
+    this.#clock = options.clock
     this.#netns = options.netns
     this.#prepared = options.prepared ?? 8
     this.#mtu = options.mtu

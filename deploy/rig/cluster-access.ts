@@ -4,6 +4,7 @@ import { loadCredentials, readContexts, type Context } from '../../proto/client/
 import { GantryError } from '../../proto/base/errors.ts'
 import { connect } from '../../proto/rpc/rpc.ts'
 import { ownContextFile } from './cluster-files.ts'
+import { systemClock } from '../../proto/base/clock.ts'
 
 /** Milliseconds for one answer unless said. */
 const TIMEOUT = 15_000
@@ -26,6 +27,7 @@ export async function openCluster(rig: string, signal: AbortSignal, timeout = TI
     context,
     credentials: await loadCredentials(context, ownContextFile(rig)),
     connect,
+    clock: systemClock,
     signal,
     timeout,
   })

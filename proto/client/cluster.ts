@@ -35,7 +35,7 @@ import type {
   VersionResponse,
   WhyResponse,
 } from '../gen/types.ts'
-import { systemClock, type Clock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { type Connect, ServerPool } from './server-pool.ts'
 import { notFound } from './failures.ts'
 
@@ -108,8 +108,7 @@ export interface ClusterClientOptions {
   /** Undefined: in the clear. */
   readonly credentials: Credentials | undefined
   readonly connect: Connect
-  /** The system's if not given. */
-  readonly clock?: Clock
+  readonly clock: Clock
   /** Ends every call. */
   readonly signal: AbortSignal
   /** Milliseconds for one answer. */
@@ -123,11 +122,11 @@ export class ClusterClient {
   constructor(options: ClusterClientOptions) {
     this.#options = options
     setMaxListeners(0, options.signal) // one for each call under way
-    this.#servers = new ServerPool({ clock: systemClock, ...options, addresses: options.context.server })
+    this.#servers = new ServerPool({ ...options, addresses: options.context.server })
   }
 
   get clock(): Clock {
-    return this.#options.clock ?? systemClock
+    return this.#options.clock
   }
 
   /** Aborted when every call is to end. */

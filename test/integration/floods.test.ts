@@ -82,6 +82,7 @@ describe('a flood of costly requests', function () {
       context,
       credentials: { ca: authority.cert, ...admin },
       connect,
+      clock: systemClock,
       signal: new AbortController().signal,
       timeout: 15_000,
     })

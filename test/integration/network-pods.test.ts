@@ -6,6 +6,7 @@ import { RoutedNetwork } from '../../agent/network/routed-network.ts'
 import type { Attachment, NodeRanges } from '../../agent/network/contract.ts'
 import { eventually } from '../eventually.ts'
 import { run } from '../../proto/base/command.ts'
+import { systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 
 const POD_CIDR = '10.203.7.0/28'
@@ -85,7 +86,13 @@ describe('RoutedNetwork', function () {
   let network: RoutedNetwork
 
   const make = (prepared: number): RoutedNetwork =>
-    new RoutedNetwork({ stateDir: machine.directory, logger: silentLogger, netns: machine.node, prepared })
+    new RoutedNetwork({
+      stateDir: machine.directory,
+      logger: silentLogger,
+      clock: systemClock,
+      netns: machine.node,
+      prepared,
+    })
   const directories = async (): Promise<string[]> => (await readdir(join(machine.directory, 'netns'))).sort()
   const readyOnes = async (count: number): Promise<void> => {
     await eventually(async () => {

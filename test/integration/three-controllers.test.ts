@@ -50,6 +50,7 @@ describe('three controllers', function () {
       context,
       credentials: { ca: three.authority.cert, ...admin },
       connect,
+      clock: systemClock,
       signal: new AbortController().signal,
       timeout: 15_000,
     })

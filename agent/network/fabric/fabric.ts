@@ -2,7 +2,7 @@
  * The part of a node's network that reaches pods of other nodes: follows the cluster's nodes with routes and overlay
  * devices.
  */
-import { systemClock, type Clock, type Timer } from '../../../proto/base/clock.ts'
+import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { PeerNode } from '../../../proto/gen/types.ts'
@@ -19,7 +19,7 @@ export interface FabricParts {
   readonly node: string
   readonly run: Run
   readonly logger: Logger
-  readonly clock?: Clock
+  readonly clock: Clock
   /** Path of the node's network namespace, if it is not the agent's own. */
   readonly netns?: string | undefined
   /** `auto` (default): plain routes to nodes on a shared link, VXLAN to the others; `vxlan`: to all. */
@@ -58,7 +58,7 @@ export class Fabric implements NetworkReconciler {
     this.#parts = parts
     this.#node = nodeCommands(parts.run, parts.netns)
     this.#kernel = new FabricKernel(this.#node)
-    this.#clock = parts.clock ?? systemClock
+    this.#clock = parts.clock
   }
 
   async apply(view: NetworkView, change: NetworkChange): Promise<void> {

@@ -69,6 +69,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
       context,
       credentials: context,
       connect,
+      clock: systemClock,
       signal: this.#end.signal,
       timeout: ANSWER,
     })

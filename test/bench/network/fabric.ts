@@ -190,6 +190,7 @@ export async function attachFigures(): Promise<Figure[]> {
   const network = new RoutedNetwork({
     stateDir: lab.pin('attach-state'),
     logger: silentLogger,
+    clock: systemClock,
     netns: lab.pin('attach'),
     prepared: 8,
     run: launcher.run,

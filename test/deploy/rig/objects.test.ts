@@ -5,6 +5,7 @@ import { applyManifests, deleteObjects } from '../../../deploy/rig/objects.ts'
 import { connect } from '../../../proto/rpc/rpc.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { Console } from '../../cli/console.ts'
+import { systemClock } from '../../../proto/base/clock.ts'
 
 const WEB = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'web' }, data: { a: 'b' } }
 
@@ -20,6 +21,7 @@ describe('objects into a rig and out of it', () => {
       context: { name: 'test', server: [console.address] },
       credentials: undefined,
       connect,
+      clock: systemClock,
       signal,
       timeout: 10_000,
     })

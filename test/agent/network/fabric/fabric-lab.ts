@@ -9,6 +9,7 @@ import { Fabric } from '../../../../agent/network/fabric/fabric.ts'
 import { OverlayGuard } from '../../../../agent/network/overlay-guard/overlay-guard.ts'
 import type { Overlay } from '../../../../agent/network/fabric/fabric-plan.ts'
 import { run } from '../../../../proto/base/command.ts'
+import { systemClock } from '../../../../proto/base/clock.ts'
 import { silentLogger } from '../../../../proto/base/logger.ts'
 import type { NetworkUpdate, PeerNode } from '../../../../proto/gen/types.ts'
 import { NetnsPeer } from './netns-peer.ts'
@@ -232,6 +233,7 @@ export class LabNode {
     this.network = new RoutedNetwork({
       stateDir: this.lab.pin(`${this.name}-state`),
       logger: silentLogger,
+      clock: systemClock,
       netns,
       prepared: 0,
       address: this.address,
@@ -241,6 +243,7 @@ export class LabNode {
       node: this.name,
       run,
       logger: silentLogger,
+      clock: systemClock,
       netns,
       overlay: this.#options.overlay ?? 'auto',
       overlayGuard: this.overlayGuard,

@@ -61,6 +61,7 @@ export class FakeRig implements ScenarioRig {
       context: { name: 'fake', server: [address] },
       credentials: undefined,
       connect,
+      clock: systemClock,
       signal: rig.#end.signal,
       timeout: 2_000,
     })
