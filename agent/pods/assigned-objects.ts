@@ -1,10 +1,7 @@
 /** The ConfigMaps, Secrets and tokens that the control plane gave this node, in memory only. */
-import { allContainers } from '../../proto/objects/containers.ts'
-import type { ConfigMap, Container, Pod, PodToken, Secret } from '../../proto/gen/types.ts'
+import { podReferences, tokenReference } from '../../proto/objects/pod-references.ts'
+import type { ConfigMap, Pod, PodToken, Secret } from '../../proto/gen/types.ts'
 import type { ConfigSource, TokenRequest } from '../volumes/config-source.ts'
-
-/** Where a volume does not say. */
-const TOKEN_SECONDS = 3600
 
 export class AssignedObjects implements ConfigSource {
   readonly #configMaps = new Map<string, ConfigMap>()
@@ -52,10 +49,8 @@ export class AssignedObjects implements ConfigSource {
     return this.#token(podUid, wanted)?.token
   }
 
-  #token(
-    podUid: string,
-    { audience = '', expirationSeconds = TOKEN_SECONDS }: TokenRequest,
-  ): { readonly token: string; readonly version: number } | undefined {
+  #token(podUid: string, wanted: TokenRequest): { readonly token: string; readonly version: number } | undefined {
+    const { audience, expirationSeconds } = tokenReference(wanted)
     return this.#tokens.get(podUid)?.get(`${expirationSeconds} ${audience}`)
   }
 
@@ -73,24 +68,20 @@ export class AssignedObjects implements ConfigSource {
    */
   version(pod: Pod): string | undefined {
     const { namespace, labels, annotations } = pod.metadata
-    const references = configReferences(pod)
-    const tokens = tokenRequests(pod)
-    if (references.size + tokens.length > 0 && !this.#known) return undefined
-    const parts = [...references].sort().map((reference) => {
-      const [kind, name] = reference.split('/') as ['ConfigMap' | 'Secret', string]
-      const object = kind === 'ConfigMap' ? this.configMap(namespace, name) : this.secret(namespace, name)
-      return `${reference}@${object === undefined ? 'absent' : `${object.metadata.uid}:${object.metadata.resourceVersion}`}`
-    })
+    const { configMaps, secrets, tokens } = podReferences(pod)
+    if (configMaps.size + secrets.size + tokens.length > 0 && !this.#known) return undefined
+    const parts = [
+      ...[...configMaps].sort().map((name) => `ConfigMap/${name}@${versionOf(this.configMap(namespace, name))}`),
+      ...[...secrets].sort().map((name) => `Secret/${name}@${versionOf(this.secret(namespace, name))}`),
+    ]
     for (const wanted of tokens) parts.push(`token ${this.#token(pod.metadata.uid, wanted)?.version ?? 'absent'}`)
     if (readsItself(pod)) parts.push(JSON.stringify([labels, annotations]))
     return parts.join(' ')
   }
 }
 
-function tokenRequests(pod: Pod): TokenRequest[] {
-  return (pod.spec.volumes ?? []).flatMap(
-    ({ projected }) => projected?.sources?.flatMap((source) => source.serviceAccountToken ?? []) ?? [],
-  )
+function versionOf(object: ConfigMap | Secret | undefined): string {
+  return object === undefined ? 'absent' : `${object.metadata.uid}:${object.metadata.resourceVersion}`
 }
 
 function readsItself(pod: Pod): boolean {
@@ -101,48 +92,4 @@ function readsItself(pod: Pod): boolean {
         volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true,
     ) === true
   )
-}
-
-/** "ConfigMap/name" and "Secret/name" of everything that a pod's volumes, environments and image pulls refer to. */
-export function configReferences(pod: Pod): Set<string> {
-  const found = new Set<string>()
-  const add = (kind: 'ConfigMap' | 'Secret', name: string | undefined): void => {
-    if (name !== undefined && name !== '') found.add(`${kind}/${name}`)
-  }
-  for (const { name } of pod.spec.imagePullSecrets ?? []) add('Secret', name)
-  for (const volume of pod.spec.volumes ?? []) {
-    add('ConfigMap', volume.configMap?.name)
-    add('Secret', volume.secret?.secretName)
-    for (const source of volume.projected?.sources ?? []) {
-      add('ConfigMap', source.configMap?.name)
-      add('Secret', source.secret?.name)
-    }
-  }
-  for (const container of allContainers(pod)) addEnvironment(container, add)
-  return found
-}
-
-/**
- * True if the pod's containers have values of ConfigMaps or Secrets in their environment: nothing of that outlives the
- * agent.
- */
-export function hasConfiguredEnvironment(pod: Pod): boolean {
-  let found = false
-  for (const container of allContainers(pod))
-    addEnvironment(container, (_kind, name) => void (found ||= name !== undefined && name !== ''))
-  return found
-}
-
-function addEnvironment(
-  container: Container,
-  add: (kind: 'ConfigMap' | 'Secret', name: string | undefined) => void,
-): void {
-  for (const source of container.envFrom ?? []) {
-    add('ConfigMap', source.configMapRef?.name)
-    add('Secret', source.secretRef?.name)
-  }
-  for (const { valueFrom } of container.env ?? []) {
-    add('ConfigMap', valueFrom?.configMapKeyRef?.name)
-    add('Secret', valueFrom?.secretKeyRef?.name)
-  }
 }

@@ -17,7 +17,7 @@ import { ProbeManager } from './health/probe-manager.ts'
 import { readinessGates } from './status/readiness-gates.ts'
 import { acceptResize, recordResizeRequest, resizeRejection } from './plan/resize.ts'
 import { StepRunner, type StepHost } from './steps/step-runner.ts'
-import { hasConfiguredEnvironment } from './assigned-objects.ts'
+import { hasConfiguredEnvironment } from '../../proto/objects/pod-references.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { planPod, stepKey, type PodStep } from './plan/pod-plan.ts'
 import {

@@ -5,6 +5,7 @@
 import { allContainers } from '../../proto/objects/containers.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { quantityMillis } from '../../proto/base/quantity.ts'
+import { serviceAccountName } from '../../proto/objects/pod-references.ts'
 import type { ObjectFieldSelector, Pod, ResourceFieldSelector } from '../../proto/gen/types.ts'
 
 /** What is known about where the pod runs. */
@@ -39,7 +40,7 @@ export function fieldValue(
     case 'spec.nodeName':
       return place.nodeName
     case 'spec.serviceAccountName':
-      return pod.spec.serviceAccountName ?? 'default'
+      return serviceAccountName(pod.spec)
     case 'status.hostIP':
     case 'status.hostIPs':
       return place.hostAddress

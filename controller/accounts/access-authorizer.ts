@@ -6,6 +6,7 @@
 import { accessOf, authorAccessOf, isAtLeast, lesserAccess, type Access } from '../../proto/objects/account-access.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { parseProxyReference } from '../../proto/objects/proxy-reference.ts'
+import { serviceAccountName } from '../../proto/objects/pod-references.ts'
 import { CONTROLLERS, MASTERS, NODES, type Attributes, type Authorizer, type Decision } from '../api/authorization.ts'
 import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
@@ -150,7 +151,7 @@ export class AccessAuthorizer implements Authorizer {
     if (name === '') return YES
     const pod = this.#informer.lister('Pod').get(namespace, name)
     if (pod === undefined) return no(`there is no pod ${namespace}/${name}`)
-    const used = this.accountAccess(namespace, pod.spec.serviceAccountName ?? 'default')
+    const used = this.accountAccess(namespace, serviceAccountName(pod.spec))
     return isAtLeast(access, used) ? YES : no(`${level}, and the pod runs as one with access "${used}"`)
   }
 }

@@ -9,7 +9,8 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
-import { accountName, describeNew, podSpecOf } from './pod-specs.ts'
+import { serviceAccountName } from '../../proto/objects/pod-references.ts'
+import { describeNew, podSpecOf } from './pod-specs.ts'
 
 export class AccountUsePlugin implements AdmissionPlugin {
   readonly name = 'ServiceAccountUse'
@@ -60,7 +61,7 @@ export class AccountUsePlugin implements AdmissionPlugin {
   #useOf(object: AnyResource): Use | undefined {
     const spec = podSpecOf(object)
     if (spec === undefined) return undefined
-    const name = accountName(spec)
+    const name = serviceAccountName(spec)
     return { name, access: this.#authorizer.accountAccess(object.metadata.namespace, name) }
   }
 }

@@ -13,7 +13,8 @@ import type { AnyResource, PodSpec } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin, User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
-import { accountName, mayHavePodSpec, podSpecOf } from './pod-specs.ts'
+import { serviceAccountName } from '../../proto/objects/pod-references.ts'
+import { mayHavePodSpec, podSpecOf } from './pod-specs.ts'
 
 export class AuthorAccessPlugin implements AdmissionPlugin {
   readonly name = 'AuthorAccess'
@@ -58,7 +59,9 @@ export class AuthorAccessPlugin implements AdmissionPlugin {
   #ofChanged(spec: PodSpec, object: AnyResource, oldObject: AnyResource, writer: Access): Access {
     const before = podSpecOf(oldObject)
     if (writer === 'admin')
-      return before !== undefined && accountName(before) !== accountName(spec) ? 'admin' : authorAccessOf(object)
+      return before !== undefined && serviceAccountName(before) !== serviceAccountName(spec)
+        ? 'admin'
+        : authorAccessOf(object)
     const recorded = authorAccessOf(oldObject)
     return sameJson(before, spec) ? recorded : lesserAccess(recorded, writer)
   }

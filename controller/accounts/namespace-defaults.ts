@@ -4,11 +4,11 @@
  * (kube-root-ca.crt)
  */
 import { GantryError } from '../../proto/base/errors.ts'
+import { DEFAULT_SERVICE_ACCOUNT } from '../../proto/objects/pod-references.ts'
 import type { ConfigMap } from '../../proto/gen/types.ts'
 import type { ObjectApi, WriteContext } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 
-export const DEFAULT_ACCOUNT = 'default'
 export const ROOT_CA = 'kube-root-ca.crt'
 const ROOT_CA_KEY = 'ca.crt'
 const DESCRIPTION = {
@@ -34,7 +34,7 @@ export class NamespaceDefaults {
   exists(namespace: string): boolean {
     const { informer } = this.#parts
     return (
-      informer.lister('ServiceAccount').get(namespace, DEFAULT_ACCOUNT) !== undefined &&
+      informer.lister('ServiceAccount').get(namespace, DEFAULT_SERVICE_ACCOUNT) !== undefined &&
       informer.lister('ConfigMap').get(namespace, ROOT_CA) !== undefined
     )
   }
@@ -43,10 +43,10 @@ export class NamespaceDefaults {
   async make(namespace: string, context: WriteContext): Promise<void> {
     const { api, informer } = this.#parts
     const missing: (() => Promise<unknown>)[] = []
-    if (informer.lister('ServiceAccount').get(namespace, DEFAULT_ACCOUNT) === undefined)
+    if (informer.lister('ServiceAccount').get(namespace, DEFAULT_SERVICE_ACCOUNT) === undefined)
       missing.push(() =>
         api.create<'ServiceAccount'>(
-          { kind: 'ServiceAccount', metadata: { namespace, name: DEFAULT_ACCOUNT } },
+          { kind: 'ServiceAccount', metadata: { namespace, name: DEFAULT_SERVICE_ACCOUNT } },
           context,
         ),
       )

@@ -2,7 +2,6 @@
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { describeObject, messageSchema, resources } from '../../proto/schema/schema.ts'
 import type { AnyResource, Kind, PodSpec } from '../../proto/gen/types.ts'
-import { DEFAULT_ACCOUNT } from './namespace-defaults.ts'
 
 /** Where a PodSpec stands in what pods are made of. */
 const TEMPLATES = [
@@ -46,11 +45,6 @@ export function findPodSpec(object: AnyResource): { readonly path: string; reado
       return { path: ['spec', ...steps].join('.'), spec: value as PodSpec }
   }
   return undefined
-}
-
-/** The account that pods of this spec have. */
-export function accountName({ serviceAccountName, serviceAccount }: PodSpec): string {
-  return [serviceAccountName, serviceAccount].find((name) => name !== undefined && name !== '') ?? DEFAULT_ACCOUNT
 }
 
 /**

@@ -9,7 +9,8 @@ import type { Container, Pod, ServiceAccount, Volume } from '../../proto/gen/typ
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { AdmissionAttributes, AdmissionPlugin, WriteContext } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
-import { DEFAULT_ACCOUNT, ROOT_CA, type NamespaceDefaults } from './namespace-defaults.ts'
+import { DEFAULT_SERVICE_ACCOUNT, serviceAccountName } from '../../proto/objects/pod-references.ts'
+import { ROOT_CA, type NamespaceDefaults } from './namespace-defaults.ts'
 import { describeNew } from './pod-specs.ts'
 
 /** Where clients in a pod look for their token. */
@@ -42,7 +43,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
   mutate({ object, namespace, context }: AdmissionAttributes): undefined | Promise<void> {
     const pod = object as Pod
     const { spec } = pod
-    spec.serviceAccountName = nonEmpty(spec.serviceAccountName) ?? nonEmpty(spec.serviceAccount) ?? DEFAULT_ACCOUNT
+    spec.serviceAccountName = serviceAccountName(spec)
     // An older name, which old clients read.
     spec.serviceAccount ??= spec.serviceAccountName
     const account = this.#shown(namespace, spec.serviceAccountName)
@@ -63,7 +64,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
     }
     const account = this.#shown(namespace, name)
     if (account !== undefined) return this.#equip(pod, account)
-    if (context.dryRun === true && name === DEFAULT_ACCOUNT) return this.#equip(pod, undefined)
+    if (context.dryRun === true && name === DEFAULT_SERVICE_ACCOUNT) return this.#equip(pod, undefined)
     throw new GantryError(
       'Forbidden',
       `${describeNew(pod)} is forbidden: its ServiceAccount ${namespace}/${name} not found`,
@@ -104,10 +105,6 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
 
 function mountsToken({ volumeMounts = [] }: Container): boolean {
   return volumeMounts.some(({ mountPath }) => mountPath === TOKEN_MOUNT)
-}
-
-function nonEmpty(text: string | undefined): string | undefined {
-  return text === '' ? undefined : text
 }
 
 /** What is missing of it are defaults, which are filled in afterwards. */

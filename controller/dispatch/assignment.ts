@@ -4,7 +4,7 @@ import { withResourceVersion, type Input } from '../../proto/codec/wire.ts'
 import type { Assignments, ObjectBytes, ObjectRef, Pod } from '../../proto/gen/types.ts'
 import type { CachedObject, Informer } from '../informer/contract.ts'
 import { PodTokens, type TokenIssuer } from './pod-tokens.ts'
-import { referencesOf } from './references.ts'
+import { podReferences } from '../../proto/objects/pod-references.ts'
 
 type AssignedKind = 'Pod' | 'ConfigMap' | 'Secret'
 
@@ -45,7 +45,7 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
   }
   for (const pod of pods.byIndex('node', node)) {
     const { namespace, name } = pod.metadata
-    const used = referencesOf(pod)
+    const used = podReferences(pod)
     for (const configMap of used.configMaps)
       add('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
     for (const secret of used.secrets) add('Secret', namespace, secret, secrets.cached(namespace, secret))

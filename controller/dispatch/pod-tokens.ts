@@ -4,7 +4,8 @@ import type { Input } from '../../proto/codec/wire.ts'
 import type { Pod, PodToken } from '../../proto/gen/types.ts'
 import type { AccountTokens } from '../accounts/tokens.ts'
 import type { Informer } from '../informer/contract.ts'
-import { referencesOf } from './references.ts'
+import { podReferences } from '../../proto/objects/pod-references.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
 
 /** A token is replaced when this much of its time has passed, and at the latest after a day: as Kubernetes does it. */
 const TOKEN_REFRESH_FRACTION = 0.8
@@ -48,10 +49,10 @@ export class PodTokens {
     const kept = new Map<string, Given>()
     const tokens: Input<PodToken>[] = []
     for (const pod of this.#informer.lister('Pod').byIndex('node', this.#node)) {
-      const wanted = referencesOf(pod).tokens
-      if (wanted.length === 0 || hasEnded(pod)) continue
+      const { tokens: wanted, serviceAccount } = podReferences(pod)
+      if (wanted.length === 0 || isTerminal(pod)) continue
       const { namespace, uid } = pod.metadata
-      const account = this.#informer.lister('ServiceAccount').get(namespace, pod.spec.serviceAccountName ?? 'default')
+      const account = this.#informer.lister('ServiceAccount').get(namespace, serviceAccount)
       for (const { audience, expirationSeconds } of wanted) {
         const key = `${uid}\n${audience}\n${expirationSeconds}`
         const given = this.#given.get(key)
@@ -88,8 +89,4 @@ export class PodTokens {
       seconds,
     )
   }
-}
-
-function hasEnded({ status: { phase } }: Pod): boolean {
-  return phase === 'Succeeded' || phase === 'Failed'
 }

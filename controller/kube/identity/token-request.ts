@@ -8,7 +8,7 @@ import { TOKEN_SECONDS } from '../../../proto/validation/volume.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import type { BoundObjectReference, Pod } from '../../../proto/gen/types.ts'
 import type { AccountTokens, BoundObject, TokenSubject } from '../../accounts/tokens.ts'
-import { accountName } from '../../accounts/pod-specs.ts'
+import { serviceAccountName } from '../../../proto/objects/pod-references.ts'
 import type { ConsistentReads } from '../../api/consistent-reads.ts'
 import { servedResource, type Catalog } from '../catalog.ts'
 import type { Answer, ResourceRequest, Subresource } from '../contract.ts'
@@ -86,11 +86,11 @@ async function boundTo(
   if (kind === 'Secret') return { secret: named }
   if (kind === 'Node') return { node: named }
   const { spec } = object as Pod
-  if (accountName(spec) !== account)
+  if (serviceAccountName(spec) !== account)
     throw new HttpError(
       422,
       'Invalid',
-      `cannot bind a token of ServiceAccount ${JSON.stringify(account)} to pod ${JSON.stringify(name)}: the pod has ServiceAccount ${JSON.stringify(accountName(spec))}`,
+      `cannot bind a token of ServiceAccount ${JSON.stringify(account)} to pod ${JSON.stringify(name)}: the pod has ServiceAccount ${JSON.stringify(serviceAccountName(spec))}`,
     )
   const node =
     spec.nodeName === undefined || spec.nodeName === ''

@@ -2,7 +2,8 @@
  * Keeps in every namespace what belongs there: the ServiceAccount default and the certificate authority (see
  * controller/accounts).
  */
-import { ROOT_CA, DEFAULT_ACCOUNT, NamespaceDefaults } from '../../accounts/namespace-defaults.ts'
+import { DEFAULT_SERVICE_ACCOUNT } from '../../../proto/objects/pod-references.ts'
+import { ROOT_CA, NamespaceDefaults } from '../../accounts/namespace-defaults.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 
@@ -21,7 +22,7 @@ export class ServiceAccountReconciler implements Reconciler {
     this.watches = [
       watchSource('Namespace', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [object.metadata.name])),
       watchSource('ServiceAccount', ({ type, cached: { object } }) =>
-        type === 'deleted' && object.metadata.name === DEFAULT_ACCOUNT ? [object.metadata.namespace] : [],
+        type === 'deleted' && object.metadata.name === DEFAULT_SERVICE_ACCOUNT ? [object.metadata.namespace] : [],
       ),
       watchSource('ConfigMap', ({ cached: { object } }) =>
         object.metadata.name === ROOT_CA ? [object.metadata.namespace] : [],
