@@ -17,6 +17,7 @@ import { ClusterHandlers } from './api/cluster.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import { FIRST_NAMESPACES } from './api/identity.ts'
 import { ListPaginator } from './api/list-paginator.ts'
+import { createParticipants } from './participants.ts'
 import { ObjectRegistry } from './api/objects.ts'
 import { ResourcesHandlers } from './api/resources.ts'
 import { Watches } from './api/watches.ts'
@@ -189,7 +190,7 @@ export class Controller {
       ...common,
       kinds: this.#kinds,
       commits: new GroupCommit(store),
-      serviceCidr: config.serviceCidr,
+      participants: createParticipants({ ...common, store, serviceCidr: config.serviceCidr, podCidr: config.podCidr }),
       plugins: (self) => [
         ...accounts.plugins(self),
         ...traffic.plugins,

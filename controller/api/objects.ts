@@ -41,15 +41,16 @@ import { AppliedConfiguration, patched } from './patches.ts'
 import { differsOnlyInManagedFieldTimes, ObjectAdmission, withOwners, type UpdateMode } from './object-admission.ts'
 import { AdmissionResultCache, AdmissionPlugins } from './plugins.ts'
 import { PodWrites } from './pod-writes.ts'
-import { ServiceAllocator, type Allocation } from './services/service-allocator.ts'
+import type { ParticipantTable, Preparation, ProposedWrite } from './participant.ts'
+import { Participants, type ObjectTransaction } from './transaction.ts'
 
 /** Tries of one write that meets others: after so many in a row somebody is in a loop. */
 const ATTEMPTS = 10
 /** Kubernetes' limit for generateName, so that the suffix fits. */
 const GENERATED_BASE = 58
-/** Tries of one write whose choice of addresses and ports others were faster to take. */
+/** Tries of one write besides, in which what was chosen for the object was another's already. */
 const MAX_ALLOCATION_ATTEMPTS = 50
-const NONE: ReadonlySet<string> = new Set()
+
 /**
  * An object that a write begins with. `fresh`: it is certain that it was the newest when the write began, not merely
  * what the cache shows.
@@ -61,14 +62,19 @@ interface Base<K extends Kind> {
   readonly fresh: boolean
 }
 
+interface PreparedObject<K extends Kind> {
+  readonly prepared: Preparation<K>
+  readonly bytes: Uint8Array
+}
+
 export interface ObjectRegistryOptions {
   readonly reads: ConsistentReads
   readonly informer: Informer
   readonly commits: Pick<GroupCommit, 'writeAll'>
   readonly clock: Clock
   readonly random: Random
-  /** Addresses of Services: one range, or one of each family separated by a comma (default 10.96.0.0/16). */
-  readonly serviceCidr?: string
+  /** Who takes part in the transactions of kinds whose strategies name participants. */
+  readonly participants: ParticipantTable
   /** What is special about each kind. */
   readonly kinds?: Kinds
   /** Asked in this order; some write objects themselves. */
@@ -82,19 +88,18 @@ export class ObjectRegistry implements ObjectApi {
   readonly #clock: Clock
   readonly #random: Random
   readonly #kinds: Kinds
-  readonly #services: ServiceAllocator
+  readonly #participants: Participants
   readonly #admission: ObjectAdmission
   readonly #pods: PodWrites
 
-  /** InvalidArgument for a serviceCidr that is none. */
   constructor(options: ObjectRegistryOptions) {
     this.#reads = options.reads
     this.#informer = options.informer
     this.#commits = options.commits
     this.#clock = options.clock
     this.#random = options.random
-    this.#services = new ServiceAllocator(options)
     this.#kinds = options.kinds ?? createKinds()
+    this.#participants = new Participants(options.participants, this.#kinds)
     this.#admission = new ObjectAdmission(
       new AdmissionPlugins(options.plugins?.(this) ?? []),
       this.#kinds,
@@ -312,7 +317,7 @@ export class ObjectRegistry implements ObjectApi {
       const admitted = this.#admission.creation(object, context, name === '')
       if (admitted !== undefined) await admitted
       object.metadata.managedFields = managedFields
-      const made = context.dryRun === true ? await this.#tryNew(object) : await this.#putNew(object, context)
+      const made = context.dryRun === true ? await this.#tryNew(object, context) : await this.#putNew(object, context)
       if (made !== undefined) return made
       if (name !== '') break
     }
@@ -330,17 +335,15 @@ export class ObjectRegistry implements ObjectApi {
   }
 
   /** The object as it would be stored, undefined if its name is taken. */
-  async #tryNew<K extends Kind>(object: Resources[K]): Promise<Resources[K] | undefined> {
+  async #tryNew<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K] | undefined> {
     const {
       kind,
       metadata: { namespace, name },
     } = object as AnyResource
     if ((await this.#reads.find(kind, namespace, name)) !== undefined) return undefined
-    const allocation = this.#services.allocate(object, undefined, NONE)
-    this.#services.settled(allocation, undefined)
-    this.#services.check(allocation)
-    const bytes = encodeResource(allocation.object as AnyResource)
-    checkSize(object, bytes)
+    const transaction = this.#participants.begin(kind as K)
+    const { bytes } = await this.#prepareNew(object, transaction, context)
+    await transaction.abandon()
     return decodeResource(kind as K, bytes, '')
   }
 
@@ -351,45 +354,61 @@ export class ObjectRegistry implements ObjectApi {
       metadata: { namespace, name },
     } = object as AnyResource
     const key = objectKey(kind, namespace, name)
-    const avoid = new Set<string>()
+    const transaction = this.#participants.begin(kind as K)
     for (let attempt = 0; attempt < MAX_ALLOCATION_ATTEMPTS; attempt++) {
-      const allocation = this.#services.allocate(object, undefined, avoid)
-      const value = encodeResource(allocation.object as AnyResource)
-      const { result, met } = await this.#commit(
-        { kind: 'put', key, value, expect: { is: 'absent' } },
-        allocation,
-        context,
-      )
-      for (const claim of met) avoid.add(claim)
+      const preparing = this.#prepareNew(object, transaction, context)
+      const { prepared, bytes: value } = preparing instanceof Promise ? await preparing : preparing
+      const operation: Operation = { kind: 'put', key, value, expect: { is: 'absent' } }
+      const result = await this.#commit(kind, operation, transaction, prepared, context)
       if (result.outcome === 'committed')
         return this.#informer.recordWrite(kind as K, { key, value, revision: result.revision }).object
-      if (met.length === 0) return undefined
+      if (result.conflicts.some(({ index }) => index === 0)) return undefined
     }
     throw contended(kind, namespace, name)
   }
 
-  /**
-   * Writes an object and what is allocated with it. `met`: claims of others that were chosen, so that the write is to
-   * be made again without them. Forbidden for a leader that is deposed.
-   */
-  async #commit(
-    operation: Operation,
-    allocation: Allocation<Kind>,
+  #prepareNew<K extends Kind>(
+    object: Resources[K],
+    transaction: ObjectTransaction<K>,
     context: WriteContext,
-  ): Promise<{ result: Exclude<CommitResult, { outcome: 'deposed' }>; met: readonly string[] }> {
+  ): PreparedObject<K> | Promise<PreparedObject<K>> {
+    const preparing = transaction.prepare({ next: object, previous: undefined, ...manner(context) })
+    return then(preparing, (prepared): PreparedObject<K> | Promise<PreparedObject<K>> => {
+      const bytes = encodeResource(prepared.object as AnyResource)
+      try {
+        checkSize(object, bytes)
+      } catch (thrown) {
+        const abandoned = transaction.abandon()
+        if (abandoned === undefined) throw thrown
+        return abandoned.then(() => Promise.reject(GantryError.from(thrown)))
+      }
+      return { prepared, bytes }
+    })
+  }
+
+  /**
+   * Writes an object and what its participants have prepared, and tells them what became of it. Conflicts of theirs
+   * alone are worth another try; an error is theirs if what was asked for cannot be had. Forbidden for a leader that is
+   * deposed.
+   */
+  async #commit<K extends Kind>(
+    kind: Kind,
+    operation: Operation,
+    transaction: ObjectTransaction<K>,
+    { operations }: Preparation<K>,
+    context: WriteContext,
+  ): Promise<Exclude<CommitResult, { outcome: 'deposed' }>> {
     let result: CommitResult | undefined
-    let met: readonly string[] = []
     try {
-      if (operation.kind === 'put') checkSize(allocation.object as AnyResource, operation.value)
-      result = await this.#commits.writeAll([operation, ...allocation.operations], context.term)
+      result = await this.#commits.writeAll([operation, ...operations], context.term)
     } finally {
-      met = this.#services.settled(allocation, result)
+      const settled = transaction.settle(result)
+      if (settled !== undefined) await settled
     }
     if (result.outcome === 'deposed') throw deposed()
-    const { acknowledgedWhenCached } = this.#strategy((allocation.object as AnyResource).kind)
-    if (result.outcome === 'committed' && acknowledgedWhenCached === 'write')
+    if (result.outcome === 'committed' && this.#strategy(kind).acknowledgedWhenCached === 'write')
       await this.#informer.waitForRevision(result.revision)
-    return { result, met }
+    return result
   }
 
   #strategy<K extends Kind>(kind: K): Strategy<K> {
@@ -478,36 +497,39 @@ export class ObjectRegistry implements ObjectApi {
       context.dryRun === true
         ? await this.#fresh(kind, namespace, name)
         : (this.#shown(kind, namespace, name) ?? (await this.#fresh(kind, namespace, name)))
-    const avoid = new Set<string>()
     const memory = new AdmissionResultCache()
-    for (let attempt = 0; attempt < ATTEMPTS + avoid.size; attempt++) {
+    const transaction = this.#participants.begin(kind)
+    let allocations = 0
+    for (let attempt = 0; attempt < ATTEMPTS + Math.min(allocations, MAX_ALLOCATION_ATTEMPTS); attempt++) {
       let next: DeletionOutcome<K>
-      let allocation: Allocation<K> | undefined
+      let prepared: Preparation<K> | undefined
       let bytes: Uint8Array | undefined
       try {
         const stepped = step(base.object, memory)
         next = stepped instanceof Promise ? await stepped : stepped
-        if (next !== 'removed' && next !== base.object) {
-          allocation = this.#services.allocate(next, base.object, avoid)
-          checkSize(next, (bytes = encodeResource(allocation.object as AnyResource)))
+        if (next !== base.object) {
+          const proposed = next === 'removed' ? undefined : next
+          const preparing = transaction.prepare({ next: proposed, previous: base.object, ...manner(context) })
+          prepared = preparing instanceof Promise ? await preparing : preparing
         }
+        if (next !== 'removed' && prepared !== undefined)
+          checkSize(next, (bytes = encodeResource(prepared.object as AnyResource)))
       } catch (thrown) {
-        if (allocation !== undefined) this.#services.settled(allocation, undefined)
+        if (prepared !== undefined) await transaction.abandon()
         if (base.fresh) throw thrown
         base = await this.#fresh(kind, namespace, name)
         continue
       }
-      if (next !== 'removed' && (bytes === undefined || Buffer.compare(bytes, base.bytes) === 0)) {
+      if (prepared === undefined || (next !== 'removed' && isUnchanged(bytes!, prepared, base))) {
+        if (prepared !== undefined) await transaction.abandon()
         const newest = base.fresh ? base : await this.#fresh(kind, namespace, name)
         if (newest.revision === base.revision) return { object: newest.object, changed: false, removed: false }
         base = newest
         continue
       }
       const after = bytes ?? base.bytes
-      allocation ??= { object: base.object, operations: this.#services.release(base.object), claims: [] }
       if (context.dryRun === true) {
-        this.#services.settled(allocation, undefined)
-        this.#services.check(allocation)
+        await transaction.abandon()
         return {
           object: decodeResource(kind, after, base.object.metadata.resourceVersion),
           changed: true,
@@ -517,8 +539,8 @@ export class ObjectRegistry implements ObjectApi {
       const key = objectKey(kind, namespace, name)
       const expect = { is: 'at' as const, revision: base.revision }
       const operation: Operation =
-        next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes!, expect }
-      const { result, met } = await this.#commit(operation, allocation, context)
+        next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: after, expect }
+      const result = await this.#commit(kind, operation, transaction, prepared, context)
       if (result.outcome === 'committed') {
         const object =
           next === 'removed'
@@ -526,9 +548,11 @@ export class ObjectRegistry implements ObjectApi {
             : this.#informer.recordWrite(kind, { key, value: after, revision: result.revision }).object
         return { object, changed: true, removed: next === 'removed' }
       }
-      for (const claim of met) avoid.add(claim)
       const conflict = result.conflicts.find(({ index }) => index === 0)
-      if (conflict === undefined) continue
+      if (conflict === undefined) {
+        allocations++
+        continue
+      }
       if (conflict.current === undefined) throw notFound(kind, namespace, name)
       base = baseOf(kind, conflict.current)
     }
@@ -555,8 +579,17 @@ function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
   }
 }
 
+/** Nothing of it has to be written. */
+function isUnchanged<K extends Kind>(bytes: Uint8Array, { operations }: Preparation<K>, base: Base<K>): boolean {
+  return operations.length === 0 && Buffer.compare(bytes, base.bytes) === 0
+}
+
+function manner({ user, dryRun = false }: WriteContext): Pick<ProposedWrite, 'author' | 'dryRun'> {
+  return { author: user === undefined ? 'control-plane' : 'user', dryRun }
+}
+
 /** At once, if that is possible: writes of one turn stay together. */
-function then<T, U>(value: T | Promise<T>, next: (value: T) => U): U | Promise<U> {
+function then<T, U>(value: T | Promise<T>, next: (value: T) => U | Promise<U>): U | Promise<U> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
 

@@ -6,5 +6,6 @@ import { patchAllocatedValues } from './patch-allocated-values.ts'
 import type { Strategy } from './strategy.ts'
 
 export const serviceStrategy: Strategy<'Service'> = {
+  participants: ['service-addresses'],
   prepareForUpdate: (next, stored) => patchAllocatedValues(next.spec, stored.spec),
 }

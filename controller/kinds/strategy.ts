@@ -19,6 +19,7 @@
 import type { CustomKind } from '../../proto/schema/custom/definitions.ts'
 import type { ErrorDetail, Kind, Resources } from '../../proto/gen/types.ts'
 import type { ObjectSubresource } from '../api/contract.ts'
+import type { ParticipantName } from '../api/participant.ts'
 import type { IndexName } from '../informer/contract.ts'
 
 /** Who writes: a user, or a part of the control plane, which may change what users may not. */
@@ -55,6 +56,8 @@ export interface Strategy<K extends Kind = Kind> {
   /** The subresource as which plugins see every change that the control plane itself makes to such an object. */
   readonly controllerSubresource?: ObjectSubresource
   readonly deletion?: DeletionStrategy<K>
+  /** Who takes part in the transaction of every write of such an object, in this order (api/participant.ts). */
+  readonly participants?: readonly ParticipantName[]
   /** Besides `owner`. */
   readonly indexes?: Readonly<Partial<Record<Exclude<IndexName, 'owner'>, IndexStrategy<K>>>>
   /**

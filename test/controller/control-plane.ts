@@ -1,5 +1,6 @@
 /** A control plane in one process for tests: memory store, watch cache and API core, with the `default` namespace. */
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../controller/participants.ts'
 import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
 import { GroupCommit } from '../../controller/store/group-commit.ts'
@@ -19,8 +20,10 @@ export class ControlPlane {
   private constructor(clock: Clock) {
     this.store = new MemoryStore(clock)
     this.informer = new StoreInformer({ store: this.store, clock, random: this.random, logger: silentLogger })
+    const reads = new ConsistentReads(this.store, this.informer)
     this.api = new ObjectRegistry({
-      reads: new ConsistentReads(this.store, this.informer),
+      reads,
+      participants: createParticipants({ informer: this.informer, store: this.store, random: this.random, reads }),
       informer: this.informer,
       commits: new GroupCommit(this.store),
       clock,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { authorize } from '../../controller/api/authorization.ts'
 import { ClusterHandlers } from '../../controller/api/cluster.ts'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../controller/participants.ts'
 import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { ListPaginator } from '../../controller/api/list-paginator.ts'
 import { ResourcesHandlers } from '../../controller/api/resources.ts'
@@ -41,6 +42,7 @@ class Replica {
       commits: new GroupCommit(this.store),
       clock,
       random,
+      participants: createParticipants({ ...this, random }),
     })
     this.pages = new ListPaginator({ informer: this.informer, reads: this.reads, clock })
     this.group.add((signal) => this.informer.run(signal))

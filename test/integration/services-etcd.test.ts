@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../controller/participants.ts'
 import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
@@ -30,7 +31,13 @@ class Replica {
       commits: new GroupCommit(this.store),
       clock,
       random,
-      serviceCidr: '10.96.0.0/24',
+      participants: createParticipants({
+        reads: this.reads,
+        store: this.store,
+        informer,
+        random,
+        serviceCidr: '10.96.0.0/24',
+      }),
     })
     this.#group.add((signal) => informer.run(signal))
   }

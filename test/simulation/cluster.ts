@@ -5,6 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../controller/participants.ts'
 import { ObjectRegistry } from '../../controller/api/objects.ts'
 import { Dispatcher, type DispatcherParts } from '../../controller/dispatch/dispatcher.ts'
 import { healthOf } from '../../controller/nodehealth/health.ts'
@@ -94,7 +95,14 @@ export class SimulatedController {
     this.#cut = cut
     this.informer = new StoreInformer({ store, clock, random, logger })
     const reads = new ConsistentReads(store, this.informer)
-    this.api = new ObjectRegistry({ reads, informer: this.informer, commits: new GroupCommit(store), clock, random })
+    this.api = new ObjectRegistry({
+      reads,
+      informer: this.informer,
+      commits: new GroupCommit(store),
+      participants: createParticipants({ reads, informer: this.informer, store, random }),
+      clock,
+      random,
+    })
     const common = { api: this.api, informer: this.informer, events, clock, random, logger }
     this.dispatcher = new Dispatcher({
       ...common,

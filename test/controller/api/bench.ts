@@ -1,5 +1,6 @@
 /** An API core over a memory store, with a clock that stands still: what the tests of this folder work on. */
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { ListPaginator } from '../../../controller/api/list-paginator.ts'
 import { ResourcesHandlers } from '../../../controller/api/resources.ts'
@@ -75,6 +76,7 @@ export class ApiBench {
       clock: this.clock,
       random: this.random,
       commits: { writeAll },
+      participants: createParticipants({ ...this, informer }),
     })
   }
 

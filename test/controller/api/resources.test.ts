@@ -3,6 +3,7 @@ import { authorize, CONTROLLERS, MASTERS, NODES } from '../../../controller/api/
 import { AdmissionRefusal, type RefusalStatus } from '../../../controller/api/admission-refusal.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
+import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { ListPaginator } from '../../../controller/api/list-paginator.ts'
 import { ResourcesHandlers } from '../../../controller/api/resources.ts'
@@ -262,6 +263,7 @@ describe('the service Resources', () => {
       clock,
       random,
       commits: new GroupCommit(bench.store),
+      participants: createParticipants({ informer, reads, random, store: bench.store }),
       plugins: () => [budget],
     })
     const handlers = new ResourcesHandlers({ api, reads, pages, watches })

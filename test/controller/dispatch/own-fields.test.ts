@@ -3,6 +3,7 @@ import { OwnFieldsPlugin } from '../../../controller/dispatch/own-fields-plugin.
 import type { WriteContext } from '../../../controller/api/contract.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
@@ -18,8 +19,10 @@ describe('fields that the control plane keeps for itself', () => {
 
   beforeEach(async () => {
     plane = await ControlPlane.start()
+    const reads = new ConsistentReads(plane.store, plane.informer)
     api = new ObjectRegistry({
-      reads: new ConsistentReads(plane.store, plane.informer),
+      reads,
+      participants: createParticipants({ ...plane, reads }),
       informer: plane.informer,
       commits: new GroupCommit(plane.store),
       clock: systemClock,

@@ -9,6 +9,7 @@ import { SigningKey } from '../../../controller/accounts/signing-key.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { MASTERS } from '../../../controller/api/authorization.ts'
 import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
+import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry, type ObjectRegistryOptions } from '../../../controller/api/objects.ts'
 import { ListPaginator } from '../../../controller/api/list-paginator.ts'
 import { Watches } from '../../../controller/api/watches.ts'
@@ -101,6 +102,7 @@ export class TestApiServer {
       clock: this.clock,
       random: this.random,
       commits: new GroupCommit(this.store),
+      participants: createParticipants(this),
       ...(options.admission === true && { plugins: (api) => this.accounts.plugins(api) }),
       ...(options.plugins !== undefined && { plugins: () => options.plugins!(this) }),
       ...options.core,

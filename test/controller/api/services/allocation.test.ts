@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { ConsistentReads } from '../../../../controller/api/consistent-reads.ts'
+import { createParticipants } from '../../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../../controller/api/objects.ts'
 import { StoreInformer } from '../../../../controller/informer/informer.ts'
 import type { Store } from '../../../../controller/store/contract.ts'
@@ -36,7 +37,7 @@ class Controllers {
           commits: new GroupCommit(controllers.store as Store),
           clock,
           random,
-          serviceCidr,
+          participants: createParticipants({ reads, store: controllers.store, informer, random, serviceCidr }),
         }),
       )
       controllers.reads.push(reads)
