@@ -2,9 +2,9 @@
  * What a pod requests of a node and what it may use at most. The scheduler, the agent and `describe` ask here, so that
  * a pod that was given a node is not refused by it for another sum.
  *
- *              init containers, one after the other, each beside the sidecars before it ─┐
- *   larger of {                                                                           } ─▶ pod level, if set ─▶ + overhead
- *              sidecars and containers together ─────────────────────────────────────────┘
+ *          init containers in turn, each beside the sidecars before it ─┐
+ * max of {                                                             } ─▶ pod level, if it is set ─▶ + overhead
+ *          sidecars and containers together ────────────────────────────┘
  *
  * https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
  * https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers

@@ -10,7 +10,9 @@ import type { Node, Pod, Taint, Toleration } from '../gen/types.ts'
  */
 export const UNSCHEDULABLE_TAINT: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }
 
-/** Whether one toleration covers a taint: same effect (or any), same key (or any, with Exists), same value (or Exists). */
+/**
+ * Whether one toleration covers a taint: same effect (or any), same key (or any, with Exists), same value (or Exists).
+ */
 export function toleratesTaint(
   { key = '', operator = 'Equal', value = '', effect }: Toleration,
   taint: Pick<Taint, 'key' | 'value' | 'effect'>,

@@ -2,7 +2,7 @@
  * How values of the schema are merged: which lists have keys, which objects are structures or maps, what is one value.
  * Derived from the schema's options.
  */
-import type { JsonObject, JsonValue, Kind } from '../gen/types.ts'
+import type { JsonValue, Kind } from '../gen/types.ts'
 import { customKinds, type CustomKind } from './custom/definitions.ts'
 import { shapeOfSchema } from './custom/shape.ts'
 import { messageSchema, SPECIAL_MESSAGES } from './schema.ts'

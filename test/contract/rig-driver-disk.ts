@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import type { Machine, MachineDisk } from '../../deploy/rig/contract.ts'
 import { eventually, until } from '../eventually.ts'
-import { beating, Bench, rigName, textOn, type DriverSubject } from './rig-driver.ts'
+import { beating, Bench, rigName, textOn, type DriverSubject } from './rig-driver-bench.ts'
 
 const MEBI = 2 ** 20
 const ANY = [0, 1, 2]

@@ -9,7 +9,8 @@ import { openEngine, type DockerClient, type Engine } from '../../deploy/rig/dri
 import { REGISTRY_PORT } from '../../deploy/rig/layout.ts'
 import { Rig } from '../../deploy/rig/rig.ts'
 import { run } from '../../proto/base/command.ts'
-import { Bench, beating, rigDriverSuite, rigName, type DriverSubject } from '../contract/rig-driver.ts'
+import { rigDriverSuite } from '../contract/rig-driver.ts'
+import { Bench, beating, rigName, type DriverSubject } from "../contract/rig-driver-bench.ts";
 import { usesDockerEngine, usesNodeImage } from '../docker-engine.ts'
 import { eventually } from '../eventually.ts'
 

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { NamespacesDriver, type HostOptions } from '../../deploy/rig/drivers/namespaces/driver.ts'
 import { run } from '../../proto/base/command.ts'
 import { readProcess } from '../../proto/base/process.ts'
-import { Bench, beating, rigDriverSuite, rigName, sizeOn, type DriverSubject } from '../contract/rig-driver.ts'
+import { rigDriverSuite } from '../contract/rig-driver.ts'
+import { Bench, beating, rigName, sizeOn, type DriverSubject } from "../contract/rig-driver-bench.ts";
 import { eventually } from '../eventually.ts'
 
 const CGROUPS = '/sys/fs/cgroup'

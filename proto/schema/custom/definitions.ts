@@ -4,8 +4,8 @@
  * that name.
  *
  * There is one registry a process, not one handed from caller to caller: a kind is a name that is meant the same way
- * everywhere, as those of the schema are, and nearly every function of the contract would have to carry it through. It is
- * filled in one place of each program: a controller's informer fills it as it takes in definitions, before the objects
+ * everywhere, as those of the schema are, and nearly every function of the contract would have to carry it through. It
+ * is filled in one place of each program: a controller's informer fills it as it takes in definitions, before the objects
  * of their kinds; a command fills it from the server when it meets a word that it does not know. Two clusters in one
  * process (tests) share it.
  */
