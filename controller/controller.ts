@@ -1,4 +1,5 @@
 /** The controller put together: its parts by construction, its start and its end in order. */
+import { Registry } from 'prom-client'
 import { backoffDelay, type BackoffOptions } from '../proto/base/backoff.ts'
 import { splitCidrs } from '../proto/base/cidr.ts'
 import { delay, type Clock } from '../proto/base/clock.ts'
@@ -12,15 +13,11 @@ import type { AuthorizeCall, Connection, RpcServer } from '../proto/rpc/contract
 import { Accounts } from './accounts/accounts.ts'
 import { clusterSigningKey, type SigningKey } from './accounts/signing-key.ts'
 import { admissionPlugins } from './admission/admission.ts'
-import { authorize, MASTERS } from './api/authorization.ts'
-import { ClusterHandlers } from './api/cluster.ts'
+import { MASTERS } from './authorization/groups.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import { FIRST_NAMESPACES } from './api/identity.ts'
-import { ListPaginator } from './api/list-paginator.ts'
 import { createParticipants } from './participants.ts'
 import { ObjectRegistry } from './api/objects.ts'
-import { ResourcesHandlers } from './api/resources.ts'
-import { Watches } from './api/watches.ts'
 import {
   advertisedAddress,
   controllerAddresses,
@@ -28,21 +25,27 @@ import {
   kubeAdvertisedAddress,
   type ReplicaConfig,
 } from './config.ts'
-import { AdmittedPodStreams } from './dispatch/admitted-pod-streams.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { NetCheck } from './dispatch/netcheck/net-check.ts'
 import { NodePageReader } from './dispatch/node-page-reader.ts'
 import { OwnFieldsPlugin } from './dispatch/own-fields-plugin.ts'
 import { PodStreams } from './dispatch/pod-streams.ts'
+import { readyPods } from './dispatch/service-pods.ts'
 import { UsageReader } from './dispatch/usage-reader.ts'
 import { Election } from './election/election.ts'
 import { ReplicaPeers } from './election/peers.ts'
 import { StoreReplicas } from './election/replicas.ts'
 import type { News } from './events/contract.ts'
+import { authorizeService } from './grpc/caller.ts'
+import { ClusterHandlers } from './grpc/cluster.ts'
+import { PodsHandlers } from './grpc/pods.ts'
+import { ResourcesHandlers } from './grpc/resources.ts'
 import { StoreInformer } from './informer/informer.ts'
 import { createKinds } from './kinds/kinds.ts'
 import type { ApiServerParts } from './kube/api-server.ts'
 import { createReconcilers } from './reconcile/reconcilers.ts'
+import type { Backends } from './requests/backends.ts'
+import { Requests } from './requests/requests.ts'
 import { runReconcilers } from './runner/runner.ts'
 import { Scheduler } from './scheduler/scheduler.ts'
 import type { Store, Term } from './store/contract.ts'
@@ -97,13 +100,6 @@ export async function runController(parts: ControllerParts, signal: AbortSignal)
   await new Controller(parts, key).run(signal)
 }
 
-/** What answers requests, whichever face they come by. */
-type ApiRequests = Pick<
-  ApiServerParts,
-  'api' | 'informer' | 'reads' | 'pages' | 'watches' | 'pods' | 'usage' | 'nodePages'
-> &
-  Pick<News, 'events'>
-
 /** One replica of the control plane. */
 export class Controller {
   readonly informer: StoreInformer
@@ -157,29 +153,54 @@ export class Controller {
     this.api = this.#createApi(accounts, traffic)
     this.scheduler = new Scheduler({ informer, api: this.api, events: news.recorder, ...this.#common('scheduler') })
     this.dispatcher = this.#createDispatcher(accounts, traffic)
-    const onNodes = { informer, reads, dispatcher: this.dispatcher, peers: this.#peers, controller: name, clock }
-    this.#pods = new PodStreams(onNodes)
-    const requests = {
-      api: this.api,
-      informer,
-      reads,
-      kinds: this.#kinds,
-      pages: new ListPaginator({ informer, reads, clock }),
-      watches: new Watches({ informer, reads, clock }),
-      pods: this.#pods,
-      usage: new UsageReader(onNodes),
-      nodePages: new NodePageReader(onNodes),
-      events: news.events,
-    }
-    this.#server = this.#createServer(accounts, requests, new NetCheck({ ...onNodes, cluster: this.#cluster }))
+    this.#pods = new PodStreams(this.#onNodes)
+    const registry = new Registry()
+    const requests = this.#createRequests(accounts, registry)
+    this.#server = this.#createServer(requests)
     this.#kube = parts.kubeFace({
-      ...requests,
-      namedEvents: news.named,
-      publish: (event) => news.recorder.publish(event),
+      requests,
+      registry,
+      kinds: this.#kinds,
       accounts,
       available: () => this.#requireStore(),
       ...this.#common('kube'),
     })
+  }
+
+  /** What asks nodes by way of their sessions. */
+  get #onNodes(): ConstructorParameters<typeof PodStreams>[0] & Pick<ControllerParts, 'clock'> {
+    const { config, clock } = this.#parts
+    const { informer, dispatcher } = this
+    return { informer, reads: this.#reads, dispatcher, peers: this.#peers, controller: config.name, clock }
+  }
+
+  /** The door for all requests, and what stands behind it. */
+  #createRequests(accounts: Accounts, registry: Registry): Requests {
+    const { api, informer } = this
+    const { news, clock } = this.#parts
+    const reads = this.#reads
+    const backends: Backends = {
+      usage: new UsageReader(this.#onNodes),
+      nodePages: new NodePageReader(this.#onNodes),
+      events: news.events,
+      namedEvents: news.named,
+      publish: (event) => news.recorder.publish(event),
+      tokens: accounts.tokens,
+      reads,
+      informer,
+      readyPods: (namespace, service, port) => readyPods(informer, namespace, service, port),
+      cluster: {
+        version: VERSION,
+        controller: this.#parts.config.name,
+        leader: () => this.election.leader(),
+        peers: this.#peers,
+        why: (namespace, pod) => this.scheduler.why(namespace, pod),
+        waitForNetwork: (revision, signal) => this.dispatcher.confirmations.awaitLocal(revision, signal),
+        netCheck: new NetCheck({ ...this.#onNodes, cluster: this.#cluster }),
+      },
+    }
+    const { authorizer } = accounts
+    return new Requests({ authorizer, registry, api, informer, reads, clock, pods: this.#pods, backends })
   }
 
   #createApi(accounts: Accounts, traffic: AddressPolicy): ObjectRegistry {
@@ -226,27 +247,15 @@ export class Controller {
     })
   }
 
-  #createServer(accounts: Accounts, requests: ApiRequests, netCheck: NetCheck): RpcServer {
+  #createServer(requests: Requests): RpcServer {
     const server = this.#parts.server((service, user) => {
-      authorize(service, user, accounts.authorizer)
+      authorizeService(service, user)
       this.#requireStore()
     })
     server.add('Resources', new ResourcesHandlers(requests))
-    server.add('Pods', new AdmittedPodStreams(this.#pods, this.api))
+    server.add('Pods', new PodsHandlers(requests))
+    server.add('Cluster', new ClusterHandlers(requests))
     server.add('Nodes', this.dispatcher)
-    server.add(
-      'Cluster',
-      new ClusterHandlers({
-        ...requests,
-        version: VERSION,
-        controller: this.#parts.config.name,
-        leader: () => this.election.leader(),
-        why: (namespace, pod) => this.scheduler.why(namespace, pod),
-        waitForNetwork: (revision, signal) => this.dispatcher.confirmations.awaitLocal(revision, signal),
-        peers: this.#peers,
-        netCheck,
-      }),
-    )
     return server
   }
 

@@ -7,7 +7,8 @@ import { accessOf, authorAccessOf, isAtLeast, lesserAccess, type Access } from '
 import { GantryError } from '../../proto/base/errors.ts'
 import { parseProxyReference } from '../../proto/objects/proxy-reference.ts'
 import { serviceAccountName } from '../../proto/objects/pod-references.ts'
-import { CONTROLLERS, MASTERS, NODES, type Attributes, type Authorizer, type Decision } from '../api/authorization.ts'
+import type { Attributes, Authorizer, Decision } from '../authorization/authorizer.ts'
+import { CONTROLLERS, MASTERS, NODES } from '../authorization/groups.ts'
 import type { User } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
 import { AUTHENTICATED_GROUP, POD_NAME } from './token-authenticator.ts'
@@ -71,8 +72,7 @@ export class AccessAuthorizer implements Authorizer {
     if (groups.includes(MASTERS)) return YES
     if (groups.includes(NODES) || groups.includes(CONTROLLERS))
       return no('agents and controllers have no other services than their own')
-    if (this.accessOf(attributes.user) === 'admin')
-      return resource === undefined && verb === 'call' ? no('the gRPC API is for client certificates') : YES
+    if (this.accessOf(attributes.user) === 'admin') return YES
     if (resource === undefined)
       return READ.has(verb) || verb === 'head' ? this.#path(groups, path) : no('only administrators may')
     if (verb === 'create' && SELF_REVIEWS.has(`${group}/${resource}`) && groups.includes(AUTHENTICATED_GROUP))

@@ -21,7 +21,7 @@ import type {
   StreamDown,
   StreamUp,
 } from '../../proto/gen/types.ts'
-import { isController } from '../api/authorization.ts'
+import { isController } from '../authorization/groups.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { Peers } from '../election/peers.ts'
 import type { Informer } from '../informer/contract.ts'

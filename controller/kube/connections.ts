@@ -3,28 +3,15 @@
  * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
  */
 import type { JsonObject } from '../../proto/gen/types.ts'
-import type { ObjectApi } from '../api/contract.ts'
 import type { ResourceRequest, ServedSubresource } from './contract.ts'
 import { flag } from './query-flag.ts'
 
 const FLAGS = ['stdin', 'stdout', 'stderr', 'tty'] as const
 
 /** Rejects with what refuses it. */
-export async function admitConnection(
-  api: Pick<ObjectApi, 'admitConnection'>,
-  request: ResourceRequest,
-  { kind }: ServedSubresource,
-): Promise<void> {
-  const {
-    target: { resource, namespace, name, subresource },
-    user,
-  } = request
-  if (resource.stored === undefined) return
-  await api.admitConnection(resource.stored, namespace, name, subresource, optionsOf(request, kind), {
-    fieldManager: user.name,
-    user,
-    warn: (text) => request.warn(text),
-  })
+export async function admitConnection(request: ResourceRequest, { kind }: ServedSubresource): Promise<void> {
+  if (request.target.resource.stored === undefined) return
+  await request.authorized.admitConnection(optionsOf(request, kind), (text) => request.warn(text))
 }
 
 function optionsOf({ query, target: { rest, subresource } }: ResourceRequest, kind: string): JsonObject {

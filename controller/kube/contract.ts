@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream'
 import type { Problem } from '../../proto/base/problem.ts'
 import type { JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { User } from '../api/contract.ts'
+import type { AuthorizedRequest } from '../requests/authorized-request.ts'
 /** The words of the API for what is asked for; `connect` is every method of a subresource that carries a stream. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection' | 'connect'
 
@@ -87,9 +88,11 @@ export interface KubeRequest {
   warn(text: string): void
 }
 
+/** A request about a resource, let in at the door: what it wants is done by `authorized`. */
 export interface ResourceRequest extends KubeRequest {
   readonly verb: Verb
   readonly target: Target
+  readonly authorized: AuthorizedRequest
 }
 
 /** One change in a watch; an ERROR carries a Status and is the last. */

@@ -4,25 +4,18 @@
  */
 import { customKindOf, type CustomKind, type CustomVersion } from '../../proto/schema/custom/definitions.ts'
 import { customScalePaths } from '../api/scale-form.ts'
-import type { Informer } from '../informer/contract.ts'
+import type { CustomDefinitions } from '../requests/custom-definitions.ts'
 import type { Catalog } from './catalog.ts'
 import type { ServedResource, Subresource, Verb } from './contract.ts'
-import type { SubresourceParts } from './resources/subresources.ts'
 import { scaleSubresource } from './resources/scale.ts'
 import { statusSubresource } from './resources/status.ts'
 
 const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 
 /** From now on the catalog has what there is of custom kinds, within the batch of changes in which it appears. */
-export function serveCustomKinds(catalog: Catalog, informer: Informer, parts: SubresourceParts): void {
-  let changed = true
-  const refresh = (): void => {
-    if (!changed) return
-    changed = false
-    const kinds = informer
-      .lister('CustomResourceDefinition')
-      .list()
-      .flatMap((definition) => customKindOf(definition) ?? [])
+export function serveCustomKinds(catalog: Catalog, definitions: CustomDefinitions): void {
+  definitions.onChange(() => {
+    const kinds = definitions.list().flatMap((definition) => customKindOf(definition) ?? [])
     const served = kinds.flatMap((kind) =>
       kind.versions
         .filter((version) => version.served)
@@ -30,12 +23,9 @@ export function serveCustomKinds(catalog: Catalog, informer: Informer, parts: Su
     )
     catalog.setCustom(
       served.map(({ resource }) => resource),
-      served.flatMap(({ resource, version }) => subresourcesOf(resource, version, parts)),
+      served.flatMap(({ resource, version }) => subresourcesOf(resource, version)),
     )
-  }
-  informer.on('CustomResourceDefinition', () => void (changed = true))
-  informer.onBatch(refresh)
-  refresh()
+  })
 }
 
 function servedVersion(
@@ -58,14 +48,10 @@ function servedVersion(
   }
 }
 
-function subresourcesOf(
-  resource: ServedResource,
-  { status, scale }: CustomVersion,
-  parts: SubresourceParts,
-): Subresource[] {
+function subresourcesOf(resource: ServedResource, { status, scale }: CustomVersion): Subresource[] {
   const paths = scale === undefined ? undefined : customScalePaths(scale)
   return [
-    ...(status ? [statusSubresource(resource, parts)] : []),
-    ...(paths === undefined ? [] : [scaleSubresource(resource, paths, { api: parts.api, reads: parts.consistent })]),
+    ...(status ? [statusSubresource(resource)] : []),
+    ...(paths === undefined ? [] : [scaleSubresource(resource, paths)]),
   ]
 }

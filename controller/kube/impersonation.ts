@@ -9,7 +9,7 @@ import {
   UNAUTHENTICATED_GROUP,
 } from '../accounts/token-authenticator.ts'
 import { accountOf } from '../accounts/tokens.ts'
-import { forbidden, type Attributes, type Authorizer } from '../api/authorization.ts'
+import { forbidden, type Attributes, type Authorizer } from '../authorization/authorizer.ts'
 import type { User } from '../api/contract.ts'
 import { HttpError } from './status.ts'
 

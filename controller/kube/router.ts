@@ -1,5 +1,8 @@
 /** From a path to who answers it. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */
-import { forbidden, type Authorizer } from '../api/authorization.ts'
+import { apiVersionOf } from '../../proto/schema/schema.ts'
+import type { AuthorizedRequest } from '../requests/authorized-request.ts'
+import type { RequestInfo } from '../requests/request-info.ts'
+import type { Requests } from '../requests/requests.ts'
 import type { Catalog } from './catalog.ts'
 import type {
   Answer,
@@ -21,7 +24,7 @@ export interface RouterParts {
   readonly endpoints: readonly Endpoint[]
   /** For every resource that the store keeps, by verb. */
   readonly stored: Readonly<Partial<Record<Verb, Handle>>>
-  readonly authorizer: Authorizer
+  readonly requests: Requests
   /** Asks admission about a connection to a subresource; rejects with what refuses it. */
   readonly connecting: (request: ResourceRequest, subresource: ServedSubresource) => Promise<void>
   /** Sends what would go on in an answer of HTTP, a watch or a log, in the messages of a WebSocket. */
@@ -103,61 +106,39 @@ export class Router {
   }
 
   /** Forbidden; a Status with code 405 for a verb that the resource does not have. */
-  async answer(place: Route, request: KubeRequest): Promise<Answer> {
-    if (place.is === 'endpoint') {
-      const { open, path } = place.endpoint
-      // What is written with one slash more is the same.
-      if (open !== true)
-        this.#authorize(request, {
-          verb: request.method.toLowerCase(),
-          path: `${path}/` === request.path ? path : request.path,
-        })
-      return place.endpoint.handle(request)
+  answer(route: Route, request: KubeRequest): Promise<Answer> {
+    const { requests, connecting } = this.#parts
+    if (route.is === 'endpoint') {
+      const { endpoint } = route
+      return requests.handle(endpointInfo(endpoint, request), () => endpoint.handle(request))
     }
-    const resourceRequest = this.#allowed(place, request)
-    const handle = this.#handle(place.target, place.verb)
-    const subresource = place.verb === 'connect' ? this.#subresource(place.target) : undefined
-    // What has to be upgraded, and is not, is refused anyway.
-    if (subresource !== undefined && subresource.served.name === 'proxy')
-      await this.#parts.connecting(resourceRequest, subresource.served)
-    return handle(resourceRequest)
-  }
-
-  async upgrade(place: Route, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
-    const subresource = place.is === 'resource' ? this.#subresource(place.target) : undefined
-    if (
-      place.is === 'resource' &&
-      (place.verb === 'watch' || (place.verb === 'get' && subresource?.streams === true))
-    ) {
-      const resourceRequest = this.#allowed(place, request)
-      return this.#parts.overWebSocket(resourceRequest, connection, () =>
-        this.#handle(place.target, place.verb)(resourceRequest),
-      )
-    }
-    if (place.is !== 'resource' || subresource?.upgrade === undefined)
-      throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
-    const resourceRequest = this.#allowed(place, request)
-    await this.#parts.connecting(resourceRequest, subresource.served)
-    await subresource.upgrade(resourceRequest, connection)
-  }
-
-  #allowed({ target, verb }: Extract<Route, { is: 'resource' }>, request: KubeRequest): ResourceRequest {
-    const { resource, namespace, name, subresource } = target
-    this.#authorize(request, {
-      verb: verb === 'connect' ? (CONNECT_VERBS[request.method] ?? request.method.toLowerCase()) : verb,
-      group: resource.group,
-      resource: resource.plural,
-      subresource,
-      namespace,
-      name,
+    return requests.handle(resourceInfo(route, request), async (authorized) => {
+      const resourceRequest = letIn(route, request, authorized)
+      const handle = this.#handle(route.target, route.verb)
+      const subresource = route.verb === 'connect' ? this.#subresource(route.target) : undefined
+      // What has to be upgraded, and is not, is refused anyway.
+      if (subresource !== undefined && subresource.served.name === 'proxy')
+        await connecting(resourceRequest, subresource.served)
+      return handle(resourceRequest)
     })
-    if (resource.deprecation !== undefined) request.warn(resource.deprecation)
-    return Object.assign(request, { target, verb })
   }
 
-  #authorize(request: KubeRequest, attributes: Omit<Parameters<Authorizer['decide']>[0], 'user'>): void {
-    const decision = this.#parts.authorizer.decide({ user: request.user, ...attributes })
-    if (!decision.allowed) throw forbidden({ user: request.user, ...attributes }, decision.reason)
+  async upgrade(route: Route, request: KubeRequest, connection: UpgradedConnection): Promise<void> {
+    const { requests, connecting, overWebSocket } = this.#parts
+    const subresource = route.is === 'resource' ? this.#subresource(route.target) : undefined
+    if (route.is === 'resource' && (route.verb === 'watch' || (route.verb === 'get' && subresource?.streams === true)))
+      return requests.handle(resourceInfo(route, request), (authorized) => {
+        const resourceRequest = letIn(route, request, authorized)
+        return overWebSocket(resourceRequest, connection, () => this.#handle(route.target, route.verb)(resourceRequest))
+      })
+    if (route.is !== 'resource' || subresource?.upgrade === undefined)
+      throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
+    const { served, upgrade } = subresource
+    return requests.handle(resourceInfo(route, request), async (authorized) => {
+      const resourceRequest = letIn(route, request, authorized)
+      await connecting(resourceRequest, served)
+      await upgrade(resourceRequest, connection)
+    })
   }
 
   #subresource(target: Target): Subresource | undefined {
@@ -212,6 +193,42 @@ export class Router {
       rest: more.length === 0 ? '' : `/${more.join('/')}`,
     }
   }
+}
+
+/** A path beside the resources. What is written with one slash more is the same. */
+function endpointInfo({ path, open = false }: Endpoint, request: KubeRequest): RequestInfo {
+  return {
+    face: 'kube',
+    user: request.user,
+    verb: request.method.toLowerCase(),
+    path: `${path}/` === request.path ? path : request.path,
+    open,
+  }
+}
+
+function resourceInfo({ target, verb }: Extract<Route, { is: 'resource' }>, request: KubeRequest): RequestInfo {
+  const { resource, namespace, name, subresource } = target
+  return {
+    face: 'kube',
+    user: request.user,
+    verb: verb === 'connect' ? (CONNECT_VERBS[request.method] ?? request.method.toLowerCase()) : verb,
+    group: resource.group,
+    resource: resource.plural,
+    subresource,
+    namespace,
+    name,
+    apiVersion: apiVersionOf(resource),
+    ...(resource.stored !== undefined && { kind: resource.stored }),
+  }
+}
+
+function letIn(
+  { target, verb }: Extract<Route, { is: 'resource' }>,
+  request: KubeRequest,
+  authorized: AuthorizedRequest,
+): ResourceRequest {
+  if (target.resource.deprecation !== undefined) request.warn(target.resource.deprecation)
+  return Object.assign(request, { target, verb, authorized })
 }
 
 /**

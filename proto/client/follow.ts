@@ -1,5 +1,5 @@
 /** Following objects over lost connections and compacted history, and waiting with an end. */
-import { GantryError } from '../base/errors.ts'
+import { GantryError, type ErrorCode } from '../base/errors.ts'
 import { delay, type Clock } from '../base/clock.ts'
 import type { Kind, Resources } from '../gen/types.ts'
 import type { Change, ClusterClient, Selection } from './cluster.ts'
@@ -12,6 +12,8 @@ export type RetriedWatchEvent<K extends Kind> = Change<K> | { readonly type: 'RE
 const RETRY_MS = 500
 /** Failures in a row until the controller counts as gone: half a minute. */
 const RETRIES = 60
+/** The revision to go on from is no longer kept, or the store, restored from a copy, has not reached it. */
+const LIST_AGAIN: ErrorCode[] = ['Expired', 'DeadlineExceeded']
 
 /**
  * Changes after a revision ('' begins with everything present). Ends only by the signal, or by an error that trying
@@ -41,8 +43,8 @@ export async function* watchWithRetry<K extends Kind>(
         }
       }
     } catch (thrown) {
-      if (signal.aborted || !GantryError.is(thrown, 'Unavailable', 'Expired') || ++failures > RETRIES) throw thrown
-      if (thrown.code === 'Expired') after = ''
+      if (signal.aborted || !GantryError.is(thrown, 'Unavailable', ...LIST_AGAIN) || ++failures > RETRIES) throw thrown
+      if (GantryError.is(thrown, ...LIST_AGAIN)) after = ''
     }
     if (signal.aborted) return
     await delay(clock, RETRY_MS, signal)

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { authorize } from '../../controller/api/authorization.ts'
-import { ClusterHandlers } from '../../controller/api/cluster.ts'
+import { authorizeService } from '../../controller/grpc/caller.ts'
+import { ClusterHandlers } from '../../controller/grpc/cluster.ts'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
 import { createParticipants } from '../../controller/participants.ts'
 import { ObjectRegistry } from '../../controller/api/objects.ts'
-import { ListPaginator } from '../../controller/api/list-paginator.ts'
-import { ResourcesHandlers } from '../../controller/api/resources.ts'
-import { Watches } from '../../controller/api/watches.ts'
+import type { Requests } from '../../controller/requests/requests.ts'
+import { ResourcesHandlers } from '../../controller/grpc/resources.ts'
 import { StoreInformer } from '../../controller/informer/informer.ts'
 import { EtcdConnection } from '../../controller/store/etcd-connection.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
@@ -21,6 +20,7 @@ import { systemRandom as random } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Kind, ObjectBytes, Pod } from '../../proto/gen/types.ts'
 import { TestEtcd } from './store-etcd.ts'
+import { testRequests } from '../controller/requests/test-requests.ts'
 import { until } from '../eventually.ts'
 
 /** One replica of the API over a store of its own. */
@@ -29,7 +29,7 @@ class Replica {
   readonly informer: StoreInformer
   readonly reads: ConsistentReads
   readonly api: ObjectRegistry
-  readonly pages: ListPaginator
+  readonly requests: Requests
   readonly group = new RunGroup()
 
   constructor(endpoint: string) {
@@ -44,41 +44,36 @@ class Replica {
       random,
       participants: createParticipants({ ...this, random }),
     })
-    this.pages = new ListPaginator({ informer: this.informer, reads: this.reads, clock })
-    this.group.add((signal) => this.informer.run(signal))
-  }
-
-  server(authority: KeyPair, certificate: KeyPair): Server {
-    const { informer, reads, api, pages } = this
-    const server = new Server({ address: '127.0.0.1:0', tls: { ca: authority.cert, ...certificate }, authorize })
-    server.add(
-      'Resources',
-      new ResourcesHandlers({ api, reads, pages, watches: new Watches({ informer, reads, clock }) }),
-    )
-    server.add(
-      'Cluster',
-      new ClusterHandlers({
-        waitForNetwork: () => Promise.resolve(),
-        usage: { of: () => assert.fail('not asked for') },
-        nodePages: { read: () => assert.fail('not asked for') },
-        netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
+    this.requests = testRequests({
+      informer: this.informer,
+      reads: this.reads,
+      api: this.api,
+      clock,
+      cluster: {
         version: '1.2.3',
         controller: 'c1',
         leader: () => 'c1',
         why: (namespace, pod) => ({ summary: `${namespace}/${pod}` }),
-        peers: { client: () => assert.fail('this one leads') },
-        events: {
-          async *read(query) {
-            yield {
-              apiVersion: 'v1',
-              kind: 'Event',
-              metadata: { name: 'e', namespace: query.namespace ?? '', uid: 'u', resourceVersion: '' },
-              reason: `since ${query.since}`,
-            }
-          },
+      },
+      events: {
+        async *read(query) {
+          yield {
+            apiVersion: 'v1',
+            kind: 'Event',
+            metadata: { name: 'e', namespace: query.namespace ?? '', uid: 'u', resourceVersion: '' },
+            reason: `since ${query.since}`,
+          }
         },
-      }),
-    )
+      },
+    })
+    this.group.add((signal) => this.informer.run(signal))
+  }
+
+  server(authority: KeyPair, certificate: KeyPair): Server {
+    const tls = { ca: authority.cert, ...certificate }
+    const server = new Server({ address: '127.0.0.1:0', tls, authorize: authorizeService })
+    server.add('Resources', new ResourcesHandlers(this.requests))
+    server.add('Cluster', new ClusterHandlers(this.requests))
     return server
   }
 
@@ -347,7 +342,7 @@ describe('the API on etcd over mTLS', function () {
     const late = replicas[2]!
     try {
       const list = (replica: Replica, token: string) =>
-        replica.pages.list(
+        new ResourcesHandlers(replica.requests).list(
           {
             apiVersion: 'v1',
             kind: 'ConfigMap',
@@ -357,7 +352,7 @@ describe('the API on etcd over mTLS', function () {
             limit: 2,
             continue: token,
           },
-          { name: 'anna', groups: ['system:masters'] },
+          { signal: new AbortController().signal, peer: '', user: { name: 'anna', groups: ['system:masters'] } },
         )
       const shown = ({ items = [] }: Awaited<ReturnType<typeof list>>): string[] =>
         items

@@ -2,7 +2,7 @@
  * authorizer in expressions: whether somebody may do something.
  * https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-authorizer-library
  */
-import type { Attributes, Authorizer, Decision } from '../../api/authorization.ts'
+import type { Attributes, Authorizer, Decision } from '../../authorization/authorizer.ts'
 import type { User } from '../../api/contract.ts'
 import type { Declarations } from '../../api/cel/program.ts'
 import type { VersionedAttributes } from '../versioned-attributes.ts'

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#validation-expression
  */
 import { encodeFields } from '../../../proto/codec/codec.ts'
-import type { Authorizer } from '../../api/authorization.ts'
+import type { Authorizer } from '../../authorization/authorizer.ts'
 import { CelEnvironment, type Variables } from '../../api/cel/program.ts'
 import { untyped } from '../../api/custom/schema-types.ts'
 import type { VersionedAttributes } from '../versioned-attributes.ts'

@@ -1,7 +1,7 @@
 /** What a policy says of a request, with one object of parameters. Nothing is waited for. */
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, Namespace, Validation } from '../../../proto/gen/types.ts'
-import type { Authorizer } from '../../api/authorization.ts'
+import type { Authorizer } from '../../authorization/authorizer.ts'
 import { Budget } from '../../api/cel/budget.ts'
 import { untyped } from '../../api/custom/schema-types.ts'
 import { lazy, requestValues } from '../cel/environment.ts'

@@ -5,7 +5,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { AdmissionRefusal } from '../../api/admission-refusal.ts'
-import type { Authorizer } from '../../api/authorization.ts'
+import type { Authorizer } from '../../authorization/authorizer.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../../api/contract.ts'
 import type { Informer } from '../../informer/contract.ts'
 import { DerivedValue, PerObjectCache } from '../derived-value.ts'

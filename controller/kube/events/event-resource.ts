@@ -14,14 +14,9 @@ import type { Clock } from '../../../proto/base/clock.ts'
 import { randomSuffix, randomUuid, type Random } from '../../../proto/base/random.ts'
 import type { Event, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'
 import { finalizeCreate } from '../../api/admission.ts'
-import {
-  isDeletion,
-  type EventLog,
-  type EventQuery,
-  type NamedEvent,
-  type NamedEventStore,
-} from '../../events/contract.ts'
+import { isDeletion, type EventQuery, type NamedEvent } from '../../events/contract.ts'
 import { plain } from '../../kinds/strategy.ts'
+import type { Backends } from '../../requests/backends.ts'
 import { readObject, readTyped, parseJson } from '../body.ts'
 import { servedResource } from '../catalog.ts'
 import type {
@@ -57,9 +52,6 @@ const PATCHES = {
 } as const
 
 export interface EventResourceParts {
-  readonly events: Pick<EventLog, 'list' | 'follow'>
-  readonly named: Pick<NamedEventStore, 'available' | 'find' | 'put'>
-  readonly publish: (event: Event) => void
   readonly clock: Clock
   readonly random: Random
 }
@@ -100,7 +92,7 @@ class EventResource implements VirtualResource {
   async #list(request: ResourceRequest): Promise<Answer> {
     const { query, matches } = wanted(request)
     const chunk = continueRangeOf(request.query)
-    const { events, after } = await this.#parts.events.list(query, request.signal)
+    const { events, after } = await eventsOf(request).list(query, request.signal)
     const { items, metadata } = page(events.filter(matches), after, chunk)
     return {
       is: 'list',
@@ -116,18 +108,18 @@ class EventResource implements VirtualResource {
     const from = request.query.get('resourceVersion') ?? ''
     const { events, after } =
       from === '' || from === '0'
-        ? await this.#parts.events.list(selection.query, request.signal)
+        ? await eventsOf(request).list(selection.query, request.signal)
         : { events: [], after: placeOf(from) }
     const seconds = Number(request.query.get('timeoutSeconds') ?? 0)
-    return { is: 'watch', frames: this.#frames(events, after, selection, request.signal, seconds) }
+    return { is: 'watch', frames: this.#frames(request, events, after, selection, seconds) }
   }
 
   /** What is there, then what comes; ends after `seconds`, if that is not 0. */
   async *#frames(
+    request: ResourceRequest,
     present: readonly Event[],
     after: number,
     { query, matches }: EventSelection,
-    signal: AbortSignal,
     seconds: number,
   ): AsyncGenerator<WatchFrame, void, undefined> {
     const over = new AbortController()
@@ -138,7 +130,8 @@ class EventResource implements VirtualResource {
         known.add(event.metadata.uid)
         if (matches(event)) yield { type: 'ADDED', object: this.#sendable(event) }
       }
-      for await (const event of this.#parts.events.follow(query, after, AbortSignal.any([signal, over.signal]))) {
+      const ended = AbortSignal.any([request.signal, over.signal])
+      for await (const event of eventsOf(request).follow(query, after, ended)) {
         if (!matches(event)) continue
         const { deletionTimestamp: _deletionTimestamp, ...metadata } = event.metadata
         if (isDeletion(event)) yield { type: 'DELETED', object: this.#sendable({ ...event, metadata }) }
@@ -188,7 +181,7 @@ class EventResource implements VirtualResource {
 
   /** AlreadyExists. While NATS is away nobody can tell: the event waits to be published. */
   async #make(event: Event, request: ResourceRequest): Promise<Event> {
-    const { named, publish } = this.#parts
+    const { namedEvents: named, publish } = request.authorized.backends
     const { namespace, name } = event.metadata
     const isDry = request.query.get('dryRun') !== null
     if (!named.available) {
@@ -196,7 +189,7 @@ class EventResource implements VirtualResource {
       return event
     }
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { event: existing, revision } = await this.#kept(namespace, name, request.signal, event.involvedObject)
+      const { event: existing, revision } = await this.#kept(request, name, event.involvedObject)
       if (existing !== undefined) {
         const details = [
           {
@@ -208,7 +201,7 @@ class EventResource implements VirtualResource {
         ]
         throw new GantryError('AlreadyExists', `Event ${namespace}/${name} already exists`, { details })
       }
-      const written = isDry ? event : await this.#put(event, revision, request.signal)
+      const written = isDry ? event : await this.#put(request, event, revision)
       if (written !== undefined) return written
     }
     throw contended(event)
@@ -233,12 +226,9 @@ class EventResource implements VirtualResource {
    * Conflict.
    */
   async #change(request: ResourceRequest, change: (stored: Event) => Event): Promise<Answer> {
-    const {
-      target: { namespace, name },
-      signal,
-    } = request
+    const { namespace, name } = request.target
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { event: stored, revision } = await this.#kept(namespace, name, signal)
+      const { event: stored, revision } = await this.#kept(request, name)
       if (stored === undefined) throw notFound(namespace, name)
       const {
         metadata: { labels, annotations },
@@ -247,7 +237,7 @@ class EventResource implements VirtualResource {
       const next = { ...content, metadata: { ...stored.metadata, labels, annotations } } as Event
       finalizeCreate<'Event'>(next, plain)
       requireSmall(next)
-      const written = request.query.get('dryRun') === null ? await this.#put(next, revision, signal) : next
+      const written = request.query.get('dryRun') === null ? await this.#put(request, next, revision) : next
       if (written !== undefined) return this.#answer(written)
     }
     throw contended({ metadata: { namespace, name } })
@@ -268,7 +258,7 @@ class EventResource implements VirtualResource {
           details: [{ field: 'preconditions', value: wanted, message: `is not its ${field}` }],
         })
     }
-    if (context.dryRun !== true) await this.#end(event, request.signal)
+    if (context.dryRun !== true) await this.#end(request, event)
     return success(event, this.resource)
   }
 
@@ -276,9 +266,9 @@ class EventResource implements VirtualResource {
     requirePlace(request)
     const { context } = await deletionOf(request)
     const { query, matches } = wanted(request)
-    const { events, after } = await this.#parts.events.list(query, request.signal)
+    const { events, after } = await eventsOf(request).list(query, request.signal)
     const doomed = events.filter(matches)
-    if (context.dryRun !== true) for (const event of doomed) await this.#end(event, request.signal)
+    if (context.dryRun !== true) for (const event of doomed) await this.#end(request, event)
     return {
       is: 'list',
       apiVersion: apiVersionOf(this.resource),
@@ -288,8 +278,9 @@ class EventResource implements VirtualResource {
     }
   }
 
-  async #end(event: Event, signal: AbortSignal): Promise<void> {
-    const { named, clock } = this.#parts
+  async #end({ authorized, signal }: ResourceRequest, event: Event): Promise<void> {
+    const { clock } = this.#parts
+    const { namedEvents: named } = authorized.backends
     const ended = { ...event, metadata: { ...event.metadata, deletionTimestamp: formatTime(clock.now()) } }
     const { namespace, name } = event.metadata
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -300,8 +291,8 @@ class EventResource implements VirtualResource {
   }
 
   /** The event as it was told, undefined if somebody wrote it since `revision`. */
-  async #put(event: Event, revision: number, signal: AbortSignal): Promise<Event | undefined> {
-    const place = await this.#parts.named.put(event, revision, signal)
+  async #put({ authorized, signal }: ResourceRequest, event: Event, revision: number): Promise<Event | undefined> {
+    const place = await authorized.backends.namedEvents.put(event, revision, signal)
     return place === undefined
       ? undefined
       : { ...event, metadata: { ...event.metadata, resourceVersion: String(place) } }
@@ -311,15 +302,15 @@ class EventResource implements VirtualResource {
    * What is there under a name. An event that no client has written is looked for in the stream, where those about the
    * same object are found faster, if it is known which that is.
    */
-  async #kept(
-    namespace: string,
-    name: string,
-    signal: AbortSignal,
-    about?: Event['involvedObject'],
-  ): Promise<NamedEvent> {
-    const kept = await this.#parts.named.find(namespace, name, signal)
+  async #kept(request: ResourceRequest, name: string, about?: Event['involvedObject']): Promise<NamedEvent> {
+    const {
+      target: { namespace },
+      signal,
+      authorized,
+    } = request
+    const kept = await authorized.backends.namedEvents.find(namespace, name, signal)
     if (kept.event !== undefined || kept.revision > 0) return kept
-    const { events } = await this.#parts.events.list(
+    const { events } = await eventsOf(request).list(
       {
         namespace,
         ...(about?.kind !== undefined && { kind: about.kind }),
@@ -331,12 +322,13 @@ class EventResource implements VirtualResource {
   }
 
   /** The event with its place in the stream. NotFound; Unavailable while the news cannot be read. */
-  async #get({ target: { namespace, name }, signal }: ResourceRequest): Promise<Event> {
-    const { event } = await this.#kept(namespace, name, signal)
+  async #get(request: ResourceRequest): Promise<Event> {
+    const { namespace, name } = request.target
+    const { event } = await this.#kept(request, name)
     if (event === undefined) throw notFound(namespace, name)
     if (event.metadata.resourceVersion !== '') return event
     const { kind = '', name: about = '' } = event.involvedObject ?? {}
-    const { events } = await this.#parts.events.list({ namespace, kind, name: about }, signal)
+    const { events } = await eventsOf(request).list({ namespace, kind, name: about }, request.signal)
     return events.findLast(({ metadata }) => metadata.name === name) ?? event
   }
 
@@ -368,6 +360,10 @@ class EventResource implements VirtualResource {
       protobuf: () => (group === '' ? encode('Event', event) : encode(EVENTS_V1_RESOURCE.message, toEventsV1(event))),
     }
   }
+}
+
+function eventsOf({ authorized }: ResourceRequest): Backends['events'] {
+  return authorized.backends.events
 }
 
 /** What a list or watch asks for; what names the object concerned is asked of the stream itself. */

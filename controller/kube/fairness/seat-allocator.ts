@@ -4,7 +4,7 @@
  * (watches, logs, commands) are counted by themselves and never wait.
  * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
  */
-import { CONTROLLERS, MASTERS, NODES } from '../../api/authorization.ts'
+import { CONTROLLERS, MASTERS, NODES } from '../../authorization/groups.ts'
 import { ANONYMOUS } from '../../accounts/token-authenticator.ts'
 import type { User } from '../../api/contract.ts'
 import { HttpError } from '../status.ts'

@@ -1,8 +1,7 @@
 /** What must hold for the face to be of use, as others ask for it: a load balancer, a supervisor, a person. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { Informer } from '../../informer/contract.ts'
+import type { StoreHealth } from '../../requests/store-health.ts'
 
 /** Milliseconds that a check takes at most. */
 const CHECK_TIMEOUT_MS = 2_000
@@ -21,8 +20,7 @@ export interface Check {
 export type Checks = ReadonlyMap<string, readonly Check[]>
 
 export interface CheckParts {
-  readonly reads: Pick<ConsistentReads, 'current'>
-  readonly informer: Pick<Informer, 'revision'>
+  readonly health: Pick<StoreHealth, 'current' | 'revision'>
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly clock: Clock
@@ -40,7 +38,7 @@ export function healthChecks(parts: CheckParts): Checks {
 }
 
 /** The store answers, and the cache follows it. */
-function etcdCheck({ reads, clock }: CheckParts): Check {
+function etcdCheck({ health, clock }: CheckParts): Check {
   return {
     name: 'etcd',
     run: () =>
@@ -48,7 +46,7 @@ function etcdCheck({ reads, clock }: CheckParts): Check {
         const timer = clock.after(CHECK_TIMEOUT_MS, () =>
           resolve({ failure: `no answer within ${CHECK_TIMEOUT_MS} ms` }),
         )
-        reads
+        health
           .current()
           .then(
             () => resolve({}),
@@ -59,10 +57,10 @@ function etcdCheck({ reads, clock }: CheckParts): Check {
   }
 }
 
-function cacheCheck({ informer }: CheckParts): Check {
+function cacheCheck({ health }: CheckParts): Check {
   return {
     name: 'informer-sync',
-    run: async () => (informer.revision > 0 ? {} : { failure: 'the cache has no complete list yet' }),
+    run: async () => (health.revision > 0 ? {} : { failure: 'the cache has no complete list yet' }),
   }
 }
 

@@ -13,7 +13,7 @@ import type {
 import { AUTHENTICATED_PATHS } from '../../accounts/access-authorizer.ts'
 import { accountGroups, withAuthenticatedGroup } from '../../accounts/token-authenticator.ts'
 import { accountOf } from '../../accounts/tokens.ts'
-import type { Authorizer } from '../../api/authorization.ts'
+import type { Authorizer } from '../../authorization/authorizer.ts'
 import type { User } from '../../api/contract.ts'
 import type { ServedResource, ServedSubresource, VirtualResource } from '../contract.ts'
 import { HttpError } from '../status.ts'

@@ -7,9 +7,9 @@ import { formatTime } from '../../../proto/base/time.ts'
 import { TOKEN_SECONDS } from '../../../proto/validation/volume.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import type { BoundObjectReference, Pod } from '../../../proto/gen/types.ts'
-import type { AccountTokens, BoundObject, TokenSubject } from '../../accounts/tokens.ts'
 import { serviceAccountName } from '../../../proto/objects/pod-references.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
+import type { BoundObject, TokenSubject } from '../../accounts/tokens.ts'
+import type { Backends } from '../../requests/backends.ts'
 import { servedResource, type Catalog } from '../catalog.ts'
 import type { Answer, ResourceRequest, Subresource } from '../contract.ts'
 import { applyPathIdentity, readRequestMessage } from '../resources/request-object.ts'
@@ -17,25 +17,21 @@ import { writeContext } from '../resources/write-options.ts'
 import { HttpError } from '../status.ts'
 import { messageAnswer } from './review.ts'
 
-export interface TokenRequestParts {
-  readonly tokens: AccountTokens
-  readonly reads: ConsistentReads
-}
-
 const GROUP = 'authentication.k8s.io'
 const ACCOUNTS = servedResource(resourceOf('ServiceAccount'))
 /** Where a request does not say. */
 const DEFAULT_SECONDS = 3600
 
-export function tokenSubresource(catalog: Catalog, parts: TokenRequestParts): Subresource {
+export function tokenSubresource(catalog: Catalog): Subresource {
   const parent = catalog.find(ACCOUNTS.group, ACCOUNTS.version, ACCOUNTS.plural)!
   return {
     served: { parent, name: 'token', kind: 'TokenRequest', group: GROUP, version: 'v1', verbs: ['create'] },
-    verbs: { create: (request) => issueToken(request, parts) },
+    verbs: { create: issueToken },
   }
 }
 
-async function issueToken(request: ResourceRequest, { tokens, reads }: TokenRequestParts): Promise<Answer> {
+async function issueToken(request: ResourceRequest): Promise<Answer> {
+  const { tokens, reads } = request.authorized.backends
   const wanted = await readRequestMessage(request, 'TokenRequest', GROUP, writeContext(request, 'CreateOptions'))
   applyPathIdentity(wanted.metadata, request.target)
   const { namespace, name } = request.target
@@ -66,7 +62,7 @@ async function boundTo(
   { kind, apiVersion = 'v1', name = '', uid = '' }: BoundObjectReference,
   namespace: string,
   account: string,
-  reads: ConsistentReads,
+  reads: Backends['reads'],
 ): Promise<Pick<TokenSubject, 'pod' | 'secret' | 'node'>> {
   if (apiVersion !== 'v1' || kind === undefined)
     throw new HttpError(

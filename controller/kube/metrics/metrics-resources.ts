@@ -10,36 +10,29 @@ import { parseFieldSelector, parseLabelSelector } from '../../../proto/objects/s
 import { formatDuration, formatTime } from '../../../proto/base/time.ts'
 import { encode } from '../../../proto/codec/wire.ts'
 import type { Node, NodeMetrics, NodeUsage, ObjectMeta, Pod, PodMetrics, Usage } from '../../../proto/gen/types.ts'
-import type { User } from '../../api/contract.ts'
-import type { Informer } from '../../informer/contract.ts'
+import type { AuthorizedRequest } from '../../requests/authorized-request.ts'
 import { servedResource } from '../catalog.ts'
 import type { Answer, ResourceRequest, ServedResource, VirtualResource, EncodableObject } from '../contract.ts'
 import { parameter } from '../resources/query.ts'
 const GROUP_VERSION = 'metrics.k8s.io/v1beta1'
 
-export interface MetricsParts {
-  readonly informer: Pick<Informer, 'lister'>
-  readonly usage: { of(node: string, user: User): Promise<NodeUsage> }
-}
-
 type Metrics = NodeMetrics | PodMetrics
 
-export function metricsResources(parts: MetricsParts): VirtualResource[] {
+export function metricsResources(): VirtualResource[] {
   return [
     resource('NodeMetrics', {
-      get: async ({ target, user }) => measured(await nodeMetrics(parts, nodeNamed(parts, target.name), user)),
+      get: async ({ target, authorized }) =>
+        measured(await nodeMetrics(authorized, nodeNamed(authorized, target.name))),
       list: async (request) => {
-        const nodes = parts.informer.lister('Node').list().filter(selector(request, 'Node'))
-        return listed(
-          'NodeMetrics',
-          await Promise.all(nodes.map((node) => available(nodeMetrics(parts, node, request.user)))),
-        )
+        const { authorized } = request
+        const nodes = authorized.backends.informer.lister('Node').list().filter(selector(request, 'Node'))
+        return listed('NodeMetrics', await Promise.all(nodes.map((node) => available(nodeMetrics(authorized, node)))))
       },
     }),
     resource('PodMetrics', {
-      get: async ({ target, user }) => {
-        const pod = parts.informer.lister('Pod').get(target.namespace, target.name)
-        const metrics = pod === undefined ? undefined : await podMetrics(parts, pod, user)
+      get: async ({ target, authorized }) => {
+        const pod = authorized.backends.informer.lister('Pod').get(target.namespace, target.name)
+        const metrics = pod === undefined ? undefined : await podMetrics(authorized, pod)
         if (metrics === undefined)
           throw new GantryError(
             'NotFound',
@@ -53,15 +46,13 @@ export function metricsResources(parts: MetricsParts): VirtualResource[] {
         return measured(metrics)
       },
       list: async (request) => {
-        const { namespace } = request.target
-        const pods = parts.informer
+        const { authorized, target } = request
+        const { namespace } = target
+        const pods = authorized.backends.informer
           .lister('Pod')
           .list(namespace === '' ? undefined : namespace)
           .filter(selector(request, 'Pod'))
-        return listed(
-          'PodMetrics',
-          await Promise.all(pods.map((pod) => available(podMetrics(parts, pod, request.user)))),
-        )
+        return listed('PodMetrics', await Promise.all(pods.map((pod) => available(podMetrics(authorized, pod)))))
       },
     }),
   ]
@@ -79,8 +70,8 @@ function selector(request: ResourceRequest, kind: 'Node' | 'Pod'): (object: Node
   return (object) => labels.matches(object.metadata.labels) && fields.matches(object)
 }
 
-function nodeNamed({ informer }: MetricsParts, name: string): Node {
-  const node = informer.lister('Node').get('', name)
+function nodeNamed({ backends }: AuthorizedRequest, name: string): Node {
+  const node = backends.informer.lister('Node').get('', name)
   if (node === undefined)
     throw new GantryError('NotFound', `nodemetrics.metrics.k8s.io "${name}" not found`, {
       details: [{ field: 'metadata.name', value: name, message: 'there is no such node' }],
@@ -88,8 +79,8 @@ function nodeNamed({ informer }: MetricsParts, name: string): Node {
   return node
 }
 
-async function nodeMetrics({ usage }: MetricsParts, { metadata }: Node, user: User): Promise<NodeMetrics> {
-  const told = await usage.of(metadata.name, user)
+async function nodeMetrics({ backends, caller }: AuthorizedRequest, { metadata }: Node): Promise<NodeMetrics> {
+  const told = await backends.usage.of(metadata.name, caller)
   return {
     apiVersion: GROUP_VERSION,
     kind: 'NodeMetrics',
@@ -101,12 +92,11 @@ async function nodeMetrics({ usage }: MetricsParts, { metadata }: Node, user: Us
 
 /** Undefined for a pod of which nothing runs. */
 async function podMetrics(
-  { usage }: MetricsParts,
+  { backends, caller }: AuthorizedRequest,
   { metadata, spec }: Pod,
-  user: User,
 ): Promise<PodMetrics | undefined> {
   if (spec.nodeName === undefined || spec.nodeName === '') return undefined
-  const told = await usage.of(spec.nodeName, user)
+  const told = await backends.usage.of(spec.nodeName, caller)
   const containers = told.pods.find(({ uid }) => uid === metadata.uid)?.containers ?? []
   if (containers.length === 0) return undefined
   return {

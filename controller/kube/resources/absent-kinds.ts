@@ -5,7 +5,6 @@
  * name them, and nothing can be made.
  */
 import { apiVersionOf, resources } from '../../../proto/schema/schema.ts'
-import type { Informer } from '../../informer/contract.ts'
 import { servedVirtual } from '../catalog.ts'
 import type { VirtualResource } from '../contract.ts'
 
@@ -21,22 +20,21 @@ const ASKED_FOR = [
   { group: 'apps', version: 'v1', kind: 'DaemonSet', plural: 'daemonsets', namespaced: true, shortNames: [] },
 ]
 
-export function absentKinds({ informer }: { readonly informer: Pick<Informer, 'revision'> }): VirtualResource[] {
+export function absentKinds(): VirtualResource[] {
   const absent = ASKED_FOR.filter(
     ({ group, plural }) => !resources.some((known) => known.group === group && known.plural === plural),
   )
   return absent.map((schema) => {
     const resource = servedVirtual(schema, ['list'])
-    const metadata = (): { resourceVersion: string } => ({ resourceVersion: String(informer.revision) })
     return {
       resource,
       unlisted: true,
       verbs: {
-        list: async () => ({
+        list: async ({ authorized: { backends } }) => ({
           is: 'list',
           apiVersion: apiVersionOf(resource),
           kind: resource.listKind,
-          metadata: metadata(),
+          metadata: { resourceVersion: String(backends.informer.revision) },
           items: [],
         }),
       },

@@ -4,8 +4,6 @@
  * …/docs/concepts/scheduling-eviction/api-eviction/
  */
 import { resourceOf, virtualResources } from '../../../proto/schema/schema.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { ObjectApi } from '../../api/contract.ts'
 import { servedResource, servedVirtual, type Catalog } from '../catalog.ts'
 import type { Answer, ResourceRequest, Subresource, VirtualResource } from '../contract.ts'
 import { HttpError } from '../status.ts'
@@ -13,42 +11,34 @@ import { applyPathIdentity, readRequestMessage } from './request-object.ts'
 import { deleteOptions, writeContext } from './write-options.ts'
 import { success } from './writes.ts'
 
-export interface BindingParts {
-  readonly api: ObjectApi
-  readonly reads: ConsistentReads
-}
-
 const PODS = servedResource(resourceOf('Pod'))
 
 /** Bindings of their own, as old schedulers post them. */
-export function bindingResource(parts: BindingParts): VirtualResource {
+export function bindingResource(): VirtualResource {
   const resource = servedVirtual(
     virtualResources.find(({ kind }) => kind === 'Binding')!,
     ['create'],
   )
-  return { resource, verbs: { create: (request) => bind(request, parts) } }
+  return { resource, verbs: { create: bind } }
 }
 
 /** binding and eviction of pods. */
-export function bindingSubresources(catalog: Catalog, parts: BindingParts): Subresource[] {
+export function bindingSubresources(catalog: Catalog): Subresource[] {
   const pods = catalog.find(PODS.group, PODS.version, PODS.plural)!
   return [
-    {
-      served: { parent: pods, name: 'binding', kind: 'Binding', verbs: ['create'] },
-      verbs: { create: (request) => bind(request, parts) },
-    },
+    { served: { parent: pods, name: 'binding', kind: 'Binding', verbs: ['create'] }, verbs: { create: bind } },
     {
       served: { parent: pods, name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] },
-      verbs: { create: (request) => evict(request, parts) },
+      verbs: { create: evict },
     },
   ]
 }
 
-async function bind(request: ResourceRequest, { api, reads }: BindingParts): Promise<Answer> {
+async function bind(request: ResourceRequest): Promise<Answer> {
   const context = writeContext(request, 'CreateOptions')
   const { metadata, target } = await readRequestMessage(request, 'Binding', '', context)
   applyPathIdentity(metadata, request.target)
-  const { namespace, name } = metadata
+  const { name, uid } = metadata
   if (name === '') throw new HttpError(400, 'BadRequest', 'the binding names no pod: set metadata.name')
   const { kind = 'Node', name: node = '' } = (target as typeof target | undefined) ?? {}
   if (kind !== 'Node')
@@ -58,20 +48,15 @@ async function bind(request: ResourceRequest, { api, reads }: BindingParts): Pro
       `Binding "${name}" is invalid: target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`,
     )
   if (node === '') throw new HttpError(422, 'Invalid', `Binding "${name}" is invalid: target.name: Required value`)
-  const uid = metadata.uid !== '' ? metadata.uid : (await reads.get('Pod', namespace, name)).object.metadata.uid
-  return success(await api.bind(namespace, name, uid, node, context), PODS, 201)
+  return success(await request.authorized.bind(name, uid, node, context), PODS, 201)
 }
 
 /** Nothing forbids an eviction: there are no disruption budgets. */
-async function evict(request: ResourceRequest, { api }: BindingParts): Promise<Answer> {
-  const { namespace, name } = request.target
+async function evict(request: ResourceRequest): Promise<Answer> {
   const context = writeContext(request, 'CreateOptions')
   const { metadata, deleteOptions: options = {} } = await readRequestMessage(request, 'Eviction', 'policy', context)
   applyPathIdentity(metadata, request.target)
   const dryRun = context.dryRun === true || options.dryRun?.includes('All') === true
-  return success(
-    await api.delete('Pod', namespace, name, { ...deleteOptions(options), eviction: true }, { ...context, dryRun }),
-    PODS,
-    201,
-  )
+  const { object } = await request.authorized.evict(deleteOptions(options), { ...context, dryRun })
+  return success(object, PODS, 201)
 }

@@ -8,35 +8,14 @@
  *     N                 not older than N; with a limit   not older       as it was
  *                       as it was at N
  */
-import { Selection } from '../../api/selection.ts'
+import { ANY, NEWEST, type Freshness } from '../../requests/freshness.ts'
+import type { ListOptions } from '../../requests/object-reader.ts'
+import { Selection } from '../../requests/selection.ts'
+import type { WatchOptions } from '../../requests/watch-event.ts'
 import type { ResourceRequest } from '../contract.ts'
 import { flag } from '../query-flag.ts'
 import { HttpError } from '../status.ts'
 import { integer, invalidOptions, parameter } from './query.ts'
-
-/** Which state is to be shown. */
-export type Freshness =
-  { readonly is: 'newest' } | { readonly is: 'any' } | { readonly is: 'notOlder' | 'exact'; readonly revision: number }
-
-export interface ListOptions {
-  readonly selection: Selection
-  readonly freshness: Freshness
-  /** Undefined: everything. */
-  readonly limit: number | undefined
-  /** Empty: the list begins. */
-  readonly continue: string
-}
-
-export interface WatchOptions {
-  readonly selection: Selection
-  /** Where it begins. */
-  readonly freshness: Freshness
-  readonly bookmarks: boolean
-  /** Whether it begins with what is there; `marked`: a bookmark says when that has been told. */
-  readonly initial: 'none' | 'told' | 'marked'
-  /** Seconds after which it ends; undefined: the server chooses. */
-  readonly timeout: number | undefined
-}
 
 /** BadRequest for what cannot be read, Invalid for what contradicts itself. */
 export function listOptions(request: ResourceRequest): ListOptions {
@@ -92,14 +71,14 @@ export function watchOptions(request: ResourceRequest): WatchOptions {
 
 /** Of `resourceVersion`: of a list, a watch or a get. */
 export function freshnessOf(version: string): Freshness {
-  if (version === '') return { is: 'newest' }
+  if (version === '') return NEWEST
   if (!/^\d{1,15}$/.test(version))
     throw invalidOptions('ListOptions', {
       field: 'resourceVersion',
       value: version,
       message: 'is not a resource version: take it from a list or a bookmark',
     })
-  return Number(version) === 0 ? { is: 'any' } : { is: 'notOlder', revision: Number(version) }
+  return Number(version) === 0 ? ANY : { is: 'notOlder', revision: Number(version) }
 }
 
 export function selectionOf({ query, target: { resource, namespace } }: ResourceRequest): Selection {

@@ -3,19 +3,18 @@ import type { ObjectSubresource } from '../../api/contract.ts'
 import type { SubresourceStrategy } from '../../kinds/strategy.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 import type { ServedResource, Subresource } from '../contract.ts'
-import type { StoredReads } from './reads.ts'
-import type { StoredWrites } from './writes.ts'
+import { getObject } from './reads.ts'
+import { patchObject, updateObject } from './writes.ts'
 
 export function objectSubresource(
   parent: ServedResource,
   name: ObjectSubresource,
   { replaceOnly = false }: SubresourceStrategy<Kind>,
-  { reads, writes }: { readonly reads: StoredReads; readonly writes: StoredWrites },
 ): Subresource {
-  const update: Subresource['verbs'] = { update: (request) => writes.update(request, name) }
+  const update: Subresource['verbs'] = { update: (request) => updateObject(request, name) }
   if (replaceOnly) return { served: { parent, name, kind: parent.kind, verbs: ['update'] }, verbs: update }
   return {
     served: { parent, name, kind: parent.kind, verbs: ['get', 'patch', 'update'] },
-    verbs: { get: (request) => reads.get(request), patch: (request) => writes.patch(request, name), ...update },
+    verbs: { get: getObject, patch: (request) => patchObject(request, name), ...update },
   }
 }

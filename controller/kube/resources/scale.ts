@@ -7,8 +7,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { applyJsonPatch, applyMergePatch } from '../../../proto/merge/patch.ts'
 import { apiVersionOf } from '../../../proto/schema/schema.ts'
 import type { AnyResource, JsonValue, Scale } from '../../../proto/gen/types.ts'
-import { notFound, type ConsistentReads } from '../../api/consistent-reads.ts'
-import type { ObjectApi, WriteContext } from '../../api/contract.ts'
+import type { RequestContext } from '../../requests/authorized-request.ts'
 import { reportProblems } from '../../api/field-validation.ts'
 import { nested, scaleOf, type ScalePaths } from '../../api/scale-form.ts'
 import type { Answer, ResourceRequest, ServedResource, Subresource } from '../contract.ts'
@@ -21,12 +20,8 @@ import { writeContext } from './write-options.ts'
 /** Tries of a patch that meets other writers. */
 const ATTEMPTS = 10
 
-export function scaleSubresource(
-  parent: ServedResource,
-  paths: ScalePaths,
-  parts: { readonly api: ObjectApi; readonly reads: ConsistentReads },
-): Subresource {
-  const scale = new ScaleOf(paths, parts)
+export function scaleSubresource(parent: ServedResource, paths: ScalePaths): Subresource {
+  const scale = new ScaleOf(paths)
   return {
     served: {
       parent,
@@ -46,13 +41,9 @@ export function scaleSubresource(
 
 class ScaleOf {
   readonly #paths: ScalePaths
-  readonly #api: ObjectApi
-  readonly #reads: ConsistentReads
 
-  constructor(paths: ScalePaths, { api, reads }: { readonly api: ObjectApi; readonly reads: ConsistentReads }) {
+  constructor(paths: ScalePaths) {
     this.#paths = paths
-    this.#api = api
-    this.#reads = reads
   }
 
   async get(request: ResourceRequest): Promise<Answer> {
@@ -68,7 +59,7 @@ class ScaleOf {
   }
 
   async patch(request: ResourceRequest): Promise<Answer> {
-    const { resource, namespace, name } = request.target
+    const { resource, name } = request.target
     const context = writeContext(request, 'PatchOptions')
     // Its own kind: the rules for lists, of which a scale has none, are those of a message.
     const asScale = { ...resource, group: 'autoscaling', version: 'v1', kind: 'Scale', message: 'Scale' }
@@ -89,17 +80,7 @@ class ScaleOf {
       }
       await this.#read(request)
       return this.#answer(
-        (
-          await this.#api.apply(
-            resource.stored!,
-            namespace,
-            name,
-            configuration,
-            flag(request.query, 'force') === true,
-            context,
-            'scale',
-          )
-        ).object,
+        (await request.authorized.apply(configuration, flag(request.query, 'force') === true, context, 'scale')).object,
       )
     }
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -122,24 +103,22 @@ class ScaleOf {
     })
   }
 
-  async #read({ target: { resource, namespace, name } }: ResourceRequest): Promise<AnyResource> {
-    const cached = await this.#reads.find(resource.stored!, namespace, name)
-    if (cached === undefined) throw notFound(resource.stored!, namespace, name)
-    return cached.object
+  async #read({ authorized }: ResourceRequest): Promise<AnyResource> {
+    return (await authorized.get()).object
   }
 
   #set(
-    { target: { resource, namespace, name } }: ResourceRequest,
+    { authorized }: ResourceRequest,
     { spec }: Scale,
     metadata: { uid: string; resourceVersion: string },
-    context: WriteContext,
+    context: RequestContext,
   ): Promise<AnyResource> {
     const said = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== ''))
     const patch = {
       ...(Object.keys(said).length > 0 && { metadata: said }),
       ...nested(this.#paths.replicas, spec.replicas ?? 0),
     }
-    return this.#api.patch(resource.stored!, namespace, name, { type: 'MERGE', patch, subresource: 'scale' }, context)
+    return authorized.patch({ type: 'MERGE', patch, subresource: 'scale' }, context)
   }
 
   #answer(object: AnyResource): Answer {
@@ -147,7 +126,7 @@ class ScaleOf {
   }
 }
 
-function readScale(value: JsonValue, context: WriteContext): Scale {
+function readScale(value: JsonValue, context: RequestContext): Scale {
   const { object, problems } = inspectMessage('Scale', value)
   reportProblems(problems, context)
   return object

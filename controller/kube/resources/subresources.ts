@@ -3,30 +3,18 @@
  * the schema says, and the parts that its strategy names.
  */
 import { sectionMessage } from '../../api/object-section.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { ObjectApi, ObjectSubresource } from '../../api/contract.ts'
+import type { ObjectSubresource } from '../../api/contract.ts'
 import { scalePaths } from '../../api/scale-form.ts'
 import type { Kinds } from '../../kinds/kinds.ts'
 import type { SubresourceStrategy } from '../../kinds/strategy.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 import type { ServedResource, Subresource } from '../contract.ts'
-import type { StoredReads } from './reads.ts'
 import { scaleSubresource } from './scale.ts'
 import { objectSubresource } from './object-subresource.ts'
 import { statusSubresource } from './status.ts'
-import type { StoredWrites } from './writes.ts'
-
-export interface SubresourceParts {
-  readonly api: ObjectApi
-  readonly consistent: ConsistentReads
-  readonly reads: StoredReads
-  readonly writes: StoredWrites
-  readonly kinds: Kinds
-}
 
 /** Of the kinds of the schema; those of custom kinds come with their definitions. */
-export function storedSubresources(resources: readonly ServedResource[], parts: SubresourceParts): Subresource[] {
-  const { api, consistent, kinds } = parts
+export function storedSubresources(resources: readonly ServedResource[], kinds: Kinds): Subresource[] {
   return resources.flatMap((resource) => {
     if (resource.stored === undefined || resource.message === undefined) return []
     const paths = scalePaths(resource.stored)
@@ -35,9 +23,9 @@ export function storedSubresources(resources: readonly ServedResource[], parts: 
       SubresourceStrategy<Kind>,
     ][]
     return [
-      ...(sectionMessage(resource.stored, 'status') !== undefined ? [statusSubresource(resource, parts)] : []),
-      ...own.map(([name, strategy]) => objectSubresource(resource, name, strategy, parts)),
-      ...(paths === undefined ? [] : [scaleSubresource(resource, paths, { api, reads: consistent })]),
+      ...(sectionMessage(resource.stored, 'status') !== undefined ? [statusSubresource(resource)] : []),
+      ...own.map(([name, strategy]) => objectSubresource(resource, name, strategy)),
+      ...(paths === undefined ? [] : [scaleSubresource(resource, paths)]),
     ]
   })
 }

@@ -1,144 +1,79 @@
 /** create, update, patch and delete of what the store keeps. */
 import { apiVersionOf } from '../../../proto/schema/schema.ts'
-import { GantryError } from '../../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../../proto/gen/types.ts'
-import type { Draft, ObjectApi, ObjectSubresource, WriteSubresource } from '../../api/contract.ts'
+import type { Draft, ObjectSubresource, WriteSubresource } from '../../api/contract.ts'
 import type { Answer, Handle, ResourceRequest, ServedResource, Verb } from '../contract.ts'
 import { flag } from '../query-flag.ts'
-import { encodableCached, encodableMessage, encodableResource } from '../encodable-object.ts'
+import { encodableMessage, encodableResource } from '../encodable-object.ts'
 import { HttpError } from '../status.ts'
 import { listOptions } from './list-options.ts'
 import { receivedPatch } from './patches.ts'
-import type { StoredReads } from './reads.ts'
+import { listAnswer, ofParameter } from './reads.ts'
 import { readRequestObject } from './request-object.ts'
 import { deletionOf, writeContext } from './write-options.ts'
 
-/** Deletions of one collection under way at a time. */
-const BATCH = 100
+export const writeVerbs: Readonly<Partial<Record<Verb, Handle>>> = {
+  create: createObject,
+  update: (request) => updateObject(request, ''),
+  patch: (request) => patchObject(request, ''),
+  delete: deleteObject,
+  deletecollection: deleteCollection,
+}
 
-export class StoredWrites {
-  readonly #api: ObjectApi
-  readonly #reads: StoredReads
-  readonly verbs: Readonly<Partial<Record<Verb, Handle>>> = {
-    create: (request) => this.#create(request),
-    update: (request) => this.update(request, ''),
-    patch: (request) => this.patch(request, ''),
-    delete: (request) => this.#delete(request),
-    deletecollection: (request) => this.#deleteCollection(request),
-  }
+async function createObject(request: ResourceRequest): Promise<Answer> {
+  requirePlace(request)
+  const context = writeContext(request, 'CreateOptions')
+  const object = await readRequestObject(request, context)
+  const made = await request.authorized.create(object as Draft<Kind>, context)
+  return { is: 'object', code: 201, object: encodableResource(made, request.target.resource) }
+}
 
-  constructor(api: ObjectApi, reads: StoredReads) {
-    this.#api = api
-    this.#reads = reads
-  }
+export async function updateObject(
+  request: ResourceRequest,
+  subresource: '' | 'status' | ObjectSubresource,
+): Promise<Answer> {
+  const context = writeContext(request, 'UpdateOptions')
+  const object = await readRequestObject(request, context)
+  const written = await request.authorized.update(object, context, subresource)
+  return { is: 'object', object: encodableResource(written, request.target.resource) }
+}
 
-  async #create(request: ResourceRequest): Promise<Answer> {
-    requirePlace(request)
-    const context = writeContext(request, 'CreateOptions')
-    const object = await readRequestObject(request, context)
-    return {
-      is: 'object',
-      code: 201,
-      object: encodableResource(await this.#api.create(object as Draft<Kind>, context), request.target.resource),
-    }
+export async function patchObject(request: ResourceRequest, subresource: WriteSubresource): Promise<Answer> {
+  const {
+    authorized,
+    target: { resource },
+  } = request
+  const context = writeContext(request, 'PatchOptions')
+  const received = await receivedPatch(request, context)
+  if (received.is === 'patch') {
+    const { type, patch } = received
+    const written = await authorized.patch({ type, patch, subresource, apiVersion: apiVersionOf(resource) }, context)
+    return { is: 'object', object: encodableResource(written, resource) }
   }
+  const force = flag(request.query, 'force') === true
+  const { object, outcome } = await authorized.apply(received.configuration, force, context, subresource)
+  return { is: 'object', code: outcome === 'CREATED' ? 201 : 200, object: encodableResource(object, resource) }
+}
 
-  async update(request: ResourceRequest, subresource: '' | 'status' | ObjectSubresource): Promise<Answer> {
-    const context = writeContext(request, 'UpdateOptions')
-    const object = await readRequestObject(request, context)
-    return {
-      is: 'object',
-      object: encodableResource(
-        await (subresource === 'status'
-          ? this.#api.updateStatus(object, context)
-          : this.#api.update(object, context, subresource === '' ? undefined : subresource)),
-        request.target.resource,
-      ),
-    }
+async function deleteObject(request: ResourceRequest): Promise<Answer> {
+  const { resource } = request.target
+  const { options, context } = await deletionOf(request)
+  const { object, removed } = await request.authorized.delete(options, context)
+  if (removed) return success(object, resource)
+  // Accepted, but not done: only who waits for dependents expects to be told, as in Kubernetes.
+  return {
+    is: 'object',
+    code: options.propagation === 'FOREGROUND' ? 202 : 200,
+    object: encodableResource(object, resource),
   }
+}
 
-  async patch(request: ResourceRequest, subresource: WriteSubresource): Promise<Answer> {
-    const { resource, namespace, name } = request.target
-    const context = writeContext(request, 'PatchOptions')
-    const received = await receivedPatch(request, context)
-    if (received.is === 'patch')
-      return {
-        is: 'object',
-        object: encodableResource(
-          await this.#api.patch(
-            resource.stored!,
-            namespace,
-            name,
-            { ...received, subresource, apiVersion: apiVersionOf(resource) },
-            context,
-          ),
-          resource,
-        ),
-      }
-    const { object, outcome } = await this.#api.apply(
-      resource.stored!,
-      namespace,
-      name,
-      received.configuration,
-      flag(request.query, 'force') === true,
-      context,
-      subresource,
-    )
-    return { is: 'object', code: outcome === 'CREATED' ? 201 : 200, object: encodableResource(object, resource) }
-  }
-
-  async #delete(request: ResourceRequest): Promise<Answer> {
-    const { resource, namespace, name } = request.target
-    const { options, context } = await deletionOf(request)
-    const { object, removed } = await this.#api.deletion(resource.stored!, namespace, name, options, context)
-    if (removed) return success(object, resource)
-    // Accepted, but not done: only who waits for dependents expects to be told, as in Kubernetes.
-    return {
-      is: 'object',
-      code: options.propagation === 'FOREGROUND' ? 202 : 200,
-      object: encodableResource(object, resource),
-    }
-  }
-
-  /** Each object by itself: what another has changed or removed meanwhile is left to that. */
-  async #deleteCollection(request: ResourceRequest): Promise<Answer> {
-    requirePlace(request)
-    const { resource } = request.target
-    const { options, context } = await deletionOf(request)
-    const { items, metadata } = await this.#reads.page(listOptions(request))
-    for (let at = 0; at < items.length; at += BATCH) {
-      await Promise.all(
-        items.slice(at, at + BATCH).map(
-          async ({
-            object: {
-              metadata: { namespace, name, uid },
-            },
-          }) => {
-            try {
-              await this.#api.delete(resource.stored!, namespace, name, { uid, ...options }, context)
-            } catch (thrown) {
-              if (
-                !GantryError.is(thrown, 'NotFound') &&
-                !(
-                  GantryError.is(thrown, 'Conflict') &&
-                  options.uid === undefined &&
-                  options.resourceVersion === undefined
-                )
-              )
-                throw thrown
-            }
-          },
-        ),
-      )
-    }
-    return {
-      is: 'list',
-      apiVersion: apiVersionOf(resource),
-      kind: resource.listKind,
-      metadata,
-      items: items.map((cached) => encodableCached(cached, resource)),
-    }
-  }
+async function deleteCollection(request: ResourceRequest): Promise<Answer> {
+  requirePlace(request)
+  const { options, context } = await deletionOf(request)
+  const list = listOptions(request)
+  const page = await ofParameter(request.authorized.deleteCollection(list, options, context))
+  return listAnswer(page, list.selection, request.target.resource)
 }
 
 /** What is made or deleted is so in one namespace. */

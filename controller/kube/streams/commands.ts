@@ -5,8 +5,6 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import { delay, type Clock } from '../../../proto/base/clock.ts'
 import type { ExecInput, JsonObject, Pod } from '../../../proto/gen/types.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { PodStreams } from '../../dispatch/pod-streams.ts'
 import type { ResourceRequest, UpgradedConnection } from '../contract.ts'
 import { flag } from '../query-flag.ts'
 import { HttpError, statusOf } from '../status.ts'
@@ -19,8 +17,6 @@ import { acceptWebSocket, chooseProtocol, wantsWebSocket } from './web-socket.ts
 import { WebSocketCommand } from './web-socket-command.ts'
 
 export interface CommandParts {
-  readonly pods: Pick<PodStreams, 'exec' | 'attach'>
-  readonly reads: ConsistentReads
   readonly clock: Clock
 }
 
@@ -75,8 +71,12 @@ export class PodCommands {
     await this.#serve(request, connection, joined, start, 'attach')
   }
 
-  async #target({ target, query }: ResourceRequest): Promise<{ metadata: Pod['metadata']; container: string }> {
-    const pod = await runningPod(this.#parts.reads, target)
+  async #target({
+    target,
+    query,
+    authorized,
+  }: ResourceRequest): Promise<{ metadata: Pod['metadata']; container: string }> {
+    const pod = await runningPod(authorized.backends.reads, target)
     return { metadata: pod.metadata, container: runningContainer(pod, query.get('container') ?? '') }
   }
 
@@ -139,7 +139,6 @@ export class PodCommands {
     const ending = new AbortController()
     const signal = AbortSignal.any([request.signal, ending.signal])
     const inputs = async function* (): AsyncGenerator<ExecInput, void, undefined> {
-      yield start
       try {
         yield* client.inputs
       } catch (thrown) {
@@ -149,7 +148,7 @@ export class PodCommands {
     }
     let status: JsonObject = statusOf(new GantryError('Unavailable', 'the stream ended before the command did')).body
     try {
-      for await (const { output } of this.#parts.pods[call](inputs(), callOf(request, signal))) {
+      for await (const { output } of request.authorized.pods[call](start, inputs(), callOf(request, signal))) {
         switch (output?.case) {
           case 'exit':
             status = call === 'attach' ? SUCCESS : exitStatus(output.value!)

@@ -5,7 +5,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import type { Pod, PortForwardInput } from '../../../proto/gen/types.ts'
-import type { PodStreams } from '../../dispatch/pod-streams.ts'
+import type { PodConnections } from '../../requests/pod-connections.ts'
 
 /** The client's side, whatever protocol it speaks. */
 export interface ForwardedConnection {
@@ -24,20 +24,20 @@ export interface ForwardedConnection {
 
 /** Resolves when both directions are over, and never rejects: what goes wrong is told to the client. */
 export async function forward(
-  pods: Pick<PodStreams, 'portForward'>,
+  pods: Pick<PodConnections, 'portForward'>,
   { metadata: { namespace, name, uid } }: Pod,
   connection: ForwardedConnection,
-  call: CallContext,
+  call: Omit<CallContext, 'user'>,
 ): Promise<void> {
   const { port, incoming, signal } = connection
+  const start: PortForwardInput = { input: { case: 'start', value: { namespace, pod: name, uid, port } } }
   const inputs = async function* (): AsyncGenerator<PortForwardInput, void, undefined> {
-    yield { input: { case: 'start', value: { namespace, pod: name, uid, port } } }
     for await (const value of incoming) yield { input: { case: 'data', value } }
     yield { input: { case: 'closed', value: true } }
   }
   let closed = false
   try {
-    for await (const { output } of pods.portForward(inputs(), call)) {
+    for await (const { output } of pods.portForward(start, inputs(), call)) {
       switch (output?.case) {
         case 'data':
           await connection.write(output.value!)

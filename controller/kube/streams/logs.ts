@@ -5,41 +5,24 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import { parseTime } from '../../../proto/base/time.ts'
 import type { LogsRequest, Pod } from '../../../proto/gen/types.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { PodStreams } from '../../dispatch/pod-streams.ts'
 import type { Answer, ResourceRequest } from '../contract.ts'
 import { flag } from '../query-flag.ts'
 import { badRequest, callOf, containerOf, placedPod, refusal } from './pod-target.ts'
 
-export interface LogParts {
-  readonly pods: Pick<PodStreams, 'logs'>
-  readonly reads: ConsistentReads
-}
-
-export class PodLogs {
-  readonly #parts: LogParts
-
-  constructor(parts: LogParts) {
-    this.#parts = parts
-  }
-
-  /** Answers with the log's first bytes, or its end: until then an error is a Status. */
-  async get(request: ResourceRequest): Promise<Answer> {
-    const { target, query, signal } = request
-    const options = logOptions(query, target.name)
-    const pod = await placedPod(this.#parts.reads, target)
-    const container = containerOf(pod, query.get('container') ?? '')
-    const chunks = this.#parts.pods.logs(
-      { namespace: target.namespace, pod: target.name, container, ...options },
-      callOf(request, signal),
-    )
-    const first = await chunks.next().catch((thrown: unknown) => {
-      throw GantryError.is(thrown, 'FailedPrecondition')
-        ? badRequest(whyNone(pod, container, options.previous) ?? thrown.message)
-        : refusal(thrown)
-    })
-    return { is: 'stream', type: 'text/plain', chunks: joined(first, chunks) }
-  }
+/** Answers with the log's first bytes, or its end: until then an error is a Status. */
+export async function getLog(request: ResourceRequest): Promise<Answer> {
+  const { target, query, signal, authorized } = request
+  const { namespace, name } = target
+  const options = logOptions(query, name)
+  const pod = await placedPod(authorized.backends.reads, target)
+  const container = containerOf(pod, query.get('container') ?? '')
+  const chunks = authorized.pods.logs({ namespace, pod: name, container, ...options }, callOf(request, signal))
+  const first = await chunks.next().catch((thrown: unknown) => {
+    throw GantryError.is(thrown, 'FailedPrecondition')
+      ? badRequest(whyNone(pod, container, options.previous) ?? thrown.message)
+      : refusal(thrown)
+  })
+  return { is: 'stream', type: 'text/plain', chunks: joined(first, chunks) }
 }
 
 async function* joined(

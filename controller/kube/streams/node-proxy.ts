@@ -3,8 +3,6 @@
  * https://kubernetes.io/docs/reference/using-api/api-concepts/
  */
 import { GantryError } from '../../../proto/base/errors.ts'
-import type { CallContext } from '../../../proto/rpc/rpc.ts'
-import type { Page } from '../../../proto/gen/types.ts'
 import { parseProxyReference } from '../../../proto/objects/proxy-reference.ts'
 import type { Answer, ResourceRequest } from '../contract.ts'
 import { HttpError } from '../status.ts'
@@ -20,36 +18,23 @@ const KUBELET_PORT = '10250'
 const CODES: ReadonlySet<number> = new Set([200, 404])
 const TYPE = /^(?:text\/plain|application\/json|application\/openmetrics-text)(?:;[ -~]*)?$/
 
-export interface NodeProxyParts {
-  readonly nodePages: { read(node: string, path: string, call: Pick<CallContext, 'user' | 'signal'>): Promise<Page> }
-}
-
-export class NodeProxy {
-  readonly #parts: NodeProxyParts
-
-  constructor(parts: NodeProxyParts) {
-    this.#parts = parts
-  }
-
-  async answer({ method, target, user, signal }: ResourceRequest): Promise<Answer> {
-    const { name, port } = referenceOf(target.name)
-    if (port !== '' && port !== KUBELET_PORT)
-      throw badRequest(`node ${name} has pages at port ${KUBELET_PORT} only: other ports of nodes are not proxied`)
-    if (method !== 'GET' && method !== 'HEAD')
-      throw new HttpError(405, 'MethodNotAllowed', `the pages of a node are read with GET, not with ${method}`)
-    const { code, contentType, body } = await this.#parts.nodePages.read(name, target.rest === '' ? '/' : target.rest, {
-      user,
-      signal,
-    })
-    if (!CODES.has(code) || !TYPE.test(contentType))
-      throw new GantryError('Unavailable', `node ${name} answers with what is no page of a node`)
-    return {
-      is: 'bytes',
-      code,
-      type: contentType,
-      body: Buffer.from(body),
-      headers: { 'X-Content-Type-Options': 'nosniff' },
-    }
+export async function answerNodePage({ method, target, signal, authorized }: ResourceRequest): Promise<Answer> {
+  const { name, port } = referenceOf(target.name)
+  if (port !== '' && port !== KUBELET_PORT)
+    throw badRequest(`node ${name} has pages at port ${KUBELET_PORT} only: other ports of nodes are not proxied`)
+  if (method !== 'GET' && method !== 'HEAD')
+    throw new HttpError(405, 'MethodNotAllowed', `the pages of a node are read with GET, not with ${method}`)
+  const { backends, caller: user } = authorized
+  const path = target.rest === '' ? '/' : target.rest
+  const { code, contentType, body } = await backends.nodePages.read(name, path, { user, signal })
+  if (!CODES.has(code) || !TYPE.test(contentType))
+    throw new GantryError('Unavailable', `node ${name} answers with what is no page of a node`)
+  return {
+    is: 'bytes',
+    code,
+    type: contentType,
+    body: Buffer.from(body),
+    headers: { 'X-Content-Type-Options': 'nosniff' },
   }
 }
 

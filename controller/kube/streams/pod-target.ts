@@ -6,20 +6,19 @@ import { allContainers } from '../../../proto/objects/containers.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import type { CallContext } from '../../../proto/rpc/rpc.ts'
-import { CONTROLLERS } from '../../api/authorization.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
+import type { Backends } from '../../requests/backends.ts'
 import type { ResourceRequest, Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
 
 /** Placed, and not over. NotFound; 400 as Kubernetes says it. */
-export async function runningPod(reads: ConsistentReads, target: Target): Promise<Pod> {
+export async function runningPod(reads: Backends['reads'], target: Target): Promise<Pod> {
   const pod = await placedPod(reads, target)
   if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed')
     throw badRequest(`pod ${pod.metadata.name} has ended (${pod.status.phase}): nothing runs in it any more`)
   return pod
 }
 
-export async function placedPod(reads: ConsistentReads, { namespace, name }: Target): Promise<Pod> {
+export async function placedPod(reads: Backends['reads'], { namespace, name }: Target): Promise<Pod> {
   const { object: pod } = await reads.get('Pod', namespace, name)
   if ((pod.spec.nodeName ?? '') === '')
     throw badRequest(`pod ${name} does not have a host assigned: it is not placed on a node yet`)
@@ -56,12 +55,9 @@ export function runningContainer(pod: Pod, asked: string): string {
   throw badRequest(`container ${name} in pod ${pod.metadata.name} is not running: ${why}`)
 }
 
-/**
- * The call to the node that carries the stream. The caller has been let in here: no other controller is to take it for
- * one of its own kind.
- */
-export function callOf({ user, peer }: ResourceRequest, signal: AbortSignal): CallContext {
-  return { signal, peer, user: { name: user.name, groups: user.groups.filter((group) => group !== CONTROLLERS) } }
+/** The call to the node that carries the stream. */
+export function callOf({ peer }: ResourceRequest, signal: AbortSignal): Omit<CallContext, 'user'> {
+  return { signal, peer }
 }
 
 /**

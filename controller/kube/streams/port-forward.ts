@@ -5,8 +5,6 @@
 import { createWebSocketStream, type WebSocket } from 'ws'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import type { PodStreams } from '../../dispatch/pod-streams.ts'
 import type { ResourceRequest, UpgradedConnection } from '../contract.ts'
 import { CHANNEL_PROTOCOLS, type ChannelProtocol } from './channels.ts'
 import { forward } from './forwarding.ts'
@@ -18,8 +16,6 @@ import { askedPorts, forwardedConnections } from './web-socket-forward.ts'
 import { acceptWebSocket, chooseProtocol, closed, wantsWebSocket } from './web-socket.ts'
 
 export interface PortForwardParts {
-  readonly pods: Pick<PodStreams, 'portForward'>
-  readonly reads: ConsistentReads
   readonly clock: Clock
 }
 
@@ -42,8 +38,8 @@ export class PodPortForward {
 
   /** Upgrades the connection and forwards until the client closes it. Errors before that are of HTTP. */
   async forward(request: ResourceRequest, connection: UpgradedConnection): Promise<void> {
-    const { reads, clock } = this.#parts
-    const pod = await runningPod(reads, request.target)
+    const { clock } = this.#parts
+    const pod = await runningPod(request.authorized.backends.reads, request.target)
     if (wantsWebSocket(request)) {
       const name = chooseProtocol(request, [TUNNEL, ...CHANNEL_PROTOCOLS.map((protocol) => protocol.name)])
       if (name === TUNNEL) return this.#tunnel(request, await acceptWebSocket(request, connection, name, clock), pod)
@@ -89,7 +85,7 @@ export class PodPortForward {
   ): Promise<void> {
     await Promise.all(
       forwardedConnections(socket, protocol, ports).map((connection) =>
-        forward(this.#parts.pods, pod, connection, callOf(request, connection.signal)),
+        forward(request.authorized.pods, pod, connection, callOf(request, connection.signal)),
       ),
     )
     socket.close(1000)
@@ -99,7 +95,7 @@ export class PodPortForward {
   #pairs(request: ResourceRequest, pod: Pod): ForwardPairs {
     return new ForwardPairs(
       this.#parts.clock,
-      (connection) => void forward(this.#parts.pods, pod, connection, callOf(request, connection.signal)),
+      (connection) => void forward(request.authorized.pods, pod, connection, callOf(request, connection.signal)),
     )
   }
 }

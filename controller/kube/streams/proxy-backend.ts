@@ -2,16 +2,13 @@
 import { parseProxyReference, type ProxyReference } from '../../../proto/objects/proxy-reference.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Pod, PortForwardStart, Service } from '../../../proto/gen/types.ts'
-import type { ConsistentReads } from '../../api/consistent-reads.ts'
-import { readyPods } from '../../dispatch/service-pods.ts'
-import type { Informer } from '../../informer/contract.ts'
+import type { Backends } from '../../requests/backends.ts'
 import type { Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import { badRequest, refusal, runningPod } from './pod-target.ts'
 
 export interface BackendParts {
-  readonly reads: ConsistentReads
-  readonly informer: Informer
+  readonly backends: Pick<Backends, 'reads' | 'readyPods'>
   readonly random: Random
 }
 
@@ -21,7 +18,7 @@ export interface Backend {
 }
 
 /** The pod itself: its first port, if none is named. NotFound; 400. */
-export async function podBackend({ reads }: BackendParts, target: Target): Promise<Backend> {
+export async function podBackend({ backends: { reads } }: BackendParts, target: Target): Promise<Backend> {
   const reference = referenceOf(target)
   const pod = await runningPod(reads, { ...target, name: reference.name })
   const { namespace, name, uid } = pod.metadata
@@ -29,12 +26,15 @@ export async function podBackend({ reads }: BackendParts, target: Target): Promi
 }
 
 /** One of a Service's ready pods, by chance. NotFound; 400; 503 while there is none. */
-export async function serviceBackend({ reads, informer, random }: BackendParts, target: Target): Promise<Backend> {
+export async function serviceBackend(
+  { backends: { reads, readyPods }, random }: BackendParts,
+  target: Target,
+): Promise<Backend> {
   const reference = referenceOf(target)
   const { namespace } = target
   const { object: service } = await reads.get('Service', namespace, reference.name)
   const wanted = servicePort(service, reference.port)
-  const starts = readyPods(informer, namespace, reference.name, wanted)
+  const starts = readyPods(namespace, reference.name, wanted)
   if (starts.length === 0)
     throw new HttpError(
       503,

@@ -4,20 +4,17 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { GantryError } from '../../../proto/base/errors.ts'
+import type { Input } from '../../../proto/codec/wire.ts'
+import type { PortForwardInput, PortForwardOutput } from '../../../proto/gen/types.ts'
 import { connectPod } from '../../../proto/rpc/port-forward.ts'
 import { forwardRequest, forwardUpgrade, type ForwardTarget } from '../../../proto/base/http-forward.ts'
-import { forbidden, type Attributes, type Authorizer } from '../../api/authorization.ts'
-import type { PodStreams } from '../../dispatch/pod-streams.ts'
 import type { Answer, ResourceRequest, Target, UpgradedConnection } from '../contract.ts'
 import { HttpError } from '../status.ts'
 import { protocolsOf } from '../web-socket-protocols.ts'
 import { callOf } from './pod-target.ts'
 import { podBackend, serviceBackend, type Backend, type BackendParts } from './proxy-backend.ts'
 
-export interface ProxyParts extends BackendParts {
-  readonly pods: Pick<PodStreams, 'portForward'>
-  readonly accounts: { readonly authorizer: Authorizer }
-}
+export type ProxyParts = Pick<BackendParts, 'random'>
 
 export type FindBackend = (parts: BackendParts, target: Target) => Promise<Backend>
 /** By what is proxied. A node has pages of its own: see node-proxy.ts. */
@@ -54,32 +51,15 @@ export class Proxy {
     await reached(socket, () => forwardUpgrade(message, socket, head, this.#onward(request, backend, message)))
   }
 
-  /**
-   * Forbidden for a pod that the caller may not reach: whoever writes a Service or its slices chooses its pods and
-   * ports, so it must be no way around that.
-   */
-  async #backend({ target, user }: ResourceRequest): Promise<Backend> {
-    const backend = await this.#find(this.#parts, target)
-    const attributes: Attributes = {
-      user,
-      verb: 'get',
-      resource: 'pods',
-      subresource: 'proxy',
-      namespace: target.namespace,
-      name: backend.start.pod,
-    }
-    const decision = this.#parts.accounts.authorizer.decide(attributes)
-    if (!decision.allowed) throw forbidden(attributes, decision.reason)
+  /** Forbidden for a pod that the caller may not reach. */
+  async #backend({ target, authorized }: ResourceRequest): Promise<Backend> {
+    const backend = await this.#find({ ...this.#parts, backends: authorized.backends }, target)
+    authorized.reach(backend.start.pod)
     return backend
   }
 
   #onward(request: ResourceRequest, { start, tls }: Backend, message: IncomingMessage): ForwardTarget {
-    const socket = connectPod(
-      (inputs, signal) => this.#parts.pods.portForward(inputs, callOf(request, signal)),
-      start,
-      tls,
-      request.signal,
-    )
+    const socket = connectPod((inputs, signal) => forwardInto(request, inputs, signal), start, tls, request.signal)
     const protocols = protocolsOf(message.headers)
     // The links of a page can be rewritten only if it comes as it is.
     const wantsPage = (message.headers.accept ?? '').includes('text/html')
@@ -93,6 +73,16 @@ export class Proxy {
       },
     }
   }
+}
+
+async function* forwardInto(
+  request: ResourceRequest,
+  inputs: AsyncIterable<PortForwardInput>,
+  signal: AbortSignal,
+): AsyncGenerator<Input<PortForwardOutput>, void, undefined> {
+  const rest = inputs[Symbol.asyncIterator]()
+  const start = await rest.next()
+  if (start.done !== true) yield* request.authorized.pods.portForward(start.value, rest, callOf(request, signal))
 }
 
 function pathsOf({ url, target: { rest } }: ResourceRequest): { prefix: string; path: string } {

@@ -2,19 +2,18 @@
 import type { Catalog } from '../catalog.ts'
 import type { Answer, Subresource, Upgrade } from '../contract.ts'
 import { PodCommands, type CommandParts } from './commands.ts'
-import { PodLogs, type LogParts } from './logs.ts'
+import { getLog } from './logs.ts'
 import { badRequest } from './pod-target.ts'
-import { NodeProxy, type NodeProxyParts } from './node-proxy.ts'
+import { answerNodePage } from './node-proxy.ts'
 import { PodPortForward, type PortForwardParts } from './port-forward.ts'
 import { BACKEND_FINDERS, Proxy, type ProxyParts } from './proxy.ts'
 
-export type StreamParts = CommandParts & LogParts & PortForwardParts & ProxyParts & NodeProxyParts
+export type StreamParts = CommandParts & PortForwardParts & ProxyParts
 
 /** log, exec, attach and portforward of pods; proxy of pods, services and nodes. */
 export function streamSubresources(catalog: Catalog, parts: StreamParts): Subresource[] {
   const parent = catalog.find('', 'v1', 'pods')!
   const commands = new PodCommands(parts)
-  const logs = new PodLogs(parts)
   const forwards = new PodPortForward(parts)
   const upgraded = (name: string, kind: string, upgrade: Upgrade): Subresource => ({
     served: { parent, name, kind, verbs: ['connect'] },
@@ -22,15 +21,11 @@ export function streamSubresources(catalog: Catalog, parts: StreamParts): Subres
     upgrade,
   })
   return [
-    {
-      served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] },
-      verbs: { get: (request) => logs.get(request) },
-      streams: true,
-    },
+    { served: { parent, name: 'log', kind: 'Pod', verbs: ['get'] }, verbs: { get: getLog }, streams: true },
     upgraded('exec', 'PodExecOptions', (request, connection) => commands.exec(request, connection)),
     upgraded('attach', 'PodAttachOptions', (request, connection) => commands.attach(request, connection)),
     upgraded('portforward', 'PodPortForwardOptions', (request, connection) => forwards.forward(request, connection)),
-    nodeProxy(catalog, parts),
+    nodeProxy(catalog),
     ...Object.entries(BACKEND_FINDERS).map(([plural, find]) => proxied(catalog, plural, new Proxy(parts, find))),
   ]
 }
@@ -40,12 +35,11 @@ async function notUpgraded(): Promise<Answer> {
 }
 
 /** A node's pages are only read, and nothing is upgraded there. */
-function nodeProxy(catalog: Catalog, parts: NodeProxyParts): Subresource {
+function nodeProxy(catalog: Catalog): Subresource {
   const parent = catalog.find('', 'v1', 'nodes')!
-  const proxy = new NodeProxy(parts)
   return {
     served: { parent, name: 'proxy', kind: 'NodeProxyOptions', verbs: ['connect', 'get'] },
-    verbs: { connect: (request) => proxy.answer(request) },
+    verbs: { connect: answerNodePage },
   }
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { AccessAuthorizer } from '../../../controller/accounts/access-authorizer.ts'
 import { accountGroups, withAuthenticatedGroup } from '../../../controller/accounts/token-authenticator.ts'
 import { accountUser } from '../../../controller/accounts/tokens.ts'
-import { authorize, CONTROLLERS, MASTERS, NODES, type Attributes } from '../../../controller/api/authorization.ts'
+import type { Attributes } from '../../../controller/authorization/authorizer.ts'
+import { CONTROLLERS, MASTERS, NODES } from '../../../controller/authorization/groups.ts'
 import type { User } from '../../../controller/api/contract.ts'
 import { ACCESS_ANNOTATION, ACCESS_LEVELS, type Access } from '../../../proto/objects/account-access.ts'
 import { customKindId, customKinds } from '../../../proto/schema/custom/definitions.ts'
@@ -364,15 +365,5 @@ describe('what ServiceAccounts may do', () => {
       ),
       'who is not known',
     )
-  })
-
-  it('does not reach the gRPC services, which are for certificates', () => {
-    for (const service of ['Resources', 'Pods', 'Cluster'] as const) {
-      authorize(service, { name: 'anna', groups: [MASTERS] }, authorizer)
-      for (const user of [account('admin'), { name: 'system:node:n1', groups: [NODES] }])
-        assert.throws(() => authorize(service, user as never, authorizer), { code: 'Forbidden' })
-    }
-    authorize('Nodes', { name: 'system:node:n1', groups: [NODES] }, authorizer)
-    assert.throws(() => authorize('Nodes', { name: 'anna', groups: [MASTERS] }, authorizer), { code: 'Forbidden' })
   })
 })

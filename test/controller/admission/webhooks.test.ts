@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { admissionPlugins } from '../../../controller/admission/admission.ts'
-import { MASTERS } from '../../../controller/api/authorization.ts'
+import { MASTERS } from '../../../controller/authorization/groups.ts'
 import type { Draft } from '../../../controller/api/contract.ts'
 import type { PortForwardInput, PortForwardOutput } from '../../../proto/gen/types.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'

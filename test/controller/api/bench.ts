@@ -2,9 +2,7 @@
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
-import { ListPaginator } from '../../../controller/api/list-paginator.ts'
-import { ResourcesHandlers } from '../../../controller/api/resources.ts'
-import { Watches } from '../../../controller/api/watches.ts'
+import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import type { CachedObject, Informer } from '../../../controller/informer/contract.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
@@ -14,6 +12,7 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
+import { testRequests } from '../requests/test-requests.ts'
 
 export const context = { fieldManager: 'tester' }
 
@@ -32,14 +31,8 @@ export class ApiBench {
   readonly writes: Operation[] = []
   readonly #commits = new GroupCommit(this.store as Store)
   readonly api = this.#core(this.informer)
-  readonly pages = new ListPaginator({ informer: this.informer, reads: this.reads, clock: this.clock })
-  readonly watches = new Watches({ informer: this.informer, reads: this.reads, clock: this.clock })
-  readonly handlers = new ResourcesHandlers({
-    api: this.api,
-    reads: this.reads,
-    pages: this.pages,
-    watches: this.watches,
-  })
+  readonly requests = testRequests(this)
+  readonly handlers = new ResourcesHandlers(this.requests)
   readonly #group = new RunGroup()
 
   /** Running, with the namespace `default`. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { ClusterHandlers } from '../../../controller/api/cluster.ts'
+import { ClusterHandlers } from '../../../controller/grpc/cluster.ts'
+import { mastersOnly, testRequests } from '../requests/test-requests.ts'
 import { ReplicaPeers } from '../../../controller/election/peers.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { CallContext, Connection } from '../../../proto/rpc/rpc.ts'
@@ -102,18 +103,17 @@ describe('a question for the leader', () => {
   const answer = (summary: string): WhyResponse => ({ node: '', verdicts: [], summary, time: '' })
 
   function handlers(leader: string): ClusterHandlers {
-    return new ClusterHandlers({
-      usage: { of: () => assert.fail('not asked for') },
-      nodePages: { read: () => assert.fail('not asked for') },
-      netCheck: { run: () => assert.fail('not asked for'), node: () => assert.fail('not asked for') },
-      version: '1',
-      controller: 'c1',
-      leader: () => leader,
-      events: { read: () => assert.fail() },
-      waitForNetwork: () => Promise.resolve(),
-      why: () => answer('own'),
-      peers: { client: (name) => Promise.resolve({ why: () => Promise.resolve(answer(`of ${name}`)) } as never) },
-    })
+    return new ClusterHandlers(
+      testRequests({
+        authorizer: mastersOnly,
+        cluster: {
+          controller: 'c1',
+          leader: () => leader,
+          why: () => answer('own'),
+          peers: { client: (name) => Promise.resolve({ why: () => Promise.resolve(answer(`of ${name}`)) } as never) },
+        },
+      }),
+    )
   }
 
   it('is answered by it, whoever is asked', async () => {

@@ -3,8 +3,8 @@ import type { AnyResource, CustomResourceDefinition, JsonObject } from '../../..
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
 import { customKinds } from '../../../proto/schema/custom/definitions.ts'
-import { MASTERS } from '../../../controller/api/authorization.ts'
-import { Watches } from '../../../controller/api/watches.ts'
+import { MASTERS } from '../../../controller/authorization/groups.ts'
+import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
 import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { eventually } from '../../eventually.ts'
@@ -202,7 +202,7 @@ describe('custom kinds in the Kubernetes face', () => {
     /** On both faces, from a revision; resolves with how each ended. */
     const watched = async (revision: string): Promise<() => Promise<unknown[]>> => {
       const frames = await face.watch(`${V1}?watch=true&resourceVersion=${revision}`)
-      const events = new Watches(face).watch(
+      const events = new ResourcesHandlers(face.requests).watch(
         {
           apiVersion: 'stable.example.com/v1',
           kind: 'CronTab',
@@ -212,7 +212,7 @@ describe('custom kinds in the Kubernetes face', () => {
           resourceVersion: revision,
           bookmarks: false,
         },
-        { signal: stop.signal, user: { name: 'anna', groups: [MASTERS] } },
+        { signal: stop.signal, user: { name: 'anna', groups: [MASTERS] }, peer: '' },
       )
       const over = (async () => {
         const told: string[] = []

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Agent, request } from 'node:https'
-import { MASTERS } from '../../../controller/api/authorization.ts'
+import { MASTERS } from '../../../controller/authorization/groups.ts'
 import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 import { TestApiServer, type Reply, type Sent } from './test-api-server.ts'

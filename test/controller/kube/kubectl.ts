@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { MASTERS } from '../../../controller/api/authorization.ts'
+import { MASTERS } from '../../../controller/authorization/groups.ts'
 import type { TestApiServer } from './test-api-server.ts'
 
 export interface Output {

@@ -2,20 +2,20 @@
  * The Kubernetes face over TLS on loopback, over a memory store with a clock that the test steps: what the tests of
  * this folder work on.
  */
+import { Registry } from 'prom-client'
 import { request as httpsRequest, Agent } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { Accounts } from '../../../controller/accounts/accounts.ts'
 import { SigningKey } from '../../../controller/accounts/signing-key.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
-import { MASTERS } from '../../../controller/api/authorization.ts'
+import { MASTERS } from '../../../controller/authorization/groups.ts'
 import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
 import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry, type ObjectRegistryOptions } from '../../../controller/api/objects.ts'
-import { ListPaginator } from '../../../controller/api/list-paginator.ts'
-import { Watches } from '../../../controller/api/watches.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { createKinds } from '../../../controller/kinds/kinds.ts'
 import { createApiServer, type ApiServerParts } from '../../../controller/kube/api-server.ts'
+import type { Requests } from '../../../controller/requests/requests.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
 import { createAuthority, issue, type KeyPair } from '../../../deploy/ca.ts'
@@ -23,6 +23,7 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
+import { testRequests, type TestRequestsParts } from '../requests/test-requests.ts'
 
 let authority: Promise<KeyPair> | undefined
 let server: Promise<KeyPair> | undefined
@@ -52,10 +53,12 @@ export interface Sent {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   /** Shown instead of a certificate; '' for a client that shows nothing. */
   readonly token?: string
+  /** Whose connections it goes over, instead of the administrator's. */
+  readonly agent?: Agent
 }
 
 export interface TestApiServerOptions {
-  readonly parts?: Partial<ApiServerParts>
+  readonly parts?: Partial<ApiServerParts> & Partial<TestRequestsParts>
   readonly core?: Partial<ObjectRegistryOptions>
   /** Made as the core is. */
   readonly plugins?: (face: TestApiServer) => readonly AdmissionPlugin[]
@@ -80,6 +83,7 @@ export class TestApiServer {
   readonly #options: TestApiServerOptions
   readonly #group = new RunGroup()
   #server: ReturnType<typeof createApiServer> | undefined
+  #requests: Requests | undefined
   #address = ''
   #agent: Agent | undefined
   /** Without a certificate. */
@@ -122,39 +126,42 @@ export class TestApiServer {
     await this.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'default' } }, { fieldManager: 'test' })
     await this.reads.current()
     const { clock, random, informer, reads, api } = this
-    const pages = new ListPaginator({ informer, reads, clock })
-    const watches = new Watches({ informer, reads, clock })
+    const registry = new Registry()
     const {
       authority: { cert: ca },
       server,
     } = await certificates()
-    const missing = (name: string): unknown =>
-      new Proxy({}, { get: () => () => Promise.reject(new TypeError(`this test has no ${name}: hand one in`)) })
-    this.#server = createApiServer({
-      address: '127.0.0.1:0',
-      tls: { ca, ...server },
+    this.#requests = testRequests({
       api,
       informer,
       reads,
+      clock,
+      registry,
+      authorizer: this.accounts.authorizer,
+      tokens: this.accounts.tokens,
+      ...this.#options.parts,
+    })
+    this.#server = createApiServer({
+      address: '127.0.0.1:0',
+      tls: { ca, ...server },
+      requests: this.#requests,
+      registry,
       kinds: createKinds(),
-      pages,
-      watches,
       accounts: this.accounts,
       available: () => undefined,
       clock,
       random,
       logger: silentLogger,
-      pods: missing('pods') as never,
-      usage: missing('usage') as never,
-      nodePages: missing('pages of nodes') as never,
-      events: missing('events') as never,
-      namedEvents: missing('events by name') as never,
-      publish: () => undefined,
       ...this.#options.parts,
     })
     this.#address = await this.#server.start()
     this.#stranger = new Agent({ keepAlive: true, ca })
     this.#agent = new Agent({ keepAlive: true, ...(await this.client('anna', [MASTERS])) })
+  }
+
+  /** The door, once it runs. */
+  get requests(): Requests {
+    return this.#requests!
   }
 
   /** host:port */
@@ -185,7 +192,11 @@ export class TestApiServer {
   }
 
   /** The answer as soon as its head is there: for what goes on. Destroy it to go away. */
-  open(method: string, path: string, { body, type, headers = {}, token }: Sent = {}): Promise<IncomingMessage> {
+  open(
+    method: string,
+    path: string,
+    { body, type, headers = {}, token, agent = this.#agent }: Sent = {},
+  ): Promise<IncomingMessage> {
     const bytes =
       body === undefined
         ? undefined
@@ -200,7 +211,7 @@ export class TestApiServer {
           port,
           method,
           path,
-          agent: token === undefined ? this.#agent : this.#stranger,
+          agent: token === undefined ? agent : this.#stranger,
           headers: {
             ...(bytes !== undefined && {
               'Content-Type': type ?? 'application/json',

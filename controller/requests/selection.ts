@@ -1,7 +1,5 @@
 /** What a list or watch asks for: a kind, perhaps one namespace, labels, fields. */
-import { GantryError } from '../../proto/base/errors.ts'
-import type { CallContext } from '../../proto/rpc/rpc.ts'
-import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
 import {
   parseFieldSelector,
   parseLabelSelector,
@@ -11,16 +9,6 @@ import {
 import { withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, ObjectBytes } from '../../proto/gen/types.ts'
 import type { CachedObject, Lister } from '../informer/contract.ts'
-import { authorizeKind } from './authorization.ts'
-import { namespaceOf, storedKind } from './identity.ts'
-
-export interface SelectionRequest {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly namespace: string
-  readonly labelSelector: string
-  readonly fieldSelector: string
-}
 
 export class Selection {
   readonly kind: Kind
@@ -41,21 +29,6 @@ export class Selection {
     this.#labels = parseLabelSelector(labelSelector)
     this.#fields = parseFieldSelector(fieldSelector, kind)
     this.#name = this.#fields.exact('metadata.name')
-  }
-
-  /** What a request over gRPC selects. InvalidArgument for an unknown kind or a malformed selector; Forbidden. */
-  static of(
-    { apiVersion, kind, namespace, labelSelector, fieldSelector }: SelectionRequest,
-    user: CallContext['user'],
-  ): Selection {
-    const stored = storedKind(apiVersion, kind)
-    authorizeKind(stored, user)
-    return new Selection(
-      stored,
-      namespace === '' ? undefined : namespaceOf(stored, namespace),
-      labelSelector,
-      fieldSelector,
-    )
   }
 
   /** True if it selects every object of its kind and namespace. */
@@ -104,31 +77,4 @@ export function toBytes({
     kind: resourceOf(object.kind).kind,
     raw: withResourceVersion(bytes, String(revision)),
   }
-}
-
-/** An object that is nothing but a revision: what a bookmark carries. */
-export function bookmarkObject(kind: Kind, revision: number): ObjectBytes {
-  const resource = resourceOf(kind)
-  return {
-    apiVersion: apiVersionOf(resource),
-    kind: resource.kind,
-    raw: withResourceVersion(new Uint8Array(), String(revision)),
-  }
-}
-
-/** The revision that a text names; InvalidArgument. */
-export function parseRevision(text: string): number {
-  const revision = /^\d{1,15}$/.test(text) ? Number(text) : NaN
-  if (Number.isNaN(revision))
-    throw new GantryError('InvalidArgument', `"${text}" is not a resourceVersion`, {
-      details: [
-        {
-          field: 'resourceVersion',
-          value: text,
-          message: 'is not a revision',
-          remedy: 'take it from a list or a bookmark',
-        },
-      ],
-    })
-  return revision
 }

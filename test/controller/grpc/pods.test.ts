@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { AdmittedPodStreams } from '../../../controller/dispatch/admitted-pod-streams.ts'
-import type { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
-import { CONTROLLERS, MASTERS } from '../../../controller/api/authorization.ts'
+import type { ObjectApi } from '../../../controller/api/contract.ts'
+import { PodsHandlers } from '../../../controller/grpc/pods.ts'
+import type { PodBackend } from '../../../controller/requests/backends.ts'
+import { mastersOnly, testRequests } from '../requests/test-requests.ts'
+import { CONTROLLERS, MASTERS } from '../../../controller/authorization/groups.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { CopyInput, ExecInput, PortForwardInput } from '../../../proto/gen/types.ts'
 
@@ -16,14 +18,18 @@ describe('connections into pods over gRPC', () => {
   const serve = async function* (inputs: AsyncIterable<unknown>): AsyncGenerator<never, void, undefined> {
     for await (const input of inputs) served.push(input)
   }
-  const pods = new AdmittedPodStreams(
-    { exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodStreams,
-    {
-      admitConnection: async (kind, namespace, name, subresource, options, { user }) => {
-        asked.push([kind, namespace, name, subresource, options, user?.name])
-        if (refused) throw new GantryError('Forbidden', 'nobody enters')
-      },
+  const api: Pick<ObjectApi, 'admitConnection'> = {
+    admitConnection: async (kind, namespace, name, subresource, options, { user }) => {
+      asked.push([kind, namespace, name, subresource, options, user?.name])
+      if (refused) throw new GantryError('Forbidden', 'nobody enters')
     },
+  }
+  const pods = new PodsHandlers(
+    testRequests({
+      api: api as ObjectApi,
+      authorizer: mastersOnly,
+      pods: { exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodBackend,
+    }),
   )
   const call = (group: string) => ({
     signal: new AbortController().signal,

@@ -7,17 +7,11 @@
 import { createHash } from 'node:crypto'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
-import type { ListRequest, ListResponse } from '../../proto/gen/types.ts'
-import type { Input } from '../../proto/codec/wire.ts'
-import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { CachedObject, Informer } from '../informer/contract.ts'
 import { namespacedKey } from '../informer/kind-cache.ts'
-import type { ConsistentReads } from './consistent-reads.ts'
-import { Selection, toBytes } from './selection.ts'
+import type { ConsistentReads } from '../api/consistent-reads.ts'
+import type { Selection } from './selection.ts'
 
-/** Objects a page over gRPC unless the caller says less, and bytes a page: one message holds it. */
-const PAGE = 500
-const PAGE_BYTES = 16 * 1024 * 1024
 /** Lists under way that are remembered, and for how many milliseconds after their last page. */
 const MAX_SNAPSHOTS = 200
 const SNAPSHOT_TTL_MS = 300_000
@@ -58,37 +52,15 @@ export interface PageRequest {
 
 export class ListPaginator {
   readonly #informer: Informer
-  readonly #reads: ConsistentReads
+  readonly #reads: Pick<ConsistentReads, 'current'>
   readonly #clock: Clock
   /** By revision and selection, least recently used first. */
   readonly #snapshots = new Map<string, { readonly snapshot: Snapshot; readonly expires: number }>()
 
-  constructor(parts: { informer: Informer; reads: ConsistentReads; clock: Clock }) {
+  constructor(parts: { informer: Informer; reads: Pick<ConsistentReads, 'current'>; clock: Clock }) {
     this.#informer = parts.informer
     this.#reads = parts.reads
     this.#clock = parts.clock
-  }
-
-  /**
-   * A page over gRPC. InvalidArgument for a malformed request or token; Expired for a token whose revision is gone:
-   * list again.
-   */
-  async list(request: ListRequest, user: CallContext['user']): Promise<Input<ListResponse>> {
-    if (request.limit < 0)
-      throw new GantryError('InvalidArgument', 'limit is negative', {
-        details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }],
-      })
-    const selection = Selection.of(request, user)
-    const limit = request.limit === 0 ? PAGE : Math.min(request.limit, PAGE)
-    const page = await this.page(selection, { limit, bytes: PAGE_BYTES, continue: request.continue }, () =>
-      this.#newest(selection),
-    )
-    return {
-      items: page.items.map(toBytes),
-      resourceVersion: String(page.revision),
-      continue: page.continue,
-      remainingItemCount: page.remaining,
-    }
   }
 
   /**

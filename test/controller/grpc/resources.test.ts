@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { authorize, CONTROLLERS, MASTERS, NODES } from '../../../controller/api/authorization.ts'
+import { authorizeService } from '../../../controller/grpc/caller.ts'
+import { CONTROLLERS, MASTERS, NODES } from '../../../controller/authorization/groups.ts'
 import { AdmissionRefusal, type RefusalStatus } from '../../../controller/api/admission-refusal.ts'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
 import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
-import { ListPaginator } from '../../../controller/api/list-paginator.ts'
-import { ResourcesHandlers } from '../../../controller/api/resources.ts'
-import { Watches } from '../../../controller/api/watches.ts'
+import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import type { CallContext } from '../../../proto/rpc/rpc.ts'
@@ -15,7 +14,8 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { decodeResource, encode, encodeResource } from '../../../proto/codec/wire.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import type { Kind, ListRequest, ObjectBytes, WatchEvent, WatchRequest } from '../../../proto/gen/types.ts'
-import { ApiBench, configDraft, context, podDraft } from './bench.ts'
+import { ApiBench, configDraft, context, podDraft } from '../api/bench.ts'
+import { testRequests } from '../requests/test-requests.ts'
 
 const user = { name: 'anna', groups: [MASTERS] }
 
@@ -228,16 +228,20 @@ describe('the service Resources', () => {
         bench.handlers.watch({ ...listing({ kind: 'Secret' }), resourceVersion: '', bookmarks: false }, other).next(),
         { code: 'Forbidden' },
       )
-      authorize('Resources', user)
-      authorize('Nodes', other.user)
-      for (const service of ['Resources', 'Pods', 'Cluster'] as const)
-        assert.throws(() => authorize(service, other.user), { code: 'Forbidden' })
-      assert.throws(() => authorize('Nodes', user), { code: 'Forbidden' })
-      assert.throws(() => authorize('Resources', { name: '', groups: [] }), { code: 'Forbidden' })
-      const controller = { name: 'system:controller:c2', groups: [CONTROLLERS] }
-      for (const service of ['Pods', 'Cluster'] as const) authorize(service, controller)
-      for (const service of ['Resources', 'Nodes'] as const)
-        assert.throws(() => authorize(service, controller), { code: 'Forbidden' })
+      for (const stranger of [
+        { name: '', groups: [] },
+        { name: 'carl', groups: ['developers'] },
+      ])
+        await assert.rejects(bench.handlers.get({ ref: ref('Pod', 'p') }, { ...call, user: stranger }), {
+          code: 'Forbidden',
+        })
+      const controller = { ...call, user: { name: 'system:controller:c2', groups: [CONTROLLERS] } }
+      await assert.rejects(bench.handlers.get({ ref: ref('Pod', 'p') }, controller), { code: 'Forbidden' })
+      for (const service of ['Resources', 'Pods', 'Cluster'] as const) authorizeService(service, user)
+      authorizeService('Nodes', other.user)
+      for (const caller of [user, controller.user])
+        assert.throws(() => authorizeService('Nodes', caller), { code: 'Forbidden' })
+      assert.throws(() => authorizeService('Images', user), { code: 'Unsupported' })
     })
   })
 
@@ -256,7 +260,7 @@ describe('the service Resources', () => {
         if (refusal !== undefined) throw new AdmissionRefusal(refusal)
       },
     }
-    const { informer, reads, clock, random, pages, watches } = bench
+    const { informer, reads, clock, random } = bench
     const api = new ObjectRegistry({
       informer,
       reads,
@@ -266,7 +270,7 @@ describe('the service Resources', () => {
       participants: createParticipants({ informer, reads, random, store: bench.store }),
       plugins: () => [budget],
     })
-    const handlers = new ResourcesHandlers({ api, reads, pages, watches })
+    const handlers = new ResourcesHandlers(testRequests({ api, informer, reads, clock }))
     const evict = (eviction = true) =>
       handlers.delete(
         { ref: ref('Pod', 'web'), propagation: 'BACKGROUND', uid: '', resourceVersion: '', eviction, options },
@@ -346,12 +350,15 @@ describe('the service Resources', () => {
       const stop = new AbortController()
       const running = other.run(stop.signal)
       await other.synced()
-      const elsewhere = new ListPaginator({
-        informer: other,
-        reads: new ConsistentReads(bench.store, other),
-        clock: bench.clock,
-      })
-      const page = await elsewhere.list(listing({ limit: 2, continue: next }), call.user)
+      const elsewhere = new ResourcesHandlers(
+        testRequests({
+          api: bench.api,
+          informer: other,
+          reads: new ConsistentReads(bench.store, other),
+          clock: bench.clock,
+        }),
+      )
+      const page = await elsewhere.list(listing({ limit: 2, continue: next }), call)
       assert.deepEqual(
         [
           page.items!.map((item) => read(item as ObjectBytes).metadata.name),
@@ -362,19 +369,19 @@ describe('the service Resources', () => {
       )
 
       bench.store.compact(await bench.store.revision())
-      const kept = await elsewhere.list(listing({ limit: 2, continue: page.continue! }), call.user)
+      const kept = await elsewhere.list(listing({ limit: 2, continue: page.continue! }), call)
       assert.deepEqual(
         kept.items!.map((item) => read(item as ObjectBytes).metadata.name),
         ['e', 'z'],
         'what its pages are cut from is there',
       )
       await bench.clock.advance(301_000)
-      const expired = await elsewhere.list(listing({ continue: next }), call.user).then(
+      const expired = await elsewhere.list(listing({ continue: next }), call).then(
         () => assert.fail('it is forgotten'),
         (thrown: unknown) => thrown as GantryError,
       )
       assert.equal(expired.code, 'Expired')
-      const rest = await elsewhere.list(listing({ continue: expired.details[0]!.value }), call.user)
+      const rest = await elsewhere.list(listing({ continue: expired.details[0]!.value }), call)
       assert.deepEqual(
         rest.items!.map((item) => read(item as ObjectBytes).metadata.name),
         ['c', 'e', 'new', 'z'],
@@ -450,10 +457,12 @@ describe('the service Resources', () => {
       } = await bench.api.create<'ConfigMap'>(configDraft('a', { v: '1' }), context)
       await set('a', '2')
       const events = watching({ resourceVersion })
-      // The changes of the revision itself are told again.
-      assert.deepEqual(await take(events, 2), ['ADDED a {"v":"1"}', 'MODIFIED a {"v":"2"}'])
+      assert.deepEqual(await take(events, 1), ['MODIFIED a {"v":"2"}'])
       await assert.rejects(watching({ resourceVersion: 'x' }).next(), { code: 'InvalidArgument' })
-      await assert.rejects(watching({ resourceVersion: '100000' }).next(), { code: 'Expired' })
+      const early = watching({ resourceVersion: '100000' }).next()
+      early.catch(() => undefined)
+      await bench.clock.advance(3_000)
+      await assert.rejects(early, { code: 'DeadlineExceeded', message: /Too large resource version: 100000/ })
       for (let index = 0; index < 2_100; index++) await set('a', `n${index}`)
       await bench.reads.current()
       await assert.rejects(watching({ resourceVersion }).next(), { code: 'Expired' })
@@ -483,8 +492,9 @@ describe('the service Resources', () => {
       const running = next.run(over.signal)
       await next.synced()
       const reads = new ConsistentReads(bench.store, next)
-      const watches = new Watches({ informer: next, reads, clock: bench.clock })
-      const again = watches.watch(
+      const { clock, api } = bench
+      const elsewhere = new ResourcesHandlers(testRequests({ api, informer: next, reads, clock }))
+      const again = elsewhere.watch(
         {
           apiVersion: 'v1',
           kind: 'ConfigMap',
