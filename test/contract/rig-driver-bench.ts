@@ -1,7 +1,22 @@
 /** What the suite of the rig drivers works with: a driver under test, and machines that it makes and removes. */
+import assert from 'node:assert/strict'
 import type { Driver, Machine, MachineRecord, MachineSpec, NetworkRecord } from '../../deploy/rig/contract.ts'
 import { eventually } from '../eventually.ts'
-import { GIBI, PROGRAM, json } from './rig-driver.ts'
+
+export const GIBI = 2 ** 30
+
+/**
+ * The program of each machine: counts its starts on the machine's disk, answers with its host name on a port, and then
+ * beats, in its run directory. Arguments: state directory, run directory.
+ */
+const PROGRAM = `echo start >> "$1/starts"; echo $$ > "$2/pid"; mkdir -p "$2/www"; hostname > "$2/www/name"
+echo "hello from $(hostname)"
+busybox httpd -p ${PORT} -h "$2/www"
+while :; do echo >> "$2/beats"; sleep 0.02; done`
+
+export function json<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T
+}
 
 export interface DriverSubject {
   readonly driver: Driver

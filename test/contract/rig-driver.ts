@@ -6,24 +6,9 @@ import assert from 'node:assert/strict'
 import type { Machine } from '../../deploy/rig/contract.ts'
 import { eventually } from '../eventually.ts'
 import { driverDisks } from './rig-driver-disk.ts'
-import { type DriverSubject, rigName, Bench, textOn, sizeOn, beating } from './rig-driver-bench.ts'
+import { beating, Bench, GIBI, json, rigName, sizeOn, textOn, type DriverSubject } from './rig-driver-bench.ts'
 
 const PORT = 8080
-const GIBI = 2 ** 30
-
-/**
- * The program of each machine: counts its starts on the machine's disk, answers with its host name on a port, and then
- * beats, in its run directory. Arguments: state directory, run directory.
- */
-const PROGRAM = `echo start >> "$1/starts"; echo $$ > "$2/pid"; mkdir -p "$2/www"; hostname > "$2/www/name"
-echo "hello from $(hostname)"
-busybox httpd -p ${PORT} -h "$2/www"
-while :; do echo >> "$2/beats"; sleep 0.02; done`
-
-function json<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T
-}
-
 export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>): void {
   describe(`rig driver: ${name}`, function () {
     this.timeout(120_000)
