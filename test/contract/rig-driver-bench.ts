@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import type { Driver, Machine, MachineRecord, MachineSpec, NetworkRecord } from '../../deploy/rig/contract.ts'
 import { eventually } from '../eventually.ts'
 
+/** On which the machines' program answers. */
+export const PORT = 8080
 export const GIBI = 2 ** 30
 
 /**

@@ -6,9 +6,8 @@ import assert from 'node:assert/strict'
 import type { Machine } from '../../deploy/rig/contract.ts'
 import { eventually } from '../eventually.ts'
 import { driverDisks } from './rig-driver-disk.ts'
-import { beating, Bench, GIBI, json, rigName, sizeOn, textOn, type DriverSubject } from './rig-driver-bench.ts'
+import { beating, Bench, GIBI, json, PORT, rigName, sizeOn, textOn, type DriverSubject } from './rig-driver-bench.ts'
 
-const PORT = 8080
 export function rigDriverSuite(name: string, make: () => Promise<DriverSubject>): void {
   describe(`rig driver: ${name}`, function () {
     this.timeout(120_000)
