@@ -57,8 +57,10 @@ export class ClaimAttempt<K extends Kind> {
         const revision = this.#abandoned.get(key)
         return { kind: 'put', key, value, expect: revision === undefined ? { is: 'absent' } : { is: 'at', revision } }
       }),
+      // Whose claim it is, is known: the object that is written in the same transaction says so. Where two objects of
+      // before there were claims say it, the one that stays claims it again (claim-collector).
       ...[...before.keys()]
-        .filter((key) => !after.has(key) && [undefined, owner].includes(this.#table.holder(key)))
+        .filter((key) => !after.has(key))
         .map((key): Operation => ({ kind: 'delete', key, expect: { is: 'any' } })),
     ]
   }
