@@ -235,7 +235,6 @@ export class Controller {
       events: news.recorder,
       controller: config.name,
       cutOff: () => replicas.isPartitioned,
-      podCidr: config.podCidr,
       cluster: this.#cluster,
       external: traffic.addresses,
       peers: this.#peers,

@@ -3,6 +3,7 @@ import type { Random } from '../proto/base/random.ts'
 import type { ConsistentReads } from './api/consistent-reads.ts'
 import type { ParticipantTable } from './api/participant.ts'
 import { ServiceAllocator } from './api/services/service-allocator.ts'
+import { NodeRangeAllocator } from './dispatch/node-range-allocator.ts'
 import type { Informer } from './informer/contract.ts'
 import type { Store } from './store/contract.ts'
 
@@ -19,5 +20,5 @@ export interface ParticipantParts {
 
 /** InvalidArgument for a range that is none. */
 export function createParticipants(parts: ParticipantParts): ParticipantTable {
-  return { 'service-addresses': new ServiceAllocator(parts) }
+  return { 'service-addresses': new ServiceAllocator(parts), 'node-ranges': new NodeRangeAllocator(parts) }
 }

@@ -35,6 +35,7 @@ export type ParticipantName = keyof ParticipantTable
 
 export interface ParticipantTable {
   readonly 'service-addresses': Participant<'Service'>
+  readonly 'node-ranges': Participant<'Node'>
 }
 
 export interface Participant<K extends Kind = Kind> {

@@ -62,8 +62,6 @@ export interface DispatcherParts {
   readonly controller: string
   /** True while this controller is cut off from the store (see controller/election/replicas.ts). */
   readonly cutOff?: () => boolean
-  /** Pod addresses of the cluster, cut into one range a node. */
-  readonly podCidr: string
   readonly cluster: ClusterNetwork
   /** Which addresses Services may have beside their own; without it nodes are told of all that they say. */
   readonly external?: ExternalAddresses

@@ -6,7 +6,7 @@ import type { Node, NodeAddress } from '../../proto/gen/types.ts'
 import type { Change, Informer } from '../informer/contract.ts'
 import { healthOf } from '../nodehealth/health.ts'
 import { addressFlaw, canonical } from './node-address-validation.ts'
-import { RangeOwners } from './range-owners.ts'
+import { AddressOwners } from './address-owners.ts'
 
 /** Addresses of a node at most: one for each type and family, and some. */
 const MOST_ADDRESSES = 16
@@ -23,7 +23,7 @@ export interface NodeAddressParts {
 export class NodeAddressTable {
   readonly #informer: Informer
   readonly #parts: NodeAddressParts
-  readonly #owners = new RangeOwners(addressesOf)
+  readonly #owners = new AddressOwners(addressesOf)
 
   constructor(informer: Informer, parts: NodeAddressParts) {
     this.#informer = informer

@@ -8,7 +8,7 @@ import { describeObject } from '../../proto/schema/schema.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import type { AnyResource, ErrorDetail, Network, NetworkStatus } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
-import { RANGE_ANNOTATION } from './range-owners.ts'
+import { RANGE_ANNOTATION } from './node-range-allocator.ts'
 import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION } from '../nodehealth/node-session.ts'
 
 const ANNOTATIONS = [SESSION_ANNOTATION, CONTROLLER_ANNOTATION, RANGE_ANNOTATION] as const

@@ -44,10 +44,10 @@ class FamilyRanges {
     )
   }
 
-  free(taken: ReadonlySet<string>): string {
+  free(isTaken: (range: string) => boolean): string {
     for (let index = 0; index < this.#count; index++) {
       const range = this.#node(index)
-      if (!taken.has(range)) return range
+      if (!isTaken(range)) return range
     }
     throw new GantryError('ResourceExhausted', `all ${this.#count} node ranges of ${this.cidr} are taken`, {
       details: [{ remedy: 'delete nodes that are gone, or give the controller a larger --pod-cidr' }],
@@ -100,7 +100,7 @@ export class PodCidrAllocator {
   }
 
   /** The lowest range of a family that is not taken; ResourceExhausted when every one is. */
-  free(family: AddressFamily, taken: readonly string[]): string {
-    return this.#families.find((ranges) => ranges.family === family)!.free(new Set(taken))
+  free(family: AddressFamily, isTaken: (range: string) => boolean): string {
+    return this.#families.find((ranges) => ranges.family === family)!.free(isTaken)
   }
 }

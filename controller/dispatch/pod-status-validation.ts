@@ -13,7 +13,7 @@ import type {
   PodStatus,
   TimelineStep,
 } from '../../proto/gen/types.ts'
-import { podCidrsOf } from './range-owners.ts'
+import { podCidrsOf } from './node-range-allocator.ts'
 
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions */
 const NODES_CONDITIONS: ReadonlySet<string> = new Set([

@@ -1,5 +1,4 @@
 /** A node's object: made when the node first dials in, and kept current with what the machine says. */
-import { familyOf, type AddressFamily } from '../../proto/base/cidr.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { mayNodeSetLabel } from '../../proto/objects/node-labels.ts'
 import { describeProblem } from '../../proto/base/problem.ts'
@@ -13,17 +12,14 @@ import { reachableStatus, mergeNodeStatus } from '../nodehealth/health.ts'
 import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION, sessionOf } from '../nodehealth/node-session.ts'
 import { NodeAddressTable, withoutAddresses, type NodeAddressParts } from './node-address-table.ts'
 import { mergeLabels } from './node-labels.ts'
-import { PodCidrAllocator } from './pod-cidr-allocator.ts'
-import { podCidrsOf, RANGE_ANNOTATION, RangeOwners, rangesOf } from './range-owners.ts'
+import { podCidrsOf, RANGE_ANNOTATION } from './node-range-allocator.ts'
 
 export const DISPATCH_CONTEXT = { fieldManager: 'gantry-dispatch' }
 
 /** Reason of the event that tells of an address that a node cannot have. */
 const ADDRESS_REFUSED = 'NodeAddressRefused'
 
-/**
- * Tries of a registration that meets others: a node deleted meanwhile, a range that another controller gave away first.
- */
+/** Tries of a registration that meets a deletion of its node. */
 const ATTEMPTS = 10
 
 export interface NodeRegistryParts {
@@ -32,7 +28,6 @@ export interface NodeRegistryParts {
   readonly clock: Clock
   /** This controller's name. */
   readonly controller: string
-  readonly podCidr: string
   readonly addresses?: NodeAddressParts
   /** Told of what a node says of itself that is not so; `message`: a sentence. */
   readonly refused?: (node: string, reason: string, message: string) => void
@@ -43,25 +38,20 @@ export class NodeRegistry {
   readonly #informer: Informer
   readonly #clock: Clock
   readonly #controller: string
-  readonly #ranges: PodCidrAllocator
-  readonly #owners = new RangeOwners()
   readonly #addresses: NodeAddressTable
   readonly #refused: NodeRegistryParts['refused']
-  #choosing: Promise<unknown> = Promise.resolve()
 
   constructor(parts: NodeRegistryParts) {
     this.#api = parts.api
     this.#informer = parts.informer
     this.#clock = parts.clock
     this.#controller = parts.controller
-    this.#ranges = new PodCidrAllocator(parts.podCidr)
     this.#addresses = new NodeAddressTable(parts.informer, parts.addresses ?? { given: [] })
     this.#refused = parts.refused
   }
 
   /** Takes every change of a node, in order, before the first registration. */
   note(change: Change<'Node'>): void {
-    this.#owners.note(change)
     this.#addresses.note(change)
   }
 
@@ -81,7 +71,6 @@ export class NodeRegistry {
         await this.#create(reported)
         const known = await this.#identify(reported, session)
         await this.#informer.waitForRevision(Number(known.metadata.resourceVersion))
-        await this.#requireRanges(known, podCidrsOf(reported))
         await this.#takeOver(name, reported.status)
         const registered = await this.#api.mutate(
           'Node',
@@ -210,7 +199,13 @@ export class NodeRegistry {
     }
   }
 
-  #identify({ metadata: { name, labels } }: Node, session: string): Promise<Node> {
+  /**
+   * Says which session counts. In the same transaction the node gets the ranges that it lacks, if they are free those
+   * that its agent remembers (node-range-allocator).
+   */
+  #identify(reported: Node, session: string): Promise<Node> {
+    const { name, labels } = reported.metadata
+    const remembered = podCidrsOf(reported)
     return this.#api.mutate(
       'Node',
       '',
@@ -222,85 +217,8 @@ export class NodeRegistry {
           ...node.metadata.annotations,
           [SESSION_ANNOTATION]: session,
           [CONTROLLER_ANNOTATION]: this.#controller,
+          ...(remembered.length > 0 && { [RANGE_ANNOTATION]: remembered.join() }),
         }
-      },
-      DISPATCH_CONTEXT,
-    )
-  }
-
-  /** FailedPrecondition if a range that it has is another node's too. */
-  async #requireRanges(node: Node, wanted: readonly string[]): Promise<void> {
-    const { name } = node.metadata
-    const had = podCidrsOf(node)
-    const other = had.find((range) => this.#owners.owner(range) !== name)
-    if (other !== undefined) {
-      throw new GantryError(
-        'FailedPrecondition',
-        `the address range ${other} of node ${name} is also that of node ${this.#owners.owner(other)}`,
-        {
-          details: [
-            {
-              field: 'spec.podCIDR',
-              value: other,
-              message: 'is not its alone',
-              remedy: `gantry delete node ${name}: it registers again and gets another`,
-            },
-          ],
-        },
-      )
-    }
-    if (this.#lacking(had).length === 0) return
-    // One at a time here; whether another controller chose the same shows when the cache has the write.
-    const turn = this.#choosing.then(() => this.#chooseRanges(node, wanted))
-    this.#choosing = Promise.allSettled([turn])
-    return turn
-  }
-
-  /**
-   * Families of which nodes get a range and these are none: all of them for a new node, one when the cluster was given
-   * a second family.
-   */
-  #lacking(ranges: readonly string[]): readonly AddressFamily[] {
-    return this.#ranges.families.filter((family) => !ranges.some((range) => familyOf(range) === family))
-  }
-
-  async #chooseRanges(known: Node, wanted: readonly string[]): Promise<void> {
-    const { name } = known.metadata
-    let node = known
-    for (let attempt = 0; this.#lacking(rangesOf(node)).length > 0 || !this.#owners.has(node); attempt++) {
-      if (attempt === ATTEMPTS)
-        throw new GantryError(
-          'Unavailable',
-          `no address range could be settled for node ${name}: other controllers gave away the same ones ${ATTEMPTS} times`,
-        )
-      const chosen = this.#lacking(podCidrsOf(node)).map((family) => {
-        const asked =
-          attempt === 0 ? wanted.find((range) => familyOf(range) === family && this.#ranges.includes(range)) : undefined
-        return asked !== undefined && [undefined, name].includes(this.#owners.owner(asked))
-          ? asked
-          : this.#ranges.free(family, this.#owners.taken)
-      })
-      node = await this.#api.mutate(
-        'Node',
-        '',
-        name,
-        '',
-        ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, [RANGE_ANNOTATION]: chosen.join() }),
-        DISPATCH_CONTEXT,
-      )
-      await this.#informer.waitForRevision(Number(node.metadata.resourceVersion))
-    }
-    const ranges = rangesOf(node)
-    await this.#api.mutate(
-      'Node',
-      '',
-      name,
-      '',
-      ({ metadata, spec }) => {
-        const { [RANGE_ANNOTATION]: _settled, ...annotations } = metadata.annotations ?? {}
-        metadata.annotations = annotations
-        spec.podCIDR = ranges[0]
-        spec.podCIDRs = [...ranges]
       },
       DISPATCH_CONTEXT,
     )

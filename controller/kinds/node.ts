@@ -4,6 +4,7 @@ import type { Node } from '../../proto/gen/types.ts'
 import type { Strategy } from './strategy.ts'
 
 export const nodeStrategy: Strategy<'Node'> = {
+  participants: ['node-ranges'],
   prepareForCreate: (node, now) => stampTaints(node, undefined, now),
   prepareForUpdate: (next, stored, { now }) => stampTaints(next, stored, now),
 }

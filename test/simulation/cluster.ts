@@ -104,13 +104,7 @@ export class SimulatedController {
       random,
     })
     const common = { api: this.api, informer: this.informer, events, clock, random, logger }
-    this.dispatcher = new Dispatcher({
-      ...common,
-      controller: name,
-      podCidr: '10.244.0.0/16',
-      cluster: CLUSTER_NETWORK,
-      peers: parts.peers,
-    })
+    this.dispatcher = new Dispatcher({ ...common, controller: name, cluster: CLUSTER_NETWORK, peers: parts.peers })
     this.scheduler = new Scheduler(common)
     this.election = new Election({ store, clock, random, logger, name })
     const replicas = new StoreReplicas({

@@ -36,7 +36,6 @@ describe('a hostile node', () => {
       random: seededRandom(2),
       logger: silentLogger,
       controller: 'c1',
-      podCidr: '10.244.0.0/16',
       cluster: CLUSTER_NETWORK,
       peers: NO_PEERS,
       controllers: () => ['10.0.0.100:7443', 'c1.example.com:6443'],

@@ -51,7 +51,6 @@ describe('tokens of pods', () => {
       random: seededRandom(2),
       logger: silentLogger,
       controller: 'c1',
-      podCidr: '10.244.0.0/16',
       cluster: CLUSTER_NETWORK,
       peers: NO_PEERS,
       tokens,

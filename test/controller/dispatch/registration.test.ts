@@ -1,4 +1,12 @@
 import assert from 'node:assert/strict'
+import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import { ObjectRegistry } from '../../../controller/api/objects.ts'
+import { createParticipants } from '../../../controller/participants.ts'
+import { GroupCommit } from '../../../controller/store/group-commit.ts'
+import { objectKey } from '../../../controller/store/keys.ts'
+import { RunGroup } from '../../../proto/base/run-group.ts'
+import { encodeResource } from '../../../proto/codec/wire.ts'
+import { committed } from '../../contract/store.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { NodeRegistry } from '../../../controller/dispatch/registration.ts'
 import { controllerOf, SESSION_ANNOTATION } from '../../../controller/nodehealth/node-session.ts'
@@ -37,7 +45,6 @@ class Controllers {
       random: seededRandom(seed),
       logger: silentLogger,
       controller,
-      podCidr: '10.244.0.0/16',
       cluster: CLUSTER_NETWORK,
       peers: NO_PEERS,
     })
@@ -73,6 +80,39 @@ function pressure(status: 'True' | 'False', second: number): NodeCondition {
     lastHeartbeatTime: time,
     lastTransitionTime: time,
   }
+}
+
+/** What an agent says of its node. */
+function reporting(name: string, podCIDRs: string[] = []): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, namespace: '', uid: name, resourceVersion: '' },
+    spec: { podCIDR: podCIDRs[0], podCIDRs },
+    status: {},
+  }
+}
+
+/** The API of a further controller over the same store, with a cache of its own. */
+async function replica(
+  { store }: ControlPlane,
+  group: RunGroup,
+  { seed, podCidr }: { seed: number; podCidr?: string },
+): Promise<ObjectRegistry> {
+  const random = seededRandom(seed)
+  const informer = new StoreInformer({ store, clock: systemClock, random, logger: silentLogger })
+  group.add((signal) => informer.run(signal))
+  await informer.synced()
+  const reads = new ConsistentReads(store, informer)
+  const participants = createParticipants({ informer, reads, store, random, podCidr })
+  return new ObjectRegistry({
+    informer,
+    reads,
+    commits: new GroupCommit(store),
+    clock: systemClock,
+    random,
+    participants,
+  })
 }
 
 /** A node that is welcomed. */
@@ -230,85 +270,63 @@ describe('registration of nodes', () => {
   })
 
   it('gives nodes a range each through two controllers whose caches lag', async () => {
-    const informers = [1, 2].map(
-      (seed) =>
-        new StoreInformer({ store: plane.store, clock: systemClock, random: seededRandom(seed), logger: silentLogger }),
-    )
-    const stop = new AbortController()
-    const running = informers.map((informer) => informer.run(stop.signal))
+    const group = new RunGroup()
     const registries = await Promise.all(
-      informers.map(async (informer) => {
-        await informer.synced()
-        const registry = new NodeRegistry({
-          api: plane.api,
-          informer,
-          clock: systemClock,
-          controller: 'c1',
-          podCidr: '10.244.0.0/16',
-        })
-        informer.on('Node', (change) => registry.note(change))
-        return registry
+      [1, 2].map(async (seed) => {
+        const api = await replica(plane, group, { seed })
+        return new NodeRegistry({ api, informer: plane.informer, clock: systemClock, controller: `c${seed}` })
       }),
     )
     const nodes = await Promise.all(
-      Array.from({ length: 20 }, (_, index) =>
-        registries[index % 2]!.register(
-          {
-            apiVersion: 'v1',
-            kind: 'Node',
-            metadata: { name: `n${index}`, namespace: '', uid: '', resourceVersion: '' },
-            spec: {},
-            status: {},
-          },
-          `s${index}`,
-        ),
-      ),
+      Array.from({ length: 20 }, (_, index) => registries[index % 2]!.register(reporting(`n${index}`), `s${index}`)),
     )
     assert.equal(new Set(nodes.map(({ spec }) => spec.podCIDR)).size, 20)
-    stop.abort()
-    await Promise.all(running)
+    group.stop()
+    await group.wait()
   })
 
   it('gives a node a range per family, and the second one to a node that had one when the cluster had one', async () => {
-    const registry = (podCidr: string): NodeRegistry => {
-      const made = new NodeRegistry({
-        api: plane.api,
+    const group = new RunGroup()
+    const registry = async (podCidr: string): Promise<NodeRegistry> =>
+      new NodeRegistry({
+        api: await replica(plane, group, { seed: 1, podCidr }),
         informer: plane.informer,
         clock: systemClock,
         controller: 'c1',
-        podCidr,
       })
-      plane.informer.on('Node', (change) => made.note(change))
-      return made
-    }
-    const node = (name: string, podCIDRs: string[] = []): Node => ({
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name, namespace: '', uid: '', resourceVersion: '' },
-      spec: { podCIDR: podCIDRs[0], podCIDRs },
-      status: {},
-    })
-    await registry('10.244.0.0/16').register(node('n1'), 's1')
-    const dual = registry('10.244.0.0/16,fd00:10:244::/48')
+    await (await registry('10.244.0.0/16')).register(reporting('n1'), 's1')
+    const dual = await registry('10.244.0.0/16,fd00:10:244::/48')
     const [first, second] = [
-      await dual.register(node('n1'), 's2'),
-      await dual.register(node('n2', ['10.244.7.0/24', 'fd00:10:244:9::/64']), 's1'),
+      await dual.register(reporting('n1'), 's2'),
+      await dual.register(reporting('n2', ['10.244.7.0/24', 'fd00:10:244:9::/64']), 's1'),
     ]
     assert.deepEqual(first.spec.podCIDRs, ['10.244.0.0/24', 'fd00:10:244::/64'])
     assert.deepEqual(second.spec, { podCIDR: '10.244.7.0/24', podCIDRs: ['10.244.7.0/24', 'fd00:10:244:9::/64'] })
     assert.equal(second.metadata.annotations?.['gantry.dev/pod-range'], undefined)
-    assert.deepEqual((await registry('fd00:10:244::/48').register(node('n3'), 's1')).spec, {
+    assert.deepEqual((await (await registry('fd00:10:244::/48')).register(reporting('n3'), 's1')).spec, {
       podCIDR: 'fd00:10:244:1::/64',
       podCIDRs: ['fd00:10:244:1::/64'],
     })
+    group.stop()
+    await group.wait()
   })
 
   it("refuses a node whose range is another's already, and says what to do", async () => {
-    for (const name of ['n1', 'n2'])
-      await plane.api.create(
-        { kind: 'Node', metadata: { name }, spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } },
-        USER,
-      )
+    const spec = { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] }
+    await plane.api.create({ kind: 'Node', metadata: { name: 'n1' }, spec }, USER)
+    await assert.rejects(
+      plane.api.create({ kind: 'Node', metadata: { name: 'n2' }, spec }, USER),
+      (error: GantryError) =>
+        error.code === 'InvalidArgument' && /10\.244\.0\.0\/24 is taken by Node n1/.test(error.message),
+    )
+    // As a version stored it that knew no claims.
+    const stored = encodeResource({ ...reporting('n2', spec.podCIDRs), spec })
+    await committed(plane.store, {
+      kind: 'put',
+      key: objectKey('Node', '', 'n2'),
+      value: stored,
+      expect: { is: 'any' },
+    })
     await welcomed(new TestNode(dispatcher, 'n1'))
     const ended = await new TestNode(dispatcher, 'n2').ended
     assert.ok(
@@ -379,7 +397,6 @@ describe('registration of nodes', () => {
         informer: plane.informer,
         clock: systemClock,
         controller: 'c1',
-        podCidr: '10.244.0.0/16',
       })
       await registry.report('n1', 'another', { capacity: { cpu: '8' } })
       await registry.report('gone', 'another', { capacity: { cpu: '8' } })

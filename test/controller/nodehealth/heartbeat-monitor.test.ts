@@ -47,7 +47,6 @@ describe("a node's life", () => {
       random: seededRandom(seed),
       logger: silentLogger,
       controller,
-      podCidr: '10.244.0.0/16',
       cluster: CLUSTER_NETWORK,
       peers: NO_PEERS,
     })

@@ -51,7 +51,6 @@ describe('the network as nodes are told', () => {
       random: seededRandom(controller.charCodeAt(1)),
       logger: silentLogger,
       controller,
-      podCidr: '10.244.0.0/16',
       cluster: CLUSTER_NETWORK,
       peers,
     })
