@@ -11,7 +11,7 @@ import { checkAdmission } from './plan/admission.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
-import { newRecord } from './plan/pod-state.ts'
+import { endedRecord, instanceIn, isTornDown, newRecord, runningStage } from './plan/pod-state.ts'
 import { hasPendingResize, allocatedPod } from './plan/resize.ts'
 import { hasEnded } from './status/pod-status.ts'
 import { checkSysctls } from './plan/sysctls.ts'
@@ -37,7 +37,7 @@ export class PodManager implements AssignmentHandler {
     const { state, runtime, images, volumes, network, log } = this.#deps
     const { pods, node, damaged } = await state.load()
     for (const path of damaged) log.error({ path }, 'a pod record cannot be read and is set aside')
-    const known = pods.filter((record) => !record.released || record.assigned)
+    const known = pods.filter((record) => record.stage.stage !== 'released' || record.assigned)
     for (const record of pods) if (!known.includes(record)) await state.remove(record.pod.metadata.uid)
     this.#stop.push(runtime.onExit((container) => this.#exited(container)))
     const existing = await runtime.list()
@@ -114,11 +114,11 @@ export class PodManager implements AssignmentHandler {
   /** Digests of images that pods use, which must stay. */
   imagesInUse(): Set<string> {
     return new Set(
-      [...this.#machines.values()].flatMap(({ record, provisions }) => [
-        ...(record.tornDown
+      [...this.#machines.values()].flatMap(({ state: { record, preparedContainers } }) => [
+        ...(isTornDown(record)
           ? []
           : Object.values(record.containers).flatMap((container) => container.image?.digest ?? [])),
-        ...[...provisions.values()].map(({ image }) => image.digest),
+        ...[...preparedContainers.values()].map(({ image }) => image.digest),
       ]),
     )
   }
@@ -129,10 +129,10 @@ export class PodManager implements AssignmentHandler {
    */
   async evictOversized(): Promise<void> {
     for (const machine of this.#machines.values()) {
-      const { pod, tornDown } = machine.record
-      if (tornDown) continue
+      const { record } = machine
+      if (isTornDown(record)) continue
       try {
-        const found = await this.#deps.volumes.oversized(pod)
+        const found = await this.#deps.volumes.oversized(record.pod)
         if (found !== undefined)
           machine.evict(
             `emptyDir volume "${found.name}" holds ${found.size} bytes, more than its sizeLimit of ${found.limit}`,
@@ -147,45 +147,44 @@ export class PodManager implements AssignmentHandler {
   /** Containers that run, and the logs that they write to. */
   running(): { readonly id: string; readonly log: string }[] {
     return [...this.#machines.values()].flatMap((machine) =>
-      Object.entries(machine.record.containers).flatMap(([name, { instance }]) =>
-        instance?.state.state === 'running'
-          ? [{ id: instance.id, log: this.#deps.folders.log(machine.uid, name, instance.attempt) }]
-          : [],
-      ),
+      Object.keys(machine.record.containers).flatMap((name) => {
+        const instance = runningStage(machine.record, name)?.instance
+        return instance === undefined
+          ? []
+          : [{ id: instance.id, log: this.#deps.folders.log(machine.uid, name, instance.attempt) }]
+      }),
     )
   }
 
   #assignPod(pod: Pod): void {
-    const { uid, namespace, name, deletionTimestamp } = pod.metadata
+    const { uid, namespace, name } = pod.metadata
     const machine = this.#machines.get(uid)
     if (machine !== undefined) return machine.update(pod)
     for (const other of this.#machines.values())
       if (names({ kind: 'Pod', namespace, name }, other)) this.#unassign(other)
-    const now = this.#deps.clock.now()
-    const record = newRecord(pod, now)
-    const { phase } = pod.status
-    if (phase === 'Succeeded' || phase === 'Failed') {
-      record.settled = record.tornDown = true
-      record.status = pod.status
-      record.failed = { reason: pod.status.reason ?? phase, message: pod.status.message ?? '' }
-    } else if (pod.spec.restartPolicy === 'Never' && hasStarted(pod)) {
-      // Its record went with a power loss: what may run only once is not started again on a guess.
-      record.failed = {
-        reason: 'ContainerStatusUnknown',
-        message: 'it had started, and the node has lost its record of it',
-      }
-    } else if (deletionTimestamp === undefined) {
-      const { allocatable, allowedUnsafeSysctls = [], reservedPorts = [] } = this.#deps.node
-      const refusal =
-        checkSysctls(pod, allowedUnsafeSysctls) ?? checkAdmission(pod, this.#admittedPods(), allocatable, reservedPorts)
-      if (refusal !== undefined) {
-        record.failed = refusal
-        this.#deps.events.record(pod, 'Warning', refusal.reason, refusal.message)
-      }
-    }
-    const added = this.#add(record)
+    const added = this.#add(this.#recordOf(pod))
     added.save()
     added.replan()
+  }
+
+  /** A pod that the node is given, which it may find that it cannot take. */
+  #recordOf(pod: Pod): PodRecord {
+    const now = this.#deps.clock.now()
+    const { phase, reason, message } = pod.status
+    if (phase === 'Succeeded' || phase === 'Failed')
+      return endedRecord(pod, now, { reason: reason ?? phase, message: message ?? '' })
+    if (pod.spec.restartPolicy === 'Never' && hasStarted(pod))
+      // Its record went with a power loss: what may run only once is not started again on a guess.
+      return newRecord(pod, now, {
+        reason: 'ContainerStatusUnknown',
+        message: 'it had started, and the node has lost its record of it',
+      })
+    if (pod.metadata.deletionTimestamp !== undefined) return newRecord(pod, now)
+    const { allocatable, allowedUnsafeSysctls = [], reservedPorts = [] } = this.#deps.node
+    const refusal =
+      checkSysctls(pod, allowedUnsafeSysctls) ?? checkAdmission(pod, this.#admittedPods(), allocatable, reservedPorts)
+    if (refusal !== undefined) this.#deps.events.record(pod, 'Warning', refusal.reason, refusal.message)
+    return newRecord(pod, now, refusal)
   }
 
   /**
@@ -194,7 +193,7 @@ export class PodManager implements AssignmentHandler {
    */
   #admittedPods(but?: PodMachine): Pod[] {
     return [...this.#machines.values()]
-      .filter((machine) => machine !== but && !machine.record.tornDown && !hasEnded(machine.record.status))
+      .filter((machine) => machine !== but && !isTornDown(machine.record) && !hasEnded(machine.record.status))
       .map(({ record }) => allocatedPod(record))
   }
 
@@ -212,18 +211,19 @@ export class PodManager implements AssignmentHandler {
     this.#machines.set(machine.uid, machine)
     let holds = true
     machine.onChange(() => {
-      if (holds && (record.tornDown || hasEnded(record.status))) {
+      const { record } = machine
+      if (holds && (isTornDown(record) || hasEnded(record.status))) {
         holds = false
         this.#decideResizes()
       }
-      if (record.released && !record.assigned) this.#forget(machine)
+      if (record.stage.stage === 'released' && !record.assigned) this.#forget(machine)
     })
     return machine
   }
 
   #unassign(machine: PodMachine): void {
     machine.unassign()
-    if (machine.record.released) this.#forget(machine)
+    if (machine.record.stage.stage === 'released') this.#forget(machine)
   }
 
   #forget(machine: PodMachine): void {
@@ -260,7 +260,7 @@ export class PodManager implements AssignmentHandler {
     const wanted = new Set(
       known.flatMap((record) => [
         ...record.dead,
-        ...Object.values(record.containers).flatMap(({ instance }) => instance?.id ?? []),
+        ...Object.values(record.containers).flatMap(({ stage }) => instanceIn(stage)?.id ?? []),
       ]),
     )
     const withSandbox = new Set(

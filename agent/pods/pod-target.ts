@@ -8,7 +8,7 @@ import type { ContainerInstance, StreamTarget, TargetContainer } from '../stream
 import type { PodRecord } from '../state/contract.ts'
 import type { PodFolders } from '../volumes/pod-folders.ts'
 import type { PodMachine } from './pod-machine.ts'
-import { isStopping, peekContainer } from './plan/pod-state.ts'
+import { containerRecord, endIn, instanceIn, isStopping, isTornDown, runningStage } from './plan/pod-state.ts'
 
 export class PodTarget implements StreamTarget {
   readonly #machine: PodMachine
@@ -32,7 +32,7 @@ export class PodTarget implements StreamTarget {
 
   get gone(): boolean {
     const { record } = this.#machine
-    return !this.#known() || record.tornDown || (isStopping(record) && this.anyRunning === undefined)
+    return !this.#known() || isTornDown(record) || (isStopping(record) && this.anyRunning === undefined)
   }
 
   get allRunning(): readonly TargetContainer[] {
@@ -53,8 +53,8 @@ export class PodTarget implements StreamTarget {
   logged(asked: string, previous: boolean): ContainerInstance {
     const { record } = this.#machine
     const name = containerName(record.pod, asked)
-    const { instance, ended, last } = peekContainer(record, name)
-    const attempt = previous ? last?.attempt : (instance ?? ended ?? last)?.attempt
+    const { stage, last } = containerRecord(record, name)
+    const attempt = previous ? last?.attempt : (instanceIn(stage) ?? endIn(stage) ?? last)?.attempt
     if (attempt !== undefined) return { name, attempt }
     const what = previous
       ? `no instance of container "${name}" before the present one`
@@ -71,9 +71,9 @@ export class PodTarget implements StreamTarget {
   }
 
   exitCode({ name, id }: TargetContainer): number | undefined {
-    const { instance, ended, last } = peekContainer(this.#machine.record, name)
-    if (instance?.id === id && instance.state.state === 'exited') return instance.state.exitCode
-    return [ended, last].find((termination) => termination?.id === id)?.exitCode
+    const { stage, last } = containerRecord(this.#machine.record, name)
+    if (stage.stage === 'exited' && stage.instance.id === id) return stage.exit.exitCode
+    return [endIn(stage), last].find((termination) => termination?.id === id)?.exitCode
   }
 
   onChange(handler: () => void): () => void {
@@ -81,10 +81,10 @@ export class PodTarget implements StreamTarget {
   }
 
   #find(name: string): TargetContainer | undefined {
-    const { instance } = peekContainer(this.#machine.record, name)
-    return instance?.state.state === 'running'
-      ? { name, id: instance.id, attempt: instance.attempt, pid: instance.state.pid }
-      : undefined
+    const running = runningStage(this.#machine.record, name)
+    if (running === undefined) return undefined
+    const { id, attempt } = running.instance
+    return { name, id, attempt, pid: running.pid }
   }
 }
 
@@ -103,8 +103,8 @@ function containerName(pod: Pod, asked: string): string {
 
 /** Says why: it has not started yet, or how its last instance ended. */
 function notRunning(record: PodRecord, name: string): GantryError {
-  const { instance, ended, last } = peekContainer(record, name)
-  const end = instance?.state.state === 'exited' ? instance.state : (ended ?? last)
+  const { stage, last } = containerRecord(record, name)
+  const end = stage.stage === 'exited' ? stage.exit : (endIn(stage) ?? last)
   const why = end === undefined ? 'it has not started yet' : `it ended with exit code ${end.exitCode}`
   return new GantryError(
     'FailedPrecondition',

@@ -11,6 +11,8 @@ import type { Pod, PodStatus, ResourceRequirements, TimelineStep } from '../../p
 import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { ContainerState } from '../runtime/contract.ts'
 
+export type ExitedState = Extract<ContainerState, { state: 'exited' }>
+
 /** How a container instance ended. Times in milliseconds since 1970. */
 export interface Termination {
   readonly id: string
@@ -50,80 +52,121 @@ export interface Kill {
   readonly extended?: boolean | undefined
 }
 
-/** A container that exists, or is about to. */
+/** One run of a container. */
 export interface Instance {
   readonly id: string
   readonly attempt: number
-  /** `creating`: written before the runtime was asked. */
-  state: { readonly state: 'creating' } | ContainerState
   /** What the pod says, or the image; '' for SIGTERM. */
   readonly stopSignal: string
-  kill?: Kill | undefined
-  /** The postStart hook. `begun` is written before, so that it never runs twice. */
-  postStart?: 'begun' | 'ended' | undefined
-  /** Its startup probe has succeeded. Known only where there is one. */
-  started?: boolean | undefined
-  /** What its readiness probe said last. Known only where there is one. */
-  ready?: boolean | undefined
 }
+
+/** How far a lifecycle hook has come. `begun` is written before it runs, so that it never runs twice. */
+export type HookProgress = 'begun' | 'ended'
+
+/** What is known of an instance that runs. */
+export interface RunningStage {
+  readonly stage: 'running'
+  readonly instance: Instance
+  readonly pid: number
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  /** Absent: its postStart hook, if it has one, has not begun. */
+  readonly postStart?: HookProgress | undefined
+  /** Its startup probe has succeeded. Known only where there is one. */
+  readonly started?: boolean | undefined
+  /** What its readiness probe said last. Known only where there is one. */
+  readonly ready?: boolean | undefined
+  /** It is being ended. */
+  readonly kill?: Kill | undefined
+}
+
+/** Where a container is between two of its instances, or within one. */
+export type ContainerStage =
+  /** There is no instance, and nothing keeps the next one waiting: none was begun yet, or another image is to run. */
+  | { readonly stage: 'idle' }
+  /** Written before the runtime is asked to make the instance, which may be there or not. */
+  | { readonly stage: 'creating'; readonly instance: Instance }
+  /** The runtime has made the instance and is asked to start it. */
+  | { readonly stage: 'created'; readonly instance: Instance }
+  | RunningStage
+  /** The instance has ended. What it has left (its message, its memory) is to be read before its end is told. */
+  | {
+      readonly stage: 'exited'
+      readonly instance: Instance
+      readonly exit: ExitedState
+      readonly postStart?: HookProgress | undefined
+      readonly kill?: Kill | undefined
+    }
+  /** The instance is gone and its end is told. `retryAt` (milliseconds since 1970): no new one before then. */
+  | { readonly stage: 'ended'; readonly end: Termination; readonly retryAt: number }
 
 export interface ContainerRecord {
   /** Of the present instance, or of the next one if there is none: what status calls restartCount. */
-  attempt: number
+  readonly attempt: number
   /** The image last used: as the spec names it, in full, and by digest. */
-  image?: { readonly name: string; readonly reference: string; readonly digest: string } | undefined
-  instance?: Instance | undefined
-  /** The last instance's end, while no new one was begun. */
-  ended?: Termination | undefined
-  /** The end of the instance before that. */
-  last?: Termination | undefined
+  readonly image?: { readonly name: string; readonly reference: string; readonly digest: string } | undefined
+  readonly stage: ContainerStage
+  /** The end of the instance before the present or the last one. */
+  readonly last?: Termination | undefined
   /** Ends in a row, which the next back-off is counted by. */
-  failures: number
-  /** No new instance before then. */
-  retryAt: number
+  readonly failures: number
   /** What its present instance may use; undefined if none was begun, or by an agent that could not change it. */
-  resources?: ResourceRequirements | undefined
+  readonly resources?: ResourceRequirements | undefined
   /** Of a sidecar: it was started once in this sandbox, so that what comes after it need not wait again. */
-  passed?: boolean | undefined
+  readonly passed?: boolean | undefined
 }
 
+/** Where a pod is in its life on the node. It goes downwards only, unless the node is given the pod a second time. */
+export type PodStage =
+  /**
+   * Its containers are started as its spec says, and started again. Its active deadline is counted from `since`
+   * (milliseconds since 1970; moved with the wall clock where that is set).
+   */
+  | { readonly stage: 'active'; readonly since: number }
+  /**
+   * It is on its way out: deleted, given to no node or another, or given up by its own. The grace is counted from
+   * `since` (milliseconds since 1970; moved likewise).
+   */
+  | { readonly stage: 'stopping'; readonly since: number }
+  /** Its containers have ended for good; sandbox, network and volumes are gone. Its logs stay as long as its object. */
+  | { readonly stage: 'tornDown' }
+  /** Nothing of it is left on the node. */
+  | { readonly stage: 'released' }
+
+/**
+ * What is remembered of a pod. Only its machine (agent/pods/pod-machine.ts) makes a new record out of an old one;
+ * everybody else reads.
+ */
 export interface PodRecord {
-  pod: Pod
+  readonly pod: Pod
   /** False once the control plane no longer gives the pod to this node. */
-  assigned: boolean
+  readonly assigned: boolean
   /** When this node took the pod. */
   readonly acceptedAt: number
+  readonly stage: PodStage
   /** The pod's sandbox, once made; the attachment is absent in the host's network. */
-  sandbox?: { readonly attachment?: Attachment | undefined } | undefined
-  containers: Record<string, ContainerRecord>
+  readonly sandbox?: { readonly attachment?: Attachment | undefined } | undefined
+  readonly containers: Readonly<Record<string, ContainerRecord>>
   /** Ids of ended instances that the runtime and the image store still hold. */
-  dead: string[]
-  /** Since when its active deadline is counted; `acceptedAt`, but moved with the wall clock where that is set. */
-  activeSince?: number | undefined
+  readonly dead: readonly string[]
   /** What its containers may use, by name, while the node has not granted what the pod says now. */
-  granted?: Readonly<Record<string, ResourceRequirements>> | undefined
+  readonly granted?: Readonly<Record<string, ResourceRequirements>> | undefined
   /** Why it has not. `Infeasible`: it never can; `Deferred`: it waits for room. */
-  ungranted?: { readonly reason: 'Infeasible' | 'Deferred'; readonly message: string } | undefined
+  readonly ungranted?: { readonly reason: 'Infeasible' | 'Deferred'; readonly message: string } | undefined
   /**
    * A change of what its containers may use is carried out; `restarting`: what is left to be done is that containers
    * start again.
    */
-  resizing?: 'begun' | 'restarting' | undefined
-  /** When stopping began. */
-  stopSince?: number | undefined
-  /** Nobody sends it anything through Services any more: the control plane said so. */
-  withdrawn?: boolean | undefined
-  /** Ended by the node itself: refused, or its deadline passed. */
-  failed?: { readonly reason: string; readonly message: string } | undefined
-  /** Sandbox, network and volumes are gone. */
-  tornDown: boolean
-  /** Nothing of it is left on the node. */
-  released: boolean
+  readonly resizing?: 'begun' | 'restarting' | undefined
+  /** Nobody sends it anything through Services any more: the control plane said so, perhaps before it said why. */
+  readonly withdrawn?: boolean | undefined
+  /** The node gave it up: refused, evicted, or its deadline passed. */
+  readonly failed?: { readonly reason: string; readonly message: string } | undefined
   /** It had ended before this node knew it: `status` is the control plane's own and stays. */
-  settled?: boolean | undefined
-  timeline: TimelineStep[]
+  readonly settled?: boolean | undefined
+  readonly timeline: readonly TimelineStep[]
   /** As last told. */
-  status: PodStatus
+  readonly status: PodStatus
 }
 
 export interface NodeRecord {

@@ -12,8 +12,9 @@ import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { NodeRecord, PodRecord, StateStore } from './contract.ts'
+import { fromFormat1, type PodRecord1 } from './format-1.ts'
 
-const FORMAT = 1
+const FORMAT = 2
 /** Characters in a pod's file at which it is written anew. */
 const FILE_LIMIT = 256 * 1024
 
@@ -143,19 +144,22 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 function readRecord(text: string): PodRecord | undefined {
   let value: Record<string, unknown> | undefined
   for (const line of text.split('\n').reverse()) if (line !== '' && (value = parseObject(line)) !== undefined) break
-  if (value?.format !== FORMAT || typeof value.pod !== 'object' || typeof value.containers !== 'object')
-    return undefined
-  const { format: _format, ...rest } = value
-  const record = rest as unknown as PodRecord
+  if (value === undefined || typeof value.pod !== 'object' || typeof value.containers !== 'object') return undefined
+  const { format, ...rest } = value
+  switch (format) {
+    case FORMAT:
+      return rest as unknown as PodRecord
+    case 1:
+      return withAddresses(fromFormat1(rest as unknown as PodRecord1))
+    default:
+      return undefined
+  }
+}
+
+/** As agents wrote it when a pod had one address. */
+function withAddresses(record: PodRecord): PodRecord {
   const attachment = record.sandbox?.attachment
-  // As agents wrote it when a pod had one address.
-  if (attachment !== undefined)
-    record.sandbox = {
-      ...record.sandbox,
-      attachment: {
-        ...attachment,
-        addresses: (attachment.addresses as Attachment['addresses'] | undefined) ?? [attachment.address],
-      },
-    }
-  return record
+  if (attachment === undefined) return record
+  const addresses = (attachment.addresses as Attachment['addresses'] | undefined) ?? [attachment.address]
+  return { ...record, sandbox: { attachment: { ...attachment, addresses } } }
 }

@@ -1,6 +1,6 @@
 /** What every StateStore does. Each run gets a fresh place; `open` may be called again to read what was written. */
 import assert from 'node:assert/strict'
-import type { StateStore } from '../../agent/state/contract.ts'
+import type { PodRecord, StateStore } from '../../agent/state/contract.ts'
 import { newRecord } from '../../agent/pods/plan/pod-state.ts'
 import { makePod } from '../agent/fakes.ts'
 
@@ -29,10 +29,9 @@ export function agentStateSuite(
     it('gives back what was written last', async () => {
       const store = opened.open()
       await store.load()
-      const record = newRecord(makePod('web'), 1)
-      await store.put(record)
-      record.tornDown = true
-      record.dead.push('c1')
+      const first = newRecord(makePod('web'), 1)
+      await store.put(first)
+      const record: PodRecord = { ...first, stage: { stage: 'tornDown' }, dead: ['c1'] }
       await store.put(record)
       await store.putNode({ ranges: RANGES })
       const { pods, node } = await opened.open().load()
@@ -43,14 +42,14 @@ export function agentStateSuite(
     it('writes the record as it was when asked, in order', async () => {
       const store = opened.open()
       await store.load()
-      const record = newRecord(makePod('web'), 0)
+      const record = { ...newRecord(makePod('web'), 0), dead: [''] }
       const writes = Array.from({ length: 20 }, (_, index) => {
-        record.stopSince = index
+        record.dead[0] = `c${index}`
         return store.put(record)
       })
-      record.stopSince = 99
+      record.dead[0] = 'c99'
       await Promise.all(writes)
-      assert.equal((await opened.open().load()).pods[0]!.stopSince, 19)
+      assert.deepEqual((await opened.open().load()).pods[0]!.dead, ['c19'])
     })
 
     it('forgets what is removed, also twice', async () => {

@@ -1,10 +1,11 @@
 /** The health of a pod's containers: runs the probes that its record asks for, and puts on record what they say. */
-import { allContainers } from '../../../proto/objects/containers.ts'
 import type { Container, Probe } from '../../../proto/gen/types.ts'
-import type { Instance, PodRecord } from '../../state/contract.ts'
+import type { PodRecord, RunningStage } from '../../state/contract.ts'
 import type { PodDependencies } from '../dependencies.ts'
-import { isStopping, runningInstance } from '../plan/pod-state.ts'
-import type { HandlerTarget, ProbeOutcome } from './contract.ts'
+import type { InstanceChange } from '../plan/changes.ts'
+import { runningStage } from '../plan/pod-state.ts'
+import type { ProbeOutcome } from './contract.ts'
+import { handlerTarget } from './handler-target.ts'
 import type { ProbeKind } from './probe-count.ts'
 import { ProbeLoop } from './probe-loop.ts'
 import { hasProbes, wantedProbes, type WantedProbe } from './wanted-probes.ts'
@@ -16,12 +17,10 @@ export interface ProbeManagerHost {
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void
   /** The wall clock; where it was set, the pod's waits have moved with it. */
   now(): number
-  save(): void
-  replan(): void
+  /** Puts on record what was found, and sees to what follows from it. */
+  changed(change: InstanceChange): void
 }
 
-/** Seconds: a container that is ended for its health has at least so many, as in Kubernetes. */
-const MIN_GRACE_PERIOD_SECONDS = 2
 /** Characters of an event's message about a probe at most. */
 const MESSAGE_LIMIT = 1200
 
@@ -44,15 +43,15 @@ export class ProbeManager {
 
   /** The pod's containers were found running: their probes do not begin all at one moment. */
   adopt(): void {
-    for (const { instance } of Object.values(this.#host.record.containers))
-      if (instance?.state.state === 'running') this.#adopted.add(instance.id)
+    for (const { stage } of Object.values(this.#host.record.containers))
+      if (stage.stage === 'running') this.#adopted.add(stage.instance.id)
   }
 
   /** Begins and ends probes as the record asks for now. */
   syncProbes(): void {
     const { record } = this.#host
     if (this.#loops.size === 0 && !hasProbes(record.pod)) return
-    const wanted = new Map(wantedProbes(record).map((probe) => [`${probe.instance.id}/${probe.kind}`, probe]))
+    const wanted = new Map(wantedProbes(record).map((probe) => [`${probe.running.instance.id}/${probe.kind}`, probe]))
     for (const [key, loop] of this.#loops) {
       if (wanted.has(key)) continue
       loop.stop()
@@ -66,37 +65,18 @@ export class ProbeManager {
     this.#loops.clear()
   }
 
-  /**
-   * Ends a container for its health; what its pod's policy says follows. `what`: for people, after "Container NAME".
-   */
-  killUnhealthy(container: Container, instance: Instance, what: string, graceSeconds?: number): void {
-    const { record } = this.#host
-    if (isStopping(record) || instance.kill !== undefined || runningInstance(record, container.name) !== instance)
-      return
-    const since = this.#host.now()
-    const grace = Math.max(MIN_GRACE_PERIOD_SECONDS, graceSeconds ?? record.pod.spec.terminationGracePeriodSeconds)
-    instance.kill = { reason: 'unhealthy', since, deadline: since + grace * 1000, sent: 'NOTHING' }
-    this.#host.event(
-      'Normal',
-      'Killing',
-      `Container ${container.name} ${what}${record.pod.spec.restartPolicy === 'Never' ? '' : ', will be restarted'}`,
-      container.name,
-    )
-    this.#host.save()
-    this.#host.replan()
-  }
-
-  #begin({ container, kind, probe, instance }: WantedProbe): ProbeLoop {
-    const { clock, actions } = this.#host.deps
-    const target = handlerTarget(this.#host, container, instance)
+  #begin({ container, kind, probe, running }: WantedProbe): ProbeLoop {
+    const { deps, record } = this.#host
+    const { id } = running.instance
+    const target = handlerTarget(deps.node, record, container, id)
     return new ProbeLoop({
       kind,
       probe,
-      clock,
-      ...this.#first(container, instance, kind, probe),
-      attempt: (signal) => actions.probe(probe, target, signal),
+      clock: deps.clock,
+      ...this.#first(container, running, kind, probe),
+      attempt: (signal) => deps.actions.probe(probe, target, signal),
       onOutcome: (outcome) => this.#recordOutcome(container, kind, outcome),
-      onVerdict: (healthy) => this.#onVerdict(container, instance, kind, healthy),
+      onVerdict: (healthy) => this.#onVerdict(container, id, kind, healthy),
     })
   }
 
@@ -107,22 +87,22 @@ export class ProbeManager {
    */
   #first(
     container: Container,
-    instance: Instance,
+    running: RunningStage,
     kind: ProbeKind,
     { initialDelaySeconds = 0, periodSeconds }: Probe,
   ): { readonly first: number; readonly firstCounts: boolean } {
-    const { id } = instance
+    const { id } = running.instance
     if (this.#adopted.has(id))
       return {
         first:
-          this.#host.deps.random.next() * periodSeconds * 1000 + this.#remainingDelayMs(instance, initialDelaySeconds),
+          this.#host.deps.random.next() * periodSeconds * 1000 + this.#remainingDelayMs(running, initialDelaySeconds),
         firstCounts: true,
       }
     if (initialDelaySeconds > 0)
-      return { first: this.#remainingDelayMs(instance, initialDelaySeconds), firstCounts: true }
+      return { first: this.#remainingDelayMs(running, initialDelaySeconds), firstCounts: true }
     if (kind === 'liveness')
       return {
-        first: container.startupProbe === undefined ? this.#remainingDelayMs(instance, periodSeconds) : 0,
+        first: container.startupProbe === undefined ? this.#remainingDelayMs(running, periodSeconds) : 0,
         firstCounts: true,
       }
     return { first: 0, firstCounts: false }
@@ -131,8 +111,8 @@ export class ProbeManager {
   /**
    * Milliseconds until the instance has run for so long. Where the wall clock was set meanwhile, at most that itself.
    */
-  #remainingDelayMs({ state }: Instance, seconds: number): number {
-    const ran = state.state === 'running' ? this.#host.deps.clock.now() - state.startedAt : 0
+  #remainingDelayMs({ startedAt }: RunningStage, seconds: number): number {
+    const ran = this.#host.deps.clock.now() - startedAt
     return Math.min(seconds * 1000, Math.max(0, seconds * 1000 - ran))
   }
 
@@ -155,52 +135,25 @@ export class ProbeManager {
     }
   }
 
-  #onVerdict(container: Container, instance: Instance, kind: ProbeKind, healthy: boolean): void {
-    if (runningInstance(this.#host.record, container.name) !== instance) return
+  #onVerdict(container: Container, id: string, kind: ProbeKind, healthy: boolean): void {
+    const running = runningStage(this.#host.record, container.name)
+    if (running?.instance.id !== id) return
     switch (kind) {
       case 'startup':
-        if (!healthy)
-          return this.killUnhealthy(
-            container,
-            instance,
-            'failed startup probe',
-            container.startupProbe?.terminationGracePeriodSeconds,
-          )
-        instance.started = true
-        break
+        if (healthy) this.#host.changed({ change: 'startedUp', id })
+        else this.#unhealthy(id, kind, container.startupProbe)
+        return
       case 'readiness':
-        if (instance.ready === healthy) return
-        instance.ready = healthy
-        break
+        if (running.ready !== healthy) this.#host.changed({ change: 'readiness', id, ready: healthy })
+        return
       case 'liveness':
-        if (!healthy)
-          this.killUnhealthy(
-            container,
-            instance,
-            'failed liveness probe',
-            container.livenessProbe?.terminationGracePeriodSeconds,
-          )
+        if (!healthy) this.#unhealthy(id, kind, container.livenessProbe)
         return
     }
-    this.#host.save()
-    this.#host.replan()
   }
-}
 
-/** Whom probes and hooks of a container speak to. */
-export function handlerTarget(
-  { deps, record }: Pick<ProbeManagerHost, 'record'> & { readonly deps: Pick<PodDependencies, 'node'> },
-  container: Container,
-  instance: Instance,
-): HandlerTarget {
-  return {
-    instanceId: instance.id,
-    address: record.sandbox?.attachment?.address ?? deps.node.address,
-    ports: container.ports ?? [],
+  #unhealthy(id: string, kind: ProbeKind, probe: Probe | undefined): void {
+    const graceSeconds = probe?.terminationGracePeriodSeconds
+    this.#host.changed({ change: 'unhealthy', id, why: `failed ${kind} probe`, graceSeconds, at: this.#host.now() })
   }
-}
-
-/** The container of this name. */
-export function containerOf(record: PodRecord, name: string): Container {
-  return allContainers(record.pod).find((container) => container.name === name)!
 }

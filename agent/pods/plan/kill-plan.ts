@@ -10,7 +10,7 @@
  */
 import type { Container } from '../../../proto/gen/types.ts'
 import type { Kill, PodRecord } from '../../state/contract.ts'
-import { isSidecar, peekContainer, runningInstance } from './pod-state.ts'
+import { instanceOf, isSidecar, runningStage } from './pod-state.ts'
 
 /** Milliseconds that a pod's ending waits at most to be told that no node sends it anything any more. */
 export const ENDPOINT_DRAIN_TIMEOUT_MS = 5_000
@@ -98,7 +98,7 @@ export function killPlanFor(
 ): KillPlan {
   const { spec } = record.pod
   if (stop) {
-    const since = record.stopSince ?? now
+    const since = record.stage.stage === 'stopping' ? record.stage.since : now
     const graceSeconds = gracePeriodSeconds(record)
     return {
       reason: 'stop',
@@ -142,9 +142,9 @@ export function terminationOrder(record: PodRecord): { readonly container: Conta
   let turn = true
   const order: { container: Container; turn: boolean }[] = []
   const add = (container: Container): void => {
-    if (runningInstance(record, container.name) !== undefined) order.push({ container, turn })
+    if (runningStage(record, container.name) !== undefined) order.push({ container, turn })
   }
-  const alive = ({ name }: Container): boolean => peekContainer(record, name).instance !== undefined
+  const alive = ({ name }: Container): boolean => instanceOf(record, name) !== undefined
   const sidecars = initContainers.filter(({ name }) => isSidecar(record.pod, name))
   const others = [
     ...initContainers.filter((container) => !sidecars.includes(container)),

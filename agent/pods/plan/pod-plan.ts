@@ -6,21 +6,21 @@
  *   sandbox ─┼─▶ start init 1 ─▶ … ─▶ start all others ─▶ (restarts) ─▶ kill … ─▶ teardown ─▶ release
  *   pull …  ─┘                          └▶ postStart                      └▶ preStop
  *
- * How a container is killed is in ending.ts.
+ * How a container is killed is in kill-plan.ts.
  */
 import { allContainers } from '../../../proto/objects/containers.ts'
 import type { Container } from '../../../proto/gen/types.ts'
 import type { Kill, PodRecord } from '../../state/contract.ts'
 import { killPlanFor, nextKillStep, terminationOrder, type KillPlan } from './kill-plan.ts'
 import {
+  containerRecord,
   imageChanged,
+  instanceOf,
   isBeingDeleted,
   isSidecar,
-  isStopping,
-  peekContainer,
   podProgress,
   shouldRestart,
-  runningInstance,
+  runningStage,
   type PodState,
 } from './pod-state.ts'
 import { needsResizeStep, resizeNeedsRestart } from './resize.ts'
@@ -31,7 +31,7 @@ export type PodStep =
   /** Network and namespaces. */
   | { readonly step: 'sandbox' }
   /** Finds or pulls the image for a container's next start, and mounts it as root filesystem. */
-  | { readonly step: 'pull'; readonly container: string }
+  | { readonly step: 'pull'; readonly container: string; readonly image: string | undefined }
   /** Creates and starts a container's next instance. */
   | { readonly step: 'start'; readonly container: string }
   /** Sets the limits of the pod and of its running containers as granted. */
@@ -42,6 +42,8 @@ export type PodStep =
   | { readonly step: 'preStop'; readonly container: string }
   /** Begins or sharpens the ending of a running instance. `silent`: only the deadline moves. */
   | { readonly step: 'kill'; readonly container: string; readonly kill: Kill; readonly silent: boolean }
+  /** Learns how an instance ended, and puts it on record. */
+  | { readonly step: 'end'; readonly container: string }
   /** Frees what an ended instance holds. */
   | { readonly step: 'remove'; readonly id: string }
   /** The node gives the pod up: its deadline passed. */
@@ -65,6 +67,7 @@ export function stepKey(step: PodStep): string {
     case 'postStart':
     case 'preStop':
     case 'kill':
+    case 'end':
       return `${step.step}/${step.container}`
     case 'remove':
       return `remove/${step.id}`
@@ -103,26 +106,55 @@ class PodPlanBuilder {
 
 export function planPod(state: PodState, now: number): PodPlan {
   const draft = new PodPlanBuilder(state, now)
-  if (!state.record.released) {
-    for (const id of state.record.dead) draft.add({ step: 'remove', id })
-    if (isStopping(state.record)) planStop(state, now, draft)
-    else planRun(state, now, draft)
+  const { record } = state
+  switch (record.stage.stage) {
+    case 'active':
+      planRemains(record, draft)
+      planActive(state, now, draft)
+      break
+    case 'stopping':
+      planRemains(record, draft)
+      planStop(state, now, draft)
+      break
+    case 'tornDown':
+      planRemains(record, draft)
+      if (isBeingDeleted(record) && record.dead.length === 0 && !hasOtherStepInProgress(state, 'release'))
+        draft.add({ step: 'release' })
+      break
+    case 'released':
+      break
   }
   return { steps: draft.steps, wakeAt: draft.wakeAt }
 }
 
-function planRun(state: PodState, now: number, draft: PodPlanBuilder): void {
-  const { record } = state
-  const at = podProgress(record)
-  if (at.stage === 'finished') {
-    // All have ended, or an init container has failed for good: what is left are sidecars and containers that were
-    // added.
-    if (planRemainingKills(state, now, draft) && !record.tornDown) planTeardown(state, draft)
-    return
+/** Instances that have ended, whatever becomes of the pod. */
+function planRemains(record: PodRecord, draft: PodPlanBuilder): void {
+  for (const [container, { stage }] of Object.entries(record.containers))
+    if (stage.stage === 'exited') draft.add({ step: 'end', container })
+  for (const id of record.dead) draft.add({ step: 'remove', id })
+}
+
+function planActive(state: PodState, now: number, draft: PodPlanBuilder): void {
+  const at = podProgress(state.record)
+  switch (at.progress) {
+    case 'finished':
+      // All have ended, or an init container has failed for good: what is left are sidecars and containers that were
+      // added.
+      if (planRemainingKills(state, now, draft)) planTeardown(state, draft)
+      return
+    case 'initializing':
+      return planRun(state, now, draft, [at.container])
+    case 'running':
+      return planRun(state, now, draft, state.record.pod.spec.containers)
   }
+}
+
+/** `next`: the containers whose turn it is, beside those that run whatever the others do. */
+function planRun(state: PodState, now: number, draft: PodPlanBuilder, next: readonly Container[]): void {
+  const { record } = state
   const { activeDeadlineSeconds } = record.pod.spec
-  if (activeDeadlineSeconds !== undefined) {
-    const deadline = (record.activeSince ?? record.acceptedAt) + activeDeadlineSeconds * 1000
+  if (activeDeadlineSeconds !== undefined && record.stage.stage === 'active') {
+    const deadline = record.stage.since + activeDeadlineSeconds * 1000
     if (now >= deadline) {
       draft.add({
         step: 'fail',
@@ -136,19 +168,13 @@ function planRun(state: PodState, now: number, draft: PodPlanBuilder): void {
   if (record.sandbox === undefined) draft.add({ step: 'sandbox' })
   if (needsResizeStep(record)) draft.add({ step: 'resize' })
   if (state.configVersion !== undefined && state.volumesVersion !== state.configVersion) draft.add({ step: 'volumes' })
-  const eligible = new Set(
-    at.stage === 'initializing' ? [at.container.name] : record.pod.spec.containers.map((container) => container.name),
-  )
-  for (const container of allContainers(record.pod))
-    planContainer(
-      state,
-      now,
-      draft,
-      container,
-      eligible.has(container.name) ||
-        peekContainer(record, container.name).passed === true ||
-        ephemeralMayStart(record, container),
-    )
+  const eligible = new Set(next.map(({ name }) => name))
+  for (const container of allContainers(record.pod)) {
+    const { name } = container
+    const turn =
+      eligible.has(name) || containerRecord(record, name).passed === true || ephemeralMayStart(record, container)
+    planContainer(state, now, draft, container, turn)
+  }
 }
 
 /** A container added to the pod starts whatever the others do, but not before the one whose processes it is to see. */
@@ -156,43 +182,46 @@ function ephemeralMayStart(record: PodRecord, { name }: Container): boolean {
   const added = record.pod.spec.ephemeralContainers?.find((container) => container.name === name)
   if (added === undefined) return false
   const { targetContainerName: target = '' } = added
-  return target === '' || runningInstance(record, target) !== undefined
+  return target === '' || runningStage(record, target) !== undefined
 }
 
-function planContainer(
-  state: PodState,
-  now: number,
-  draft: PodPlanBuilder,
-  container: Container,
-  eligible: boolean,
-): void {
+/** `turn`: it may start now, as far as the other containers are concerned. */
+function planContainer(state: PodState, now: number, draft: PodPlanBuilder, container: Container, turn: boolean): void {
   const { record } = state
   const { name } = container
-  const known = peekContainer(record, name)
+  const known = containerRecord(record, name)
+  const { stage } = known
   const changed = imageChanged(container, known) || resizeNeedsRestart(record, container)
-  if (known.instance !== undefined) {
-    const instance = runningInstance(record, name)
-    if (instance === undefined) return
-    const { kill, postStart } = instance
-    if (changed || kill !== undefined) planKill(draft, now, container, kill, killPlanFor(record, kill, changed, now))
-    else if (container.lifecycle?.postStart !== undefined && postStart === undefined)
-      draft.add({ step: 'postStart', container: name })
-    return
+  switch (stage.stage) {
+    case 'idle':
+      return planStart(state, draft, container, turn)
+    case 'creating':
+    case 'created':
+    case 'exited':
+      return
+    case 'running': {
+      const { kill, postStart } = stage
+      if (changed || kill !== undefined) planKill(draft, now, container, kill, killPlanFor(record, kill, changed, now))
+      else if (container.lifecycle?.postStart !== undefined && postStart === undefined)
+        draft.add({ step: 'postStart', container: name })
+      return
+    }
+    case 'ended':
+      if (!shouldRestart(record.pod, name, stage.end)) return
+      if (stage.retryAt > now && !changed) draft.wake(stage.retryAt)
+      else planStart(state, draft, container, turn)
+      return
   }
-  const { ended } = known
-  if (ended !== undefined && !shouldRestart(record.pod, name, ended)) return
-  if (ended !== undefined && !changed && known.retryAt > now) {
-    draft.wake(known.retryAt)
-    return
-  }
-  const ready = state.preparedContainers.has(name)
-  if (!ready) draft.add({ step: 'pull', container: name })
-  if (
-    eligible &&
-    ready &&
+}
+
+function planStart(state: PodState, draft: PodPlanBuilder, { name, image }: Container, turn: boolean): void {
+  const { record, configVersion } = state
+  if (!state.preparedContainers.has(name)) draft.add({ step: 'pull', container: name, image })
+  else if (
+    turn &&
     record.sandbox !== undefined &&
-    state.configVersion !== undefined &&
-    state.volumesVersion === state.configVersion
+    configVersion !== undefined &&
+    state.volumesVersion === configVersion
   )
     draft.add({ step: 'start', container: name })
 }
@@ -212,18 +241,15 @@ function planKill(
 
 function planStop(state: PodState, now: number, draft: PodPlanBuilder): void {
   const { record } = state
-  const alive = allContainers(record.pod).some(({ name }) => peekContainer(record, name).instance !== undefined)
+  const alive = allContainers(record.pod).some(({ name }) => instanceOf(record, name) !== undefined)
   for (const { container, turn } of terminationOrder(record)) {
-    const kill = runningInstance(record, container.name)?.kill
+    const kill = runningStage(record, container.name)?.kill
     planKill(draft, now, container, kill, {
       ...killPlanFor(record, kill, false, now, true),
       ...(turn ? {} : { holdUntil: Infinity }),
     })
   }
-  if (alive) return
-  if (!record.tornDown) planTeardown(state, draft)
-  else if (isBeingDeleted(record) && record.dead.length === 0 && !hasOtherStepInProgress(state, 'release'))
-    draft.add({ step: 'release' })
+  if (!alive) planTeardown(state, draft)
 }
 
 /**
@@ -233,15 +259,15 @@ function planStop(state: PodState, now: number, draft: PodPlanBuilder): void {
 function planRemainingKills(state: PodState, now: number, draft: PodPlanBuilder): boolean {
   const { record } = state
   const { initContainers = [], ephemeralContainers = [], terminationGracePeriodSeconds: graceSeconds } = record.pod.spec
-  const exists = ({ name }: Container): boolean => peekContainer(record, name).instance !== undefined
+  const exists = ({ name }: Container): boolean => instanceOf(record, name) !== undefined
   const sidecars = initContainers.filter((container) => isSidecar(record.pod, container.name) && exists(container))
   const added = ephemeralContainers.filter(exists)
   for (const container of [...added, ...sidecars.slice(-1)]) {
-    const instance = runningInstance(record, container.name)
-    if (instance !== undefined)
-      planKill(draft, now, container, instance.kill, {
+    const running = runningStage(record, container.name)
+    if (running !== undefined)
+      planKill(draft, now, container, running.kill, {
         reason: 'stop',
-        since: instance.kill?.since ?? now,
+        since: running.kill?.since ?? now,
         graceSeconds,
         holdUntil: 0,
       })

@@ -2,10 +2,17 @@
  * What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status
  * are functions of it.
  */
-import { isEphemeral } from '../../../proto/objects/containers.ts'
+import { allContainers, isEphemeral } from '../../../proto/objects/containers.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import type { Image } from '../../images/contract.ts'
-import type { ContainerRecord, Instance, PodRecord, Termination } from '../../state/contract.ts'
+import type {
+  ContainerRecord,
+  ContainerStage,
+  Instance,
+  PodRecord,
+  RunningStage,
+  Termination,
+} from '../../state/contract.ts'
 
 /** A step that failed: shown as the container's waiting reason where it stands in the way of one. */
 export interface StepFailure {
@@ -39,36 +46,69 @@ export interface PodState {
   readonly busy: ReadonlySet<string>
 }
 
-/** The record of a pod that was just given to the node. */
-export function newRecord(pod: Pod, now: number): PodRecord {
+/** A pod that was just given to the node. `failed`: the node does not take it. */
+export function newRecord(pod: Pod, now: number, failed?: PodRecord['failed']): PodRecord {
+  const record = { pod, assigned: true, ...(failed !== undefined && { failed }) }
   return {
-    pod,
-    assigned: true,
+    ...record,
     acceptedAt: now,
+    stage: isStopping(record) ? { stage: 'stopping', since: now } : { stage: 'active', since: now },
     containers: {},
     dead: [],
-    tornDown: false,
-    released: false,
     timeline: [],
     status: {},
   }
 }
 
-/** The record of a container, made on first use. */
-export function containerRecord(record: PodRecord, name: string): ContainerRecord {
-  return (record.containers[name] ??= { attempt: 0, failures: 0, retryAt: 0 })
+/** A pod that had ended before it was given to the node: nothing of it is there, and its status is not the node's. */
+export function endedRecord(pod: Pod, now: number, failed: PodRecord['failed']): PodRecord {
+  return { ...newRecord(pod, now, failed), stage: { stage: 'tornDown' }, settled: true, status: pod.status }
 }
 
-const NEVER_STARTED: Readonly<ContainerRecord> = { attempt: 0, failures: 0, retryAt: 0 }
+const NEVER_STARTED: ContainerRecord = { attempt: 0, failures: 0, stage: { stage: 'idle' } }
 
-/** The same for readers: nothing is made. */
-export function peekContainer(record: PodRecord, name: string): Readonly<ContainerRecord> {
+/** What is known of a container, which may never have been started. */
+export function containerRecord(record: Pick<PodRecord, 'containers'>, name: string): ContainerRecord {
   return record.containers[name] ?? NEVER_STARTED
 }
 
+/** The instance that exists, or is about to. */
+export function instanceIn(stage: ContainerStage): Instance | undefined {
+  switch (stage.stage) {
+    case 'idle':
+    case 'ended':
+      return undefined
+    case 'creating':
+    case 'created':
+    case 'running':
+    case 'exited':
+      return stage.instance
+  }
+}
+
+export function instanceOf(record: Pick<PodRecord, 'containers'>, name: string): Instance | undefined {
+  return instanceIn(containerRecord(record, name).stage)
+}
+
+/** How the last instance ended, while there is no new one. */
+export function endIn(stage: ContainerStage): Termination | undefined {
+  return stage.stage === 'ended' ? stage.end : undefined
+}
+
+/** The present instance of a container, if it runs. */
+export function runningStage(record: Pick<PodRecord, 'containers'>, name: string): RunningStage | undefined {
+  const { stage } = containerRecord(record, name)
+  return stage.stage === 'running' ? stage : undefined
+}
+
 /** The number of a container's next instance. */
-export function nextAttempt({ ended, attempt }: Readonly<ContainerRecord>): number {
-  return ended === undefined ? attempt : ended.attempt + 1
+export function nextAttempt({ stage, attempt }: ContainerRecord): number {
+  return stage.stage === 'ended' ? stage.end.attempt + 1 : attempt
+}
+
+/** The container of the pod of this name. */
+export function containerOf({ pod }: Pick<PodRecord, 'pod'>, name: string): Container {
+  return allContainers(pod).find((container) => container.name === name)!
 }
 
 export function isInit(pod: Pod, name: string): boolean {
@@ -86,13 +126,18 @@ export function isSidecar(pod: Pod, name: string): boolean {
 }
 
 /** True once the pod is on its way out, whoever decided so. */
-export function isStopping(record: PodRecord): boolean {
-  return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined || record.failed !== undefined
+export function isStopping(record: Pick<PodRecord, 'pod' | 'assigned' | 'failed'>): boolean {
+  return isBeingDeleted(record) || record.failed !== undefined
 }
 
 /** Whether the pod object is to go, so that nothing of it may stay. */
-export function isBeingDeleted(record: PodRecord): boolean {
-  return !record.assigned || record.pod.metadata.deletionTimestamp !== undefined
+export function isBeingDeleted({ pod, assigned }: Pick<PodRecord, 'pod' | 'assigned'>): boolean {
+  return !assigned || pod.metadata.deletionTimestamp !== undefined
+}
+
+/** Whether sandbox, network and volumes are gone for good. */
+export function isTornDown({ stage: { stage } }: Pick<PodRecord, 'stage'>): boolean {
+  return stage === 'tornDown' || stage === 'released'
 }
 
 /**
@@ -113,69 +158,60 @@ export function shouldRestart(pod: Pod, name: string, ended: Termination): boole
 }
 
 /** Whether a container of the pod would run again if all that exists of it were lost. */
-export function hasContainersToRun({ pod, containers }: PodRecord): boolean {
+export function hasContainersToRun({ pod, containers }: Pick<PodRecord, 'pod' | 'containers'>): boolean {
   return pod.spec.containers.some(({ name }) => {
-    const { instance, ended } = containers[name] ?? NEVER_STARTED
-    if (instance !== undefined) return pod.spec.restartPolicy !== 'Never' || instance.state.state === 'creating'
-    return ended === undefined || shouldRestart(pod, name, ended)
+    const { stage } = containerRecord({ containers }, name)
+    switch (stage.stage) {
+      case 'idle':
+      case 'creating':
+        return true
+      case 'created':
+      case 'running':
+      case 'exited':
+        return pod.spec.restartPolicy !== 'Never'
+      case 'ended':
+        return shouldRestart(pod, name, stage.end)
+    }
   })
 }
 
-/** The present instance of a container, if it runs. */
-export function runningInstance(record: PodRecord, name: string): Instance | undefined {
-  const { instance } = peekContainer(record, name)
-  return instance?.state.state === 'running' ? instance : undefined
-}
-
 /** Whether an instance runs and its postStart hook has ended: what a status calls running. */
-export function isRunning(container: Container, instance: Instance | undefined): instance is Instance {
-  return (
-    instance?.state.state === 'running' &&
-    (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')
-  )
+export function isRunning(container: Container, stage: ContainerStage): stage is RunningStage {
+  return stage.stage === 'running' && (container.lifecycle?.postStart === undefined || stage.postStart === 'ended')
 }
 
 /** Whether an instance is running and its startup probe, if any, has succeeded. */
-export function isStarted(container: Container, instance: Instance | undefined): boolean {
-  return isRunning(container, instance) && (container.startupProbe === undefined || instance.started === true)
-}
-
-/** Notes the sidecars that have been started: what comes after them may begin, and does not wait for them again. */
-export function markStartedSidecars(record: PodRecord): void {
-  for (const container of record.pod.spec.initContainers ?? []) {
-    const known = record.containers[container.name]
-    if (container.restartPolicy === 'Always' && known !== undefined && isStarted(container, known.instance))
-      known.passed = true
-  }
+export function isStarted(container: Container, stage: ContainerStage): boolean {
+  return isRunning(container, stage) && (container.startupProbe === undefined || stage.started === true)
 }
 
 /** Whether a container's image is no longer the one that its present or last instance was made from. */
-export function imageChanged(container: Container, record: Readonly<ContainerRecord>): boolean {
+export function imageChanged(container: Container, record: ContainerRecord): boolean {
   return record.image !== undefined && record.image.name !== container.image
 }
 
 export type PodProgress =
   /** This init container is to be run, runs, or waits to be run again; the sidecars before it run. */
-  | { readonly stage: 'initializing'; readonly container: Container }
-  | { readonly stage: 'running' }
+  | { readonly progress: 'initializing'; readonly container: Container }
+  | { readonly progress: 'running' }
   /** No container will run again. */
-  | { readonly stage: 'finished' }
+  | { readonly progress: 'finished' }
 
-/** How far a pod that is not stopping has come. */
+/** How far the containers of a pod that is not stopping have come. */
 export function podProgress(record: PodRecord): PodProgress {
   const { pod } = record
   for (const container of pod.spec.initContainers ?? []) {
-    const { instance, ended, passed } = peekContainer(record, container.name)
+    const { stage, passed } = containerRecord(record, container.name)
     if (container.restartPolicy === 'Always' && passed === true) continue
-    if (instance === undefined && ended !== undefined && container.restartPolicy !== 'Always') {
-      if (ended.exitCode === 0) continue
-      if (!shouldRestart(pod, container.name, ended)) return { stage: 'finished' }
+    if (stage.stage === 'ended' && container.restartPolicy !== 'Always') {
+      if (stage.end.exitCode === 0) continue
+      if (!shouldRestart(pod, container.name, stage.end)) return { progress: 'finished' }
     }
-    return { stage: 'initializing', container }
+    return { progress: 'initializing', container }
   }
-  const finished = pod.spec.containers.every((container) => {
-    const known = peekContainer(record, container.name)
-    return known.instance === undefined && known.ended !== undefined && !shouldRestart(pod, container.name, known.ended)
+  const finished = pod.spec.containers.every(({ name }) => {
+    const { stage } = containerRecord(record, name)
+    return stage.stage === 'ended' && !shouldRestart(pod, name, stage.end)
   })
-  return { stage: finished ? 'finished' : 'running' }
+  return { progress: finished ? 'finished' : 'running' }
 }

@@ -9,9 +9,9 @@ import { allContainers } from '../../../proto/objects/containers.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Container, Pod, PodCondition, ResourceRequirements } from '../../../proto/gen/types.ts'
 import type { Resources } from '../../runtime/contract.ts'
-import type { PodRecord } from '../../state/contract.ts'
+import type { ContainerRecord, PodRecord } from '../../state/contract.ts'
 import { checkAdmission } from './admission.ts'
-import { isStopping, peekContainer, runningInstance } from './pod-state.ts'
+import { containerRecord, instanceIn, isStopping, runningStage } from './pod-state.ts'
 
 const RESIZABLE = ['cpu', 'memory'] as const
 
@@ -48,22 +48,29 @@ export function allocatedResourcesOf(
 }
 
 /**
- * Puts on record, before the pod is replaced by the next, what is granted so far; nothing if the next one asks for no
- * more than that.
+ * What the record says of its resources once the pod is replaced by the next: what is granted so far; nothing if the
+ * next one asks for no more than that.
  */
-export function recordResizeRequest(record: PodRecord, next: Pod): void {
+export function recordResizeRequest(
+  record: PodRecord,
+  next: Pod,
+): Pick<PodRecord, 'granted' | 'ungranted' | 'containers'> {
+  const { containers } = record
   const granted = record.granted ?? resourcesOf(record.pod)
-  // What was refused before is looked at anew, and told anew.
-  if (!sameJson(resourcesOf(next), resourcesOf(record.pod))) record.ungranted = undefined
-  if (allContainers(next).every(({ name, resources }) => sameJson(granted[name] ?? resources, resources))) {
-    record.granted = record.ungranted = undefined
-    return
+  if (allContainers(next).every(({ name, resources }) => sameJson(granted[name] ?? resources, resources)))
+    return { containers, granted: undefined, ungranted: undefined }
+  const inForce = allContainers(record.pod).flatMap((container): [string, ContainerRecord][] => {
+    const known = containers[container.name]
+    return known === undefined || instanceIn(known.stage) === undefined || known.resources !== undefined
+      ? []
+      : [[container.name, { ...known, resources: allocatedResourcesOf(record, container) }]]
+  })
+  return {
+    containers: inForce.length === 0 ? containers : { ...containers, ...Object.fromEntries(inForce) },
+    granted,
+    // What was refused before is looked at anew, and told anew.
+    ungranted: sameJson(resourcesOf(next), resourcesOf(record.pod)) ? record.ungranted : undefined,
   }
-  for (const container of allContainers(record.pod)) {
-    const known = record.containers[container.name]
-    if (known?.instance !== undefined) known.resources ??= allocatedResourcesOf(record, container)
-  }
-  record.granted = granted
 }
 
 /** Whether the pod is to have other resources than it was granted. */
@@ -85,16 +92,10 @@ export function resizeRejection(
   return now === undefined ? undefined : { reason: 'Deferred', message: now.message }
 }
 
-/** Takes the pod's resources as granted: what the containers may use is to follow. */
-export function acceptResize(record: PodRecord): void {
-  record.granted = record.ungranted = undefined
-  record.resizing = 'begun'
-}
-
 /** Whether the present instance of a container is to end because it takes a restart to change what it may use. */
 export function resizeNeedsRestart(record: PodRecord, container: Container): boolean {
-  const { resources } = peekContainer(record, container.name)
-  if (resources === undefined || runningInstance(record, container.name) === undefined) return false
+  const { resources } = containerRecord(record, container.name)
+  if (resources === undefined || runningStage(record, container.name) === undefined) return false
   const wanted = allocatedResourcesOf(record, container)
   return RESIZABLE.some(
     (name) =>
@@ -108,9 +109,9 @@ export function resizeNeedsRestart(record: PodRecord, container: Container): boo
 /** The running containers whose limits are to be changed as they run. */
 export function containersToResize(record: PodRecord): Container[] {
   return allContainers(allocatedPod(record)).filter((container) => {
-    const { resources } = peekContainer(record, container.name)
+    const { resources } = containerRecord(record, container.name)
     return (
-      runningInstance(record, container.name) !== undefined &&
+      runningStage(record, container.name) !== undefined &&
       resources !== undefined &&
       !sameJson(resources, container.resources) &&
       !resizeNeedsRestart(record, container)
@@ -134,7 +135,7 @@ export function hasPendingRestart(record: PodRecord): boolean {
 export function actuatedPod(record: PodRecord): Pod {
   return withResources(
     allocatedPod(record),
-    (container) => peekContainer(record, container.name).resources ?? container.resources,
+    (container) => containerRecord(record, container.name).resources ?? container.resources,
   )
 }
 

@@ -13,17 +13,20 @@ import type {
   PodCondition,
   PodStatus,
 } from '../../../proto/gen/types.ts'
-import type { PodRecord, Termination } from '../../state/contract.ts'
+import type { ContainerRecord, PodRecord, Termination } from '../../state/contract.ts'
 import {
+  containerRecord,
+  endIn,
+  instanceIn,
+  instanceOf,
   isBeingDeleted,
   isRunning,
   isSidecar,
   isStarted,
   isStopping,
-  peekContainer,
   podProgress,
+  runningStage,
   shouldRestart,
-  runningInstance,
   type PodState,
 } from '../plan/pod-state.ts'
 import { allocatedResourcesOf, resizeConditions } from '../plan/resize.ts'
@@ -43,6 +46,7 @@ export interface StatusContext {
 const TERMINATION_MESSAGES = 12 * 1024
 
 type Phase = NonNullable<PodStatus['phase']>
+type Waiting = NonNullable<ContainerState['waiting']>
 
 export function podStatus(state: PodState, origin: StatusContext, now: number): PodStatus {
   const { record } = state
@@ -74,7 +78,7 @@ export function podStatus(state: PodState, origin: StatusContext, now: number): 
     containerStatuses: main,
     ephemeralContainerStatuses: added.length === 0 ? undefined : added,
     qosClass: qosClassOf(pod.spec),
-    timeline: record.timeline.length === 0 ? undefined : record.timeline,
+    timeline: record.timeline.length === 0 ? undefined : [...record.timeline],
     interfaces: attachment?.further?.map(({ network, interface: name, addresses: given }) => ({
       network: network.slice(network.indexOf('/') + 1),
       name,
@@ -98,18 +102,18 @@ export function isStartingUp({ phase, containerStatuses, initContainerStatuses }
 }
 
 function containerStatus(state: PodState, container: Container, origin: StatusContext, now: number): ContainerStatus {
-  const known = peekContainer(state.record, container.name)
-  const { instance, ended } = known
+  const known = containerRecord(state.record, container.name)
+  const { stage } = known
   const current = containerState(state, container, origin, now)
-  const previous = current.terminated === undefined ? (ended ?? known.last) : known.last
-  const id = instance !== undefined && instance.state.state !== 'creating' ? instance.id : (ended?.id ?? known.last?.id)
-  const running = current.running !== undefined
-  const started = isStarted(container, instance)
+  const previous = current.terminated === undefined ? (endIn(stage) ?? known.last) : known.last
+  const id = shownId(known)
+  const stopSignal = instanceIn(stage)?.stopSignal ?? ''
+  const started = isStarted(container, stage)
   // Nothing waits for a container that was added.
   const ready =
     started &&
     !isEphemeral(state.record.pod, container.name) &&
-    (container.readinessProbe === undefined || instance?.ready === true)
+    (container.readinessProbe === undefined || (stage.stage === 'running' && stage.ready === true))
   const initDone =
     current.terminated?.exitCode === 0 && state.record.pod.spec.initContainers?.includes(container) === true
   return {
@@ -123,7 +127,22 @@ function containerStatus(state: PodState, container: Container, origin: StatusCo
     containerID: id === undefined ? undefined : `${origin.runtime}://${id}`,
     started,
     ...actuatedResources(state.record, container),
-    stopSignal: running && instance !== undefined && instance.stopSignal !== '' ? instance.stopSignal : undefined,
+    stopSignal: current.running !== undefined && stopSignal !== '' ? stopSignal : undefined,
+  }
+}
+
+/** The runtime's id of the instance that the status is about. */
+function shownId({ stage, last }: ContainerRecord): string | undefined {
+  switch (stage.stage) {
+    case 'idle':
+    case 'creating':
+      return last?.id
+    case 'created':
+    case 'running':
+    case 'exited':
+      return stage.instance.id
+    case 'ended':
+      return stage.end.id
   }
 }
 
@@ -133,11 +152,11 @@ function actuatedResources(
   container: Container,
 ): Pick<ContainerStatus, 'allocatedResources' | 'resources'> {
   const { requests } = allocatedResourcesOf(record, container)
-  const { resources } = peekContainer(record, container.name)
+  const { resources } = containerRecord(record, container.name)
   const said = resources !== undefined && (resources.limits !== undefined || resources.requests !== undefined)
   return {
     ...(requests !== undefined && { allocatedResources: requests }),
-    ...(said && runningInstance(record, container.name) !== undefined && { resources }),
+    ...(said && runningStage(record, container.name) !== undefined && { resources }),
   }
 }
 
@@ -181,54 +200,53 @@ function shortened(text: string, bytes: number): string {
 
 function containerState(state: PodState, container: Container, origin: StatusContext, now: number): ContainerState {
   const { record } = state
-  const { instance, ended, retryAt, failures } = peekContainer(record, container.name)
-  if (instance !== undefined) {
-    switch (instance.state.state) {
-      case 'running':
-        // While its postStart hook runs, the container does not count as running.
-        if (isRunning(container, instance)) return { running: { startedAt: formatTime(instance.state.startedAt) } }
-        return {
-          waiting: { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' },
-        }
-      case 'exited':
-        // Its end is told once it is dealt with; what was told before stands until then.
-        if (
-          instance.state.startedAt > 0 &&
-          (container.lifecycle?.postStart === undefined || instance.postStart === 'ended')
-        )
-          return { running: { startedAt: formatTime(instance.state.startedAt) } }
-        return { waiting: { reason: 'ContainerCreating' } }
-      case 'creating':
-      case 'created':
-        return { waiting: { reason: 'ContainerCreating' } }
+  const { stage, failures } = containerRecord(record, container.name)
+  const starting = record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing'
+  const hasPostStart = container.lifecycle?.postStart !== undefined
+  switch (stage.stage) {
+    case 'idle':
+      return { waiting: startFailure(state, container.name) ?? waitingFor(state, container, isStopping(record)) }
+    case 'creating':
+    case 'created':
+      return { waiting: { reason: 'ContainerCreating' } }
+    case 'running':
+      // While its postStart hook runs, the container does not count as running.
+      return isRunning(container, stage)
+        ? { running: { startedAt: formatTime(stage.startedAt) } }
+        : { waiting: { reason: starting } }
+    case 'exited':
+      // Its end is told once it is dealt with; what was told before stands until then.
+      return stage.exit.startedAt > 0 && (!hasPostStart || stage.postStart === 'ended')
+        ? { running: { startedAt: formatTime(stage.exit.startedAt) } }
+        : { waiting: { reason: 'ContainerCreating' } }
+    case 'ended': {
+      const { end, retryAt } = stage
+      const shown = { terminated: terminated(end, origin, messageLimit(state)) }
+      if (isStopping(record) || !shouldRestart(record.pod, container.name, end)) return shown
+      const failure = startFailure(state, container.name)
+      if (failure !== undefined) return { waiting: failure }
+      return retryAt <= now ? shown : { waiting: backingOff(end, retryAt, failures, messageLimit(state)) }
     }
   }
-  const stopping = isStopping(record)
-  if (ended !== undefined && (stopping || !shouldRestart(record.pod, container.name, ended)))
-    return { terminated: terminated(ended, origin, messageLimit(state)) }
-  const failure = stopping
-    ? undefined
-    : (state.failures.get(`pull/${container.name}`) ?? state.failures.get(`start/${container.name}`))
-  if (failure !== undefined) return { waiting: { reason: failure.reason, message: failure.message } }
-  if (ended !== undefined) {
-    if (retryAt <= now) return { terminated: terminated(ended, origin, messageLimit(state)) }
-    const wait = `next start at ${formatTime(retryAt)}, after ${failures} ends in a row`
-    if (ended.startFailed && failures <= 2)
-      return {
-        waiting: { reason: 'RunContainerError', message: `${shortened(ended.message, messageLimit(state))}; ${wait}` },
-      }
-    return {
-      waiting: {
-        reason: 'CrashLoopBackOff',
-        message: `${wait}; the last: ${ended.reason}, exit code ${ended.exitCode}${ended.message === '' ? '' : `, ${shortened(ended.message, messageLimit(state))}`}`,
-      },
-    }
-  }
-  return { waiting: waitingFor(state, container, stopping) }
+}
+
+/** What stands in the way of a container's next start. */
+function startFailure({ record, failures }: PodState, name: string): Waiting | undefined {
+  const failure = isStopping(record) ? undefined : (failures.get(`pull/${name}`) ?? failures.get(`start/${name}`))
+  return failure && { reason: failure.reason, message: failure.message }
+}
+
+/** `most`: bytes of the container's own message that are shown. */
+function backingOff(end: Termination, retryAt: number, failures: number, most: number): Waiting {
+  const wait = `next start at ${formatTime(retryAt)}, after ${failures} ends in a row`
+  if (end.startFailed && failures <= 2)
+    return { reason: 'RunContainerError', message: `${shortened(end.message, most)}; ${wait}` }
+  const said = end.message === '' ? '' : `, ${shortened(end.message, most)}`
+  return { reason: 'CrashLoopBackOff', message: `${wait}; the last: ${end.reason}, exit code ${end.exitCode}${said}` }
 }
 
 /** Why a container that never ran does not run yet. */
-function waitingFor(state: PodState, container: Container, stopping: boolean): NonNullable<ContainerState['waiting']> {
+function waitingFor(state: PodState, container: Container, stopping: boolean): Waiting {
   const { record } = state
   const at = podProgress(record)
   if (isEphemeral(record.pod, container.name)) {
@@ -238,13 +256,13 @@ function waitingFor(state: PodState, container: Container, stopping: boolean): N
     return {
       reason: 'ContainerCreating',
       ...(target !== '' &&
-        runningInstance(record, target) === undefined && {
+        runningStage(record, target) === undefined && {
           message: `waits until container ${target}, whose processes it is to see, runs`,
         }),
     }
   }
-  const laterInit = at.stage === 'initializing' && at.container.name !== container.name
-  if (stopping || laterInit || at.stage === 'finished')
+  const laterInit = at.progress === 'initializing' && at.container.name !== container.name
+  if (stopping || laterInit || at.progress === 'finished')
     return { reason: record.pod.spec.initContainers === undefined ? 'ContainerCreating' : 'PodInitializing' }
   const failure = state.failures.get('sandbox') ?? state.failures.get('volumes')
   if (failure !== undefined) return { reason: 'ContainerCreating', message: `${failure.reason}: ${failure.message}` }
@@ -268,10 +286,10 @@ function podPhase(state: PodState, init: readonly ContainerStatus[], main: reado
   if (record.failed !== undefined) return 'Failed'
   const initialized = init.every((status) =>
     isSidecar(pod, status.name)
-      ? peekContainer(record, status.name).passed === true
+      ? containerRecord(record, status.name).passed === true
       : status.state?.terminated?.exitCode === 0,
   )
-  const alive = allContainers(pod).some(({ name }) => peekContainer(record, name).instance !== undefined)
+  const alive = allContainers(pod).some(({ name }) => instanceOf(record, name) !== undefined)
   const ends = main.map(
     (status) =>
       status.state?.terminated ?? (status.state?.waiting !== undefined ? status.lastState?.terminated : undefined),
@@ -279,7 +297,7 @@ function podPhase(state: PodState, init: readonly ContainerStatus[], main: reado
   const allSucceeded = ends.every((end) => end?.exitCode === 0)
   if (isBeingDeleted(record) && !alive && !startUnderWay(state))
     return initialized && allSucceeded ? 'Succeeded' : 'Failed'
-  if (!initialized) return podProgress(record).stage === 'finished' ? 'Failed' : 'Pending'
+  if (!initialized) return podProgress(record).progress === 'finished' ? 'Failed' : 'Pending'
   const running = main.filter((status) => status.state?.running !== undefined).length
   if (main.some((status, index) => status.state?.running === undefined && ends[index] === undefined)) return 'Pending'
   // What is left of a pod that has done its work are sidecars, which are being ended.
@@ -311,8 +329,8 @@ function conditions(
   const pod = record.pod
   const done = hasEnded({ phase })
   const pendingInit = (pod.spec.initContainers ?? []).filter(({ name }) => {
-    const { instance, ended, passed } = peekContainer(record, name)
-    return isSidecar(pod, name) ? passed !== true : instance !== undefined || ended?.exitCode !== 0
+    const { stage, passed } = containerRecord(record, name)
+    return isSidecar(pod, name) ? passed !== true : endIn(stage)?.exitCode !== 0
   })
   const unready = [...init.filter(({ name }) => isSidecar(pod, name)), ...main].filter((status) => !status.ready)
   const names = (list: readonly { readonly name: string }[]): string => `[${list.map((item) => item.name).join(' ')}]`

@@ -1,17 +1,16 @@
-/** A pod's status as it changes: worked out after each turn, told when it is another one. */
+/** A pod's status as it changes: told when it is another one. */
 import type { Timer } from '../../../proto/base/clock.ts'
-import type { ObservedPod, TimelineStep } from '../../../proto/gen/types.ts'
+import type { ObservedPod, PodStatus } from '../../../proto/gen/types.ts'
 import type { PodRecord } from '../../state/contract.ts'
 import type { PodDependencies } from '../dependencies.ts'
-import type { PodState } from '../plan/pod-state.ts'
-import { isStartingUp, podStatus } from './pod-status.ts'
+import { isStartingUp } from './pod-status.ts'
 
 /** The pod. */
 export interface StatusReporterHost {
-  readonly deps: Pick<PodDependencies, 'clock' | 'origin' | 'reports'>
-  readonly record: PodRecord
+  readonly deps: Pick<PodDependencies, 'clock' | 'reports'>
+  /** What is told of the pod, as its record has it now. */
   observation(): ObservedPod
-  markTimeline(step: TimelineStep['step']): void
+  /** Writes the record; nobody waits for it. */
   save(): void
 }
 
@@ -32,24 +31,13 @@ export class StatusReporter {
     this.#host = host
   }
 
-  update(state: PodState): void {
-    const { record, deps } = this.#host
-    if (record.settled !== true) {
-      record.status = podStatus(state, deps.origin, deps.clock.now())
-      if (
-        record.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ===
-          true &&
-        !record.timeline.some(({ step }) => step === 'ready')
-      ) {
-        this.#host.markTimeline('ready')
-        record.status.timeline = record.timeline
-      }
-    }
-    this.#persistReadiness()
+  /** The record has a new status, perhaps. */
+  update({ status, stage }: PodRecord): void {
+    this.#persistReadiness(status)
     const text = JSON.stringify(this.#host.observation())
     if (text === this.#lastReported) return
-    if (!record.released && isStartingUp(record.status)) {
-      this.#reportTimer ??= deps.clock.after(STARTUP_REPORT_DELAY_MS, () =>
+    if (stage.stage !== 'released' && isStartingUp(status)) {
+      this.#reportTimer ??= this.#host.deps.clock.after(STARTUP_REPORT_DELAY_MS, () =>
         this.#report(JSON.stringify(this.#host.observation())),
       )
       return
@@ -63,8 +51,8 @@ export class StatusReporter {
   }
 
   /** Since when the pod is ready, or is not any more, is the same for the next run of the agent. */
-  #persistReadiness(): void {
-    const ready = this.#host.record.status.conditions?.find(({ type }) => type === 'Ready')
+  #persistReadiness({ conditions }: PodStatus): void {
+    const ready = conditions?.find(({ type }) => type === 'Ready')
     const since = ready?.status === 'True' ? ready.lastTransitionTime : undefined
     if (since === this.#readySince) return
     this.#readySince = since

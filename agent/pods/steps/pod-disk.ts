@@ -7,9 +7,10 @@ import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import { removeFilesBefore } from '../../streams/logs/log-files.ts'
+import type { ExitedState } from '../../state/contract.ts'
 import type { PodFolders } from '../../volumes/pod-folders.ts'
 import { writePodFiles, type PodFileContext } from './pod-files.ts'
-import { terminationMessage, type Exited } from './termination.ts'
+import { terminationMessage } from './termination-message.ts'
 
 /** All verbs may be repeated. ResourceExhausted: the disk is full. */
 export interface PodDisk {
@@ -24,7 +25,7 @@ export interface PodDisk {
    * What the instance wrote to its termination message file, or, where its policy says so, the end of its log; '' if
    * there is nothing.
    */
-  terminationMessage(uid: string, container: Container, attempt: number, exited: Exited): Promise<string>
+  terminationMessage(uid: string, container: Container, attempt: number, exited: ExitedState): Promise<string>
   /** Removes all logs of the pod. Not there: nothing happens. */
   removeLogs(uid: string): Promise<void>
 }
@@ -48,7 +49,7 @@ export class FilePodDisk implements PodDisk {
     mkdirSync(dirname(log), { recursive: true, mode: 0o755 })
   }
 
-  terminationMessage(uid: string, container: Container, attempt: number, exited: Exited): Promise<string> {
+  terminationMessage(uid: string, container: Container, attempt: number, exited: ExitedState): Promise<string> {
     const { name } = container
     return terminationMessage(
       container,

@@ -130,12 +130,13 @@ describe('pods of a node where steps fail', () => {
     // The agent ends after it has written that it kills, and before it does.
     node.runtime.killContainer = () => Promise.resolve()
     node.assign([deleted(makePod('web'), 0)])
-    await until(
-      'it is noted',
-      async () => (await node.state.load()).pods[0]!.containers.main!.instance!.kill?.sent === 'KILL',
-    )
-    await node.restart()
+    await until('it is noted', async () => {
+      const { stage } = (await node.state.load()).pods[0]!.containers.main!
+      return stage.stage === 'running' && stage.kill?.sent === 'KILL'
+    })
+    await node.stop()
     assert.deepEqual(container.signals, [])
+    await node.start()
     await node.welcome()
     node.assignAll(deleted(makePod('web'), 0))
     await until(

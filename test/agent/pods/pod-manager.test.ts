@@ -3,6 +3,7 @@ import { access, readdir, readFile, writeFile } from 'node:fs/promises'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { ConfigMap, Pod, Secret } from '../../../proto/gen/types.ts'
 import { makeContainer, makePod, until } from '../fakes.ts'
+import { instanceIn } from '../../../agent/pods/plan/pod-state.ts'
 import { NodeFixture } from './fixture.ts'
 
 function deleting(pod: Pod, deletionGracePeriodSeconds: number): Pod {
@@ -461,19 +462,21 @@ describe('pods of a node', () => {
       await node.phase('job', 'Running')
       await until(
         'it is on record',
-        async () => (await node.state.load()).pods[0]?.containers.main?.instance?.state.state === 'running',
+        async () => (await node.state.load()).pods[0]?.containers.main?.stage.stage === 'running',
       )
       await node.stop()
       const record = (await node.state.load()).pods[0]!
-      record.containers.main!.instance!.state = {
-        state: 'exited',
+      const main = record.containers.main!
+      const exit = {
+        state: 'exited' as const,
         exitCode: 3,
         signal: undefined,
         oomKilled: false,
         startedAt: 1,
         finishedAt: 2,
       }
-      await node.state.put(record)
+      const stage = { stage: 'exited' as const, instance: instanceIn(main.stage)!, exit }
+      await node.state.put({ ...record, containers: { main: { ...main, stage } } })
       node.machine.containers.clear()
       await node.start()
       const status = await node.phase('job', 'Failed')

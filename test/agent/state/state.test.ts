@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newRecord } from '../../../agent/pods/plan/pod-state.ts'
+import type { PodRecord } from '../../../agent/state/contract.ts'
 import { FileState } from '../../../agent/state/file.ts'
 import { MemoryState } from '../../../agent/state/memory.ts'
 import { agentStateSuite } from '../../contract/agent-state.ts'
@@ -22,6 +23,15 @@ agentStateSuite('in memory', () => {
   const state = new MemoryState()
   return Promise.resolve({ open: () => state, remove: () => Promise.resolve() })
 })
+
+/** A record that is told from others by a number. */
+function numbered(record: PodRecord, number: number): PodRecord {
+  return { ...record, stage: { stage: 'stopping', since: number } }
+}
+
+function numberOf({ stage }: PodRecord): number | undefined {
+  return stage.stage === 'stopping' ? stage.since : undefined
+}
 
 describe('agent state in files', () => {
   it('sets a damaged record aside and names it', async () => {
@@ -48,13 +58,13 @@ describe('agent state in files', () => {
       await state.load()
       const record = newRecord(makePod('web'), 0)
       const file = join(path, 'pods', 'uid-web.json')
-      for (record.stopSince = 1; record.stopSince <= 3; record.stopSince++) await state.put(record)
+      for (let number = 1; number <= 3; number++) await state.put(numbered(record, number))
       await writeFile(file, (await readFile(file, 'utf8')).slice(0, -1))
       const reopened = new FileState(path)
-      assert.equal((await reopened.load()).pods[0]!.stopSince, 2)
-      for (record.stopSince = 4; record.stopSince <= 6; record.stopSince++) await reopened.put(record)
+      assert.equal(numberOf((await reopened.load()).pods[0]!), 2)
+      for (let number = 4; number <= 6; number++) await reopened.put(numbered(record, number))
       const { pods, damaged } = await new FileState(path).load()
-      assert.deepEqual([pods.length, pods[0]!.stopSince, damaged], [1, 6, []])
+      assert.deepEqual([pods.length, numberOf(pods[0]!), damaged], [1, 6, []])
     } finally {
       await remove()
     }
@@ -66,9 +76,9 @@ describe('agent state in files', () => {
       const state = new FileState(path)
       await state.load()
       const record = newRecord(makePod('web', {}, { annotations: { long: 'x'.repeat(50_000) } }), 0)
-      for (record.stopSince = 1; record.stopSince <= 20; record.stopSince++) await state.put(record)
+      for (let number = 1; number <= 20; number++) await state.put(numbered(record, number))
       assert.ok((await stat(join(path, 'pods', 'uid-web.json'))).size <= 256 * 1024)
-      assert.equal((await new FileState(path).load()).pods[0]!.stopSince, 20)
+      assert.equal(numberOf((await new FileState(path).load()).pods[0]!), 20)
     } finally {
       await remove()
     }

@@ -71,18 +71,14 @@ async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 
         }),
       ],
     })
-    const record = newRecord(pod, systemClock.now())
-    record.containers.main = {
-      attempt: 0,
-      failures: 0,
-      retryAt: 0,
-      instance: {
-        id: `c${index}`,
-        attempt: 0,
-        state: { state: 'running', pid: 1, startedAt: systemClock.now() },
-        stopSignal: '',
-      },
+    const stage = {
+      stage: 'running' as const,
+      instance: { id: `c${index}`, attempt: 0, stopSignal: '' },
+      pid: 1,
+      startedAt: systemClock.now(),
     }
+    const main = { attempt: 0, failures: 0, stage }
+    const record = { ...newRecord(pod, systemClock.now()), containers: { main } }
     const health = new ProbeManager({
       record,
       deps: {
@@ -93,8 +89,7 @@ async function probing(handler: ProbeHandler): Promise<Pick<Figure, 'samples' | 
       },
       event: () => undefined,
       now: () => systemClock.now(),
-      save: () => undefined,
-      replan: () => health.syncProbes(),
+      changed: () => health.syncProbes(),
     })
     // Spread over the period, as after a start of the agent.
     health.adopt()

@@ -8,7 +8,7 @@ import {
   type KillPlan,
 } from '../../../../agent/pods/plan/kill-plan.ts'
 import { newRecord } from '../../../../agent/pods/plan/pod-state.ts'
-import type { Instance, Kill, PodRecord } from '../../../../agent/state/contract.ts'
+import type { ContainerRecord, Kill, PodRecord } from '../../../../agent/state/contract.ts'
 import type { Container, Lifecycle } from '../../../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../../fakes.ts'
 
@@ -158,17 +158,10 @@ describe('how a container is ended', () => {
 })
 
 describe('how a pod is ended', () => {
-  const running = (id: string): Instance => ({
-    id,
-    attempt: 0,
-    state: { state: 'running', pid: 1, startedAt: T },
-    stopSignal: '',
-  })
-  const known = (instance: Instance | undefined): PodRecord['containers'][string] => ({
+  const running = (id: string): ContainerRecord => ({
     attempt: 0,
     failures: 0,
-    retryAt: 0,
-    instance,
+    stage: { stage: 'running', instance: { id, attempt: 0, stopSignal: '' }, pid: 1, startedAt: T },
   })
   const READY = [{ step: 'ready' as const, time: '2026-01-01T00:00:00.000000Z' }]
   const deleting = (grace: number, fields: Partial<PodRecord> = {}): PodRecord => ({
@@ -177,7 +170,6 @@ describe('how a pod is ended', () => {
       T,
     ),
     timeline: READY,
-    stopSince: T,
     ...fields,
   })
 
@@ -191,7 +183,7 @@ describe('how a pod is ended', () => {
     ["not one that is no longer the node's", deleting(30, { assigned: false }), undefined],
     [
       'not one that the node gives up',
-      { ...newRecord(makePod('web'), T), timeline: READY, stopSince: T, failed: { reason: 'Evicted', message: '' } },
+      { ...newRecord(makePod('web'), T, { reason: 'Evicted', message: '' }), timeline: READY },
       undefined,
     ],
   ]
@@ -211,7 +203,7 @@ describe('how a pod is ended', () => {
     const order = (...alive: string[]): string => {
       const record = {
         ...newRecord(pod, T),
-        containers: Object.fromEntries(alive.map((name) => [name, known(running(name))])),
+        containers: Object.fromEntries(alive.map((name) => [name, running(name)])),
       }
       return terminationOrder(record)
         .map(({ container, turn }) => `${container.name}${turn ? '!' : ''}`)

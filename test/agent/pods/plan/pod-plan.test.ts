@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { planPod, stepKey, type PodStep } from '../../../../agent/pods/plan/pod-plan.ts'
-import { newRecord, type PodState } from '../../../../agent/pods/plan/pod-state.ts'
+import { instanceIn, instanceOf, newRecord, type PodState } from '../../../../agent/pods/plan/pod-state.ts'
 import { podStatus } from '../../../../agent/pods/status/pod-status.ts'
-import type { ContainerState } from '../../../../agent/runtime/contract.ts'
-import type { ContainerRecord, PodRecord, Termination } from '../../../../agent/state/contract.ts'
+import type {
+  ContainerRecord,
+  ContainerStage,
+  PodRecord,
+  RunningStage,
+  Termination,
+} from '../../../../agent/state/contract.ts'
 import type { Image } from '../../../../agent/images/contract.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
 import { makeContainer, makePod } from '../../fakes.ts'
@@ -18,7 +23,8 @@ const IMAGE: Image = {
   config: { env: [], entrypoint: [], cmd: [], workingDir: '', user: '', stopSignal: '', volumes: [], labels: {} },
 }
 const PROVISION = { id: 'next', image: IMAGE, rootfs: '/rootfs' }
-const RUNNING: ContainerState = { state: 'running', pid: 1, startedAt: NOW - 1000 }
+const INSTANCE = { id: 'c1', attempt: 0, stopSignal: '' }
+const RUNNING: RunningStage = { stage: 'running', instance: INSTANCE, pid: 1, startedAt: NOW - 1000 }
 const ORIGIN = { runtime: 'crun', hostAddress: '192.0.2.1' }
 
 function ended(exitCode: number, fields: Partial<Termination> = {}): Termination {
@@ -39,11 +45,15 @@ function running(fields: Partial<ContainerRecord> = {}): ContainerRecord {
   return {
     attempt: 0,
     failures: 0,
-    retryAt: 0,
     image: { name: 'app', reference: IMAGE.reference, digest: IMAGE.digest },
-    instance: { id: 'c1', attempt: 0, state: RUNNING, stopSignal: '' },
+    stage: RUNNING,
     ...fields,
   }
+}
+
+/** Its last instance has ended. */
+function over(end: Termination, retryAt = 0): ContainerRecord {
+  return running({ failures: retryAt === 0 ? 0 : 2, stage: { stage: 'ended', end, retryAt } })
 }
 
 interface Given {
@@ -100,20 +110,12 @@ describe('plan', () => {
     ],
     [
       'the second init container after the first',
-      given({ pod: two, record: { containers: { i1: { ...running(), instance: undefined, ended: ended(0) } } } }),
+      given({ pod: two, record: { containers: { i1: over(ended(0)) } } }),
       ['start/i2'],
     ],
     [
       'containers together after the last',
-      given({
-        pod: two,
-        record: {
-          containers: {
-            i1: { ...running(), instance: undefined, ended: ended(0) },
-            i2: { ...running(), instance: undefined, ended: ended(0) },
-          },
-        },
-      }),
+      given({ pod: two, record: { containers: { i1: over(ended(0)), i2: over(ended(0)) } } }),
       ['start/a', 'start/b'],
     ],
     ['running: nothing', given({ record: { containers: { main: running() } } }), []],
@@ -122,35 +124,18 @@ describe('plan', () => {
       given({ record: { containers: { main: running() } }, state: { configVersion: 'v2' } }),
       ['volumes'],
     ],
-    [
-      'ended, back-off over: start',
-      given({ record: { containers: { main: running({ instance: undefined, ended: ended(1), retryAt: NOW }) } } }),
-      ['start/main'],
-    ],
-    [
-      'ended, in back-off: wait',
-      given({
-        record: { containers: { main: running({ instance: undefined, ended: ended(1), retryAt: NOW + 5000 }) } },
-      }),
-      [],
-    ],
+    ['ended, back-off over: start', given({ record: { containers: { main: over(ended(1), NOW) } } }), ['start/main']],
+    ['ended, in back-off: wait', given({ record: { containers: { main: over(ended(1), NOW + 5000) } } }), []],
     [
       'ended for good: tear down',
-      given({
-        pod: makePod('web', { restartPolicy: 'Never' }),
-        record: { containers: { main: running({ instance: undefined, ended: ended(1) }) } },
-      }),
+      given({ pod: makePod('web', { restartPolicy: 'Never' }), record: { containers: { main: over(ended(1)) } } }),
       ['teardown'],
     ],
     [
       'torn down: nothing',
       given({
         pod: makePod('web', { restartPolicy: 'OnFailure' }),
-        record: {
-          tornDown: true,
-          sandbox: undefined,
-          containers: { main: running({ instance: undefined, ended: ended(0) }) },
-        },
+        record: { stage: { stage: 'tornDown' }, sandbox: undefined, containers: { main: over(ended(0)) } },
       }),
       [],
     ],
@@ -164,7 +149,10 @@ describe('plan', () => {
     ],
     [
       'deleted: kill',
-      given({ pod: deleting(30), record: { containers: { main: running() }, stopSince: NOW } }),
+      given({
+        pod: deleting(30),
+        record: { containers: { main: running() }, stage: { stage: 'stopping', since: NOW } },
+      }),
       ['kill/main'],
     ],
     [
@@ -178,16 +166,16 @@ describe('plan', () => {
       ['remove/c1'],
     ],
     ['then tear down', given({ pod: deleting(30) }), ['teardown']],
-    ['then release', given({ pod: deleting(30), record: { tornDown: true } }), ['release']],
-    ['released: nothing more', given({ pod: deleting(30), record: { tornDown: true, released: true } }), []],
+    ['then release', given({ pod: deleting(30), record: { stage: { stage: 'tornDown' } } }), ['release']],
+    ['released: nothing more', given({ pod: deleting(30), record: { stage: { stage: 'released' } } }), []],
     [
       'refused: tear down, but the object stays',
-      given({ record: { failed: { reason: 'OutOfcpu', message: '' }, tornDown: true } }),
+      given({ record: { failed: { reason: 'OutOfcpu', message: '' }, stage: { stage: 'tornDown' } } }),
       [],
     ],
     [
       'no longer assigned: as if deleted',
-      given({ record: { assigned: false, containers: { main: running() }, stopSince: NOW } }),
+      given({ record: { assigned: false, containers: { main: running() }, stage: { stage: 'stopping', since: NOW } } }),
       ['kill/main'],
     ],
     [
@@ -201,7 +189,7 @@ describe('plan', () => {
   it('says when to look again', () => {
     const back = given({
       pod: makePod('web', { activeDeadlineSeconds: 60 }),
-      record: { containers: { main: running({ instance: undefined, ended: ended(1), retryAt: NOW + 5000 }) } },
+      record: { containers: { main: over(ended(1), NOW + 5000) } },
     })
     assert.equal(planPod(back, NOW).wakeAt, NOW + 5000)
     assert.equal(
@@ -233,24 +221,21 @@ describe('plan', () => {
       given({
         pod: deleting(grace),
         record: {
-          stopSince: NOW,
+          stage: { stage: 'stopping', since: NOW },
           containers: {
-            main: running({
-              instance: {
-                id: 'c1',
-                attempt: 0,
-                state: RUNNING,
-                stopSignal: '',
-                kill: { reason: 'stop', since: NOW, deadline, sent },
-              },
-            }),
+            main: running({ stage: { ...RUNNING, kill: { reason: 'stop', since: NOW, deadline, sent } } }),
           },
         },
       })
 
     it('asks first', () => {
       assert.deepEqual(
-        step(given({ pod: deleting(30), record: { stopSince: NOW, containers: { main: running() } } })),
+        step(
+          given({
+            pod: deleting(30),
+            record: { stage: { stage: 'stopping', since: NOW }, containers: { main: running() } },
+          }),
+        ),
         {
           step: 'kill',
           container: 'main',
@@ -263,9 +248,12 @@ describe('plan', () => {
     it('does not ask with grace 0', () => {
       assert.equal(
         (
-          step(given({ pod: deleting(0), record: { stopSince: NOW, containers: { main: running() } } })) as {
-            kill: { sent: string }
-          }
+          step(
+            given({
+              pod: deleting(0),
+              record: { stage: { stage: 'stopping', since: NOW }, containers: { main: running() } },
+            }),
+          ) as { kill: { sent: string } }
         ).kill.sent,
         'KILL',
       )
@@ -292,30 +280,30 @@ describe('plan', () => {
     const termination = fc
       .record({ exitCode: fc.constantFrom(0, 1, 137), startFailed: fc.boolean() })
       .map((fields) => ended(fields.exitCode, fields))
+    const instance = { id: 'c', attempt: 0, stopSignal: '' }
+    const exit = {
+      state: 'exited' as const,
+      exitCode: 0,
+      signal: undefined,
+      oomKilled: false,
+      startedAt: NOW,
+      finishedAt: NOW,
+    }
     const containerState = fc.oneof(
-      fc.constant<ContainerRecord>({ attempt: 0, failures: 0, retryAt: 0 }),
       fc
-        .constantFrom('creating', 'created', 'running', 'exited')
-        .map((state): ContainerRecord =>
-          running({
-            instance: {
-              id: 'c',
-              attempt: 0,
-              stopSignal: '',
-              state:
-                state === 'exited'
-                  ? { state, exitCode: 0, signal: undefined, oomKilled: false, startedAt: NOW, finishedAt: NOW }
-                  : state === 'running'
-                    ? RUNNING
-                    : { state: state as 'creating' },
-            },
-          }),
+        .constantFrom<ContainerStage>(
+          { stage: 'idle' },
+          { stage: 'creating', instance },
+          { stage: 'created', instance },
+          { stage: 'running', instance, pid: 1, startedAt: NOW - 1000 },
+          { stage: 'exited', instance, exit },
+        )
+        .map((stage): ContainerRecord =>
+          stage.stage === 'idle' ? { attempt: 0, failures: 0, stage } : running({ stage }),
         ),
       fc
         .tuple(termination, fc.integer({ min: -5000, max: 5000 }))
-        .map(([end, wait]): ContainerRecord =>
-          running({ instance: undefined, ended: end, failures: 2, retryAt: NOW + wait }),
-        ),
+        .map(([end, wait]): ContainerRecord => over(end, NOW + wait)),
     )
     const states = fc
       .record({
@@ -343,9 +331,14 @@ describe('plan', () => {
           record: {
             assigned: s.assigned,
             sandbox: s.sandbox ? {} : undefined,
-            tornDown: s.tornDown,
+            // What is torn down has no instance any more.
+            stage:
+              s.tornDown && s.containers.every(({ stage }) => instanceIn(stage) === undefined)
+                ? { stage: 'tornDown' }
+                : s.deleted || !s.assigned || s.failed
+                  ? { stage: 'stopping', since: NOW }
+                  : { stage: 'active', since: NOW - 10_000 },
             dead: s.dead,
-            stopSince: NOW,
             containers: structuredClone({ i1, i2, a, b }),
             failed: s.failed ? { reason: 'x', message: '' } : undefined,
           },
@@ -386,7 +379,7 @@ describe('plan', () => {
           const stops =
             record.failed !== undefined || !record.assigned || record.pod.metadata.deletionTimestamp !== undefined
           if (stops) assert.ok(!found.some((key) => /^(start|pull|sandbox|volumes)/.test(key)), found.join())
-          const lives = Object.values(record.containers).some((container) => container.instance !== undefined)
+          const lives = Object.values(record.containers).some(({ stage }) => instanceIn(stage) !== undefined)
           if (stops && lives) assert.ok(!found.includes('teardown') && !found.includes('release'))
         }),
       )
@@ -402,7 +395,7 @@ describe('plan', () => {
                 state.preparedContainers.has(step.container) &&
                 state.configVersion === state.volumesVersion,
             )
-            assert.equal(state.record.containers[step.container]?.instance, undefined)
+            assert.equal(instanceOf(state.record, step.container), undefined)
           }
         }),
       )

@@ -135,8 +135,7 @@ describe('changes of what running containers may use', () => {
 
   it('leave nothing on record where nothing changes', () => {
     const record = newRecord(web('1', '64Mi'), 0)
-    recordResizeRequest(record, web('1', '64Mi'))
-    assert.equal(record.granted, undefined)
+    assert.equal(recordResizeRequest(record, web('1', '64Mi')).granted, undefined)
   })
 
   it('have room for what is and what will be', () => {
