@@ -1,15 +1,15 @@
 /** Where objects say of pods what they are to be: a pod itself, and whatever makes pods of a template. */
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
-import { describeObject, messageSchema, resources } from '../../proto/schema/schema.ts'
+import { describeObject, resources } from '../../proto/schema/schema.ts'
+import { fieldOf } from '../../proto/schema/shape.ts'
 import type { AnyResource, Kind, PodSpec } from '../../proto/gen/types.ts'
 
-/** Where a PodSpec stands in what pods are made of. */
+/** Where a PodSpec stands in what pods are made of: in the spec, or in a template that stands alone. */
 const TEMPLATES = [
+  ['spec', 'template', 'spec'],
+  ['spec', 'jobTemplate', 'spec', 'template', 'spec'],
   ['template', 'spec'],
-  ['jobTemplate', 'spec', 'template', 'spec'],
 ] as const
-/** Fields of a spec that lead to it. */
-const TEMPLATE_FIELDS: ReadonlySet<string> = new Set(TEMPLATES.map(([field]) => field))
 
 const withPodSpec: ReadonlySet<string> = new Set(
   resources.filter(({ kind }) => kind === 'Pod' || hasTemplate(kind)).map(({ kind }) => kind),
@@ -23,8 +23,7 @@ export function mayHavePodSpec(kind: Kind): boolean {
 }
 
 function hasTemplate(kind: string): boolean {
-  const spec = messageSchema(kind).fields.find(({ name }) => name === 'spec')
-  return spec?.kind === 'message' && messageSchema(spec.type).fields.some(({ name }) => TEMPLATE_FIELDS.has(name))
+  return TEMPLATES.some((steps) => fieldOf(kind as Kind, steps)?.type === 'PodSpec')
 }
 
 /** Of a pod, or of what it makes pods from; undefined for other objects. */
@@ -35,14 +34,13 @@ export function podSpecOf(object: AnyResource): PodSpec | undefined {
 /** As podSpecOf, with the path of the field in which the spec stands. */
 export function findPodSpec(object: AnyResource): { readonly path: string; readonly spec: PodSpec } | undefined {
   if (object.kind === 'Pod') return { path: 'spec', spec: object.spec }
-  const { spec } = object as { spec?: Record<string, unknown> }
   for (const steps of TEMPLATES) {
-    let value: unknown = spec
+    let value: unknown = object
     for (const step of steps)
       value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined
     // Whatever is of another kind, and looks like it, is looked at, too.
     if (typeof value === 'object' && value !== null && Array.isArray((value as { containers?: unknown }).containers))
-      return { path: ['spec', ...steps].join('.'), spec: value as PodSpec }
+      return { path: steps.join('.'), spec: value as PodSpec }
   }
   return undefined
 }

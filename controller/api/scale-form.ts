@@ -5,6 +5,7 @@
 import { customKinds, versionOfObject } from '../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { messageSchema } from '../../proto/schema/schema.ts'
+import { podSelectorOf, selectsPods } from '../../proto/objects/pod-selection.ts'
 import { formatLabelSelector } from '../../proto/objects/selector.ts'
 import { fieldOf } from '../../proto/schema/shape.ts'
 import type {
@@ -20,7 +21,7 @@ import type {
 export interface ScalePaths {
   readonly replicas: readonly string[]
   readonly statusReplicas: readonly string[]
-  /** A label selector, or a text that is one already; undefined if there is none. */
+  /** A label selector, labels, or a text that is a selector already; undefined if there is none. */
   readonly selector: readonly string[] | undefined
 }
 
@@ -34,7 +35,7 @@ export function scalePaths(kind: Kind): ScalePaths | undefined {
   if (!messageSchema(kind).fields.some(({ name }) => name === 'spec')) return undefined
   return fieldOf(kind, paths.replicas) !== undefined &&
     fieldOf(kind, paths.statusReplicas) !== undefined &&
-    fieldOf(kind, paths.selector)?.type === 'LabelSelector'
+    selectsPods(kind)
     ? paths
     : undefined
 }
@@ -64,9 +65,7 @@ export function scalePathsOf({ kind, apiVersion }: AnyResource): ScalePaths | un
 /** Its JSON. Internal for an object whose number is none. */
 export function scaleOf(object: AnyResource, paths: ScalePaths): JsonObject & { apiVersion: string; kind: string } {
   const { name, namespace, uid, resourceVersion, creationTimestamp = null } = object.metadata
-  const selector =
-    paths.selector === undefined ? undefined : (valueAt(object, paths.selector) as LabelSelector | string | undefined)
-  const text = typeof selector === 'object' ? formatLabelSelector(selector) : selector
+  const text = selectorText(object, paths)
   return {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',
@@ -74,6 +73,16 @@ export function scaleOf(object: AnyResource, paths: ScalePaths): JsonObject & { 
     spec: { replicas: count(object, paths.replicas) },
     status: { replicas: count(object, paths.statusReplicas), ...(text !== undefined && { selector: text }) },
   }
+}
+
+/** Undefined where nothing says it. */
+function selectorText(object: AnyResource, { selector: path }: ScalePaths): string | undefined {
+  if (path === undefined) return undefined
+  const selector =
+    customKinds.get(object.kind) === undefined
+      ? podSelectorOf(object)
+      : (valueAt(object, path) as LabelSelector | string | undefined)
+  return typeof selector === 'object' ? formatLabelSelector(selector) : selector
 }
 
 function count(object: AnyResource, path: readonly string[]): number {

@@ -14,8 +14,10 @@ import { customResourceDefinitionStrategy } from './custom-resource-definition.t
 import { deploymentStrategy } from './deployment.ts'
 import { namespaceStrategy } from './namespace.ts'
 import { nodeStrategy } from './node.ts'
+import { podTemplateStrategy } from './pod-template.ts'
 import { podStrategy } from './pod.ts'
 import { replicaSetStrategy } from './replica-set.ts'
+import { replicationControllerStrategy } from './replication-controller.ts'
 import { secretStrategy } from './secret.ts'
 import { serviceStrategy } from './service.ts'
 import { plain, type Strategy } from './strategy.ts'
@@ -40,8 +42,10 @@ const STRATEGIES: { readonly [K in Kind]: Strategy<K> } = {
   NetworkPolicy: plain,
   Node: nodeStrategy,
   Pod: podStrategy,
+  PodTemplate: podTemplateStrategy,
   ReferenceGrant: plain,
   ReplicaSet: replicaSetStrategy,
+  ReplicationController: replicationControllerStrategy,
   Secret: secretStrategy,
   Service: serviceStrategy,
   ServiceAccount: plain,

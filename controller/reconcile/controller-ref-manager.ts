@@ -4,7 +4,8 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
-import { labelSelectorMatcher } from '../../proto/objects/selector.ts'
+import { podSelectorOf } from '../../proto/objects/pod-selection.ts'
+import { labelSelectorMatcher, type LabelMatcher } from '../../proto/objects/selector.ts'
 import type { AnyResource, OwnerReference, Resources } from '../../proto/gen/types.ts'
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'
@@ -14,7 +15,7 @@ import { keyOf, makeKey } from '../runner/key.ts'
 import type { WriteExpectations } from './write-expectations.ts'
 import type { ReconcileParts } from '../runner/runner.ts'
 
-type OwnerKind = 'Deployment' | 'ReplicaSet'
+type OwnerKind = 'Deployment' | 'ReplicaSet' | 'ReplicationController'
 type OwnedKind = 'ReplicaSet' | 'Pod'
 
 export interface ControllerRefManagerOptions<O extends OwnerKind, K extends OwnedKind> {
@@ -51,7 +52,7 @@ export class ControllerRefManager<O extends OwnerKind, K extends OwnedKind> {
     }
     if (this.#noteOrphan(object, change.type)) {
       for (const owner of this.#parts.informer.lister(this.#options.owner).list(namespace))
-        if (labelSelectorMatcher(owner.spec.selector).matches(labels)) keys.add(keyOf(owner))
+        if (matcherOf(owner).matches(labels)) keys.add(keyOf(owner))
     }
     return [...keys]
   }
@@ -64,7 +65,7 @@ export class ControllerRefManager<O extends OwnerKind, K extends OwnedKind> {
     const orphans = [...(this.#orphans.get(namespace) ?? [])]
       .flatMap((name) => lister.get(namespace, name) ?? [])
       .filter(adoptable)
-    const { owned, adopt, release } = planAdoption(owner, labelSelectorMatcher(owner.spec.selector), [
+    const { owned, adopt, release } = planAdoption(owner, matcherOf(owner), [
       ...lister.byIndex('owner', uid),
       ...orphans,
     ])
@@ -112,4 +113,8 @@ export class ControllerRefManager<O extends OwnerKind, K extends OwnedKind> {
       this.#options.context,
     )
   }
+}
+
+function matcherOf(owner: AnyResource): LabelMatcher {
+  return labelSelectorMatcher(podSelectorOf(owner))
 }

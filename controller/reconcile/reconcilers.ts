@@ -20,6 +20,7 @@ import { PodHealthReconciler } from '../nodehealth/pod-reconciler.ts'
 import { NodeHealthReconciler } from '../nodehealth/reconciler.ts'
 import { PodCollector } from './podgc/reconciler.ts'
 import { ReplicaSetReconciler } from './replicaset/reconciler.ts'
+import { ReplicationControllerReconciler } from './replicationcontroller/reconciler.ts'
 import type { Reconciler, ReconcileParts } from '../runner/runner.ts'
 import { ServiceAccountReconciler } from './serviceaccount/reconciler.ts'
 
@@ -29,6 +30,7 @@ export function createReconcilers(parts: ReconcileParts): Reconciler[] {
     new DefinitionReconciler(parts),
     new DeploymentReconciler(parts),
     new ReplicaSetReconciler(parts),
+    new ReplicationControllerReconciler(parts),
     new GarbageReconciler(parts),
     new NamespaceReconciler(parts),
     new PodCollector(parts),

@@ -14,6 +14,7 @@ import type {
   NetworkPolicySpec,
   Pod,
   PodSpec,
+  ReplicationController,
   Secret,
   ServiceSpec,
 } from '../gen/types.ts'
@@ -78,6 +79,13 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
         type: 'RollingUpdate',
         rollingUpdate: spec.strategy?.rollingUpdate ?? ({} as never),
       }
+  },
+  /** What it says of its pods once is not to be said again. */
+  ReplicationController({ metadata, spec }: ReplicationController) {
+    const labels = spec.template?.metadata?.labels
+    if (labels === undefined || Object.keys(labels).length === 0) return
+    if (Object.keys(spec.selector ?? {}).length === 0) spec.selector = { ...labels }
+    if (Object.keys(metadata.labels ?? {}).length === 0) metadata.labels = { ...labels }
   },
   NetworkPolicySpec(spec: NetworkPolicySpec) {
     if ((spec.policyTypes ?? []).length === 0)

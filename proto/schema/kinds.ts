@@ -9,7 +9,7 @@ import { allResources, apiVersionOf, findKind } from './schema.ts'
  * https://kubernetes.io/docs/reference/kubernetes-api/
  */
 const UNSERVED_KINDS: Readonly<Record<string, string>> = {
-  '': 'ComponentStatus LimitRange PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota',
+  '': 'ComponentStatus LimitRange PersistentVolume PersistentVolumeClaim ResourceQuota',
   'apiregistration.k8s.io': 'APIService',
   apps: 'ControllerRevision DaemonSet StatefulSet',
   autoscaling: 'HorizontalPodAutoscaler',
@@ -42,7 +42,6 @@ const UNSERVED_SHORT_NAMES: Readonly<Record<string, string>> = {
   pv: 'PersistentVolume',
   pvc: 'PersistentVolumeClaim',
   quota: 'ResourceQuota',
-  rc: 'ReplicationController',
   sc: 'StorageClass',
   sts: 'StatefulSet',
 }

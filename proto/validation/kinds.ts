@@ -14,7 +14,7 @@ import { networkRules } from './network.ts'
 import { podRules } from './pod-rules.ts'
 import { serviceAccountRules } from './service-account.ts'
 import { serviceRules } from './service.ts'
-import { deploymentRules, replicaSetRules } from './workload.ts'
+import { deploymentRules, podTemplateRules, replicaSetRules, replicationControllerRules } from './workload.ts'
 
 const RULES: { readonly [K in Kind]: KindRules<K> } = {
   ConfigMap: configMapRules,
@@ -35,8 +35,10 @@ const RULES: { readonly [K in Kind]: KindRules<K> } = {
   NetworkPolicy: networkPolicyRules,
   Node: nodeRules,
   Pod: podRules,
+  PodTemplate: podTemplateRules,
   ReferenceGrant: referenceGrantRules,
   ReplicaSet: replicaSetRules,
+  ReplicationController: replicationControllerRules,
   Secret: secretRules,
   Service: serviceRules,
   ServiceAccount: serviceAccountRules,

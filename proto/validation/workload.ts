@@ -1,5 +1,9 @@
-/** Deployment and ReplicaSet. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/deployment-v1/ */
+/**
+ * Deployment, ReplicaSet and ReplicationController, and templates of pods.
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/deployment-v1/
+ */
 import type { Deployment, DeploymentSpec, LabelSelector, PodTemplateSpec, ReplicaSet } from '../gen/types.ts'
+import { fieldPath } from '../base/path.ts'
 import { labelSelectorMatcher } from '../objects/selector.ts'
 import { validateAnnotations, validateSelector } from './metadata.ts'
 import { validatePodNetworks } from './network.ts'
@@ -8,6 +12,12 @@ import type { KindRules } from './kind-rules.ts'
 import type { Report } from './report.ts'
 
 export const replicaSetRules: KindRules<'ReplicaSet'> = { object: validateReplicaSet }
+export const replicationControllerRules: KindRules<'ReplicationController'> = {
+  object: (report, { spec }) => validateTemplate(report, { matchLabels: spec.selector }, spec.template),
+}
+export const podTemplateRules: KindRules<'PodTemplate'> = {
+  object: (report, { template }) => validatePodTemplate(report, 'template', template),
+}
 export const deploymentRules: KindRules<'Deployment'> = { object: validateDeployment }
 
 function validateReplicaSet(report: Report, { spec }: ReplicaSet): void {
@@ -36,10 +46,7 @@ function validateTemplate(
 ): void {
   if (selector !== undefined) validateWorkloadSelector(report, selector, template)
   if (template === undefined) return
-  validateAnnotations(report, 'spec.template.metadata', template.metadata)
-  validatePodSpec(report, 'spec.template.spec', template.spec)
-  refuseEphemeralContainers(report, 'spec.template.spec', template.spec)
-  validatePodNetworks(report, 'spec.template.metadata', template.metadata, template.spec)
+  validatePodTemplate(report, 'spec.template', template)
   const { restartPolicy, activeDeadlineSeconds } = template.spec
   if (restartPolicy !== undefined && restartPolicy !== 'Always')
     report.wrong(
@@ -54,6 +61,13 @@ function validateTemplate(
       'spec.template.spec.activeDeadlineSeconds',
       'is not allowed here: pods of this kind are kept running',
     )
+}
+
+function validatePodTemplate(report: Report, path: string, { metadata, spec }: PodTemplateSpec): void {
+  validateAnnotations(report, fieldPath(path, 'metadata'), metadata)
+  validatePodSpec(report, fieldPath(path, 'spec'), spec)
+  refuseEphemeralContainers(report, fieldPath(path, 'spec'), spec)
+  validatePodNetworks(report, fieldPath(path, 'metadata'), metadata, spec)
 }
 
 function validateWorkloadSelector(

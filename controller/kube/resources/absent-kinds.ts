@@ -9,14 +9,6 @@ import { servedVirtual } from '../catalog.ts'
 import type { VirtualResource } from '../contract.ts'
 
 const ASKED_FOR = [
-  {
-    group: '',
-    version: 'v1',
-    kind: 'ReplicationController',
-    plural: 'replicationcontrollers',
-    namespaced: true,
-    shortNames: [],
-  },
   { group: 'apps', version: 'v1', kind: 'DaemonSet', plural: 'daemonsets', namespaced: true, shortNames: [] },
 ]
 

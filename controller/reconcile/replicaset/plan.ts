@@ -1,6 +1,6 @@
-/** What a ReplicaSet needs so that as many pods run as it says. Pure. */
+/** What a ReplicaSet, or a ReplicationController, needs so that as many pods run as it says. Pure. */
 import { formatTime } from '../../../proto/base/time.ts'
-import type { Pod, ReplicaSet, ReplicaSetStatus } from '../../../proto/gen/types.ts'
+import type { Pod, ReplicaSet, ReplicaSetStatus, ReplicationController } from '../../../proto/gen/types.ts'
 import { findCondition, withCondition, withoutCondition } from '../../../proto/objects/conditions.ts'
 import { availableIn, isActive, isReady } from '../../../proto/objects/pod.ts'
 import { choosePods } from './removal.ts'
@@ -11,15 +11,19 @@ import { choosePods } from './removal.ts'
  */
 export const BURST = 500
 
-export interface ReplicaSetSnapshot {
-  readonly replicaSet: ReplicaSet
+/** Kinds whose objects each want a number of pods after a template. */
+export type ReplicaOwner = ReplicaSet | ReplicationController
+export type ReplicaKind = ReplicaOwner['kind']
+
+export interface ReplicaSnapshot {
+  readonly owner: ReplicaOwner
   /** Its own. */
   readonly pods: readonly Pod[]
   /** All pods of the same workload, its own included: they should be spread over nodes. */
   readonly related: readonly Pod[]
 }
 
-export interface ReplicaSetPlan {
+export interface ReplicaPlan {
   /** Pods to create now. */
   readonly create: number
   readonly remove: readonly Pod[]
@@ -30,8 +34,8 @@ export interface ReplicaSetPlan {
 }
 
 /** Pods that ended count for nothing: they are replaced, and stay to be looked at. */
-export function planReplicaSet({ replicaSet, pods, related }: ReplicaSetSnapshot, now: number): ReplicaSetPlan {
-  const { spec, metadata } = replicaSet
+export function planReplicas({ owner, pods, related }: ReplicaSnapshot, now: number): ReplicaPlan {
+  const { spec, metadata } = owner
   const active = pods.filter(isActive)
   const surplus = metadata.deletionTimestamp === undefined ? active.length - spec.replicas : 0
   const waits = active.map((pod) => availableIn(pod, spec.minReadySeconds ?? 0, now))
@@ -45,7 +49,7 @@ export function planReplicaSet({ replicaSet, pods, related }: ReplicaSetSnapshot
       readyReplicas: active.filter(isReady).length,
       availableReplicas: waits.filter((wait) => wait === 0).length,
       observedGeneration: metadata.generation,
-      ...(replicaSet.status.conditions !== undefined && { conditions: replicaSet.status.conditions }),
+      ...(owner.status.conditions !== undefined && { conditions: owner.status.conditions }),
     },
     requeueAfterMs: pending.length === 0 ? undefined : Math.min(...pending),
   }

@@ -3,6 +3,7 @@
  * that are `wide` only with
  * `-o wide`.
  */
+import { podSelectorOf } from '../pod-selection.ts'
 import { formatLabelSelector } from '../selector.ts'
 import type { Container, Event, Kind, LabelSelector, Node, PodTemplateSpec, Resources } from '../../gen/types.ts'
 import { customKinds, versionOfObject } from '../../schema/custom/definitions.ts'
@@ -29,14 +30,35 @@ function age<K extends Kind>(): Column<K> {
   return { name: 'Age', cell: ({ metadata }, now) => ageSince(metadata.creationTimestamp, now) }
 }
 
+/** Of what keeps a number of pods. */
+function replicas<K extends 'ReplicaSet' | 'ReplicationController'>(): Column<K>[] {
+  return [
+    name(),
+    { name: 'Desired', type: 'integer', cell: ({ spec }) => String(spec.replicas) },
+    { name: 'Current', type: 'integer', cell: ({ status }) => String(status.replicas ?? 0) },
+    { name: 'Ready', type: 'integer', cell: ({ status }) => String(status.readyReplicas ?? 0) },
+    age(),
+    ...template<K>(),
+  ]
+}
+
 /** Containers, images and selector of what makes pods. */
-function template<K extends 'Deployment' | 'ReplicaSet'>(): Column<K>[] {
-  const containersOf = (object: Resources[K]): readonly Container[] =>
-    (object.spec.template as PodTemplateSpec | undefined)?.spec.containers ?? []
+function template<K extends 'Deployment' | 'ReplicaSet' | 'ReplicationController'>(): Column<K>[] {
+  return [
+    ...containerColumns<K>(({ spec }) => spec.template, true),
+    { name: 'Selector', wide: true, cell: (object) => formatSelector(podSelectorOf(object)) },
+  ]
+}
+
+function containerColumns<K extends Kind>(
+  templateOf: (object: Resources[K]) => PodTemplateSpec | undefined,
+  wide: boolean,
+): Column<K>[] {
+  const containersOf = (object: Resources[K]): readonly Container[] => templateOf(object)?.spec.containers ?? []
   return [
     {
       name: 'Containers',
-      wide: true,
+      ...(wide && { wide }),
       cell: (object) =>
         containersOf(object)
           .map((container) => container.name)
@@ -44,18 +66,17 @@ function template<K extends 'Deployment' | 'ReplicaSet'>(): Column<K>[] {
     },
     {
       name: 'Images',
-      wide: true,
+      ...(wide && { wide }),
       cell: (object) =>
         containersOf(object)
           .map((container) => container.image ?? '')
           .join(','),
     },
-    { name: 'Selector', wide: true, cell: (object) => formatSelector(object.spec.selector) },
   ]
 }
 
-export function formatSelector(selector: LabelSelector): string {
-  return formatLabelSelector(selector) || '<none>'
+export function formatSelector(selector: LabelSelector | undefined): string {
+  return (selector === undefined ? '' : formatLabelSelector(selector)) || '<none>'
 }
 
 /** Ready's reasons while a node is not heard from. */
@@ -209,13 +230,12 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
     age(),
     ...template<'Deployment'>(),
   ],
-  ReplicaSet: [
+  ReplicaSet: replicas<'ReplicaSet'>(),
+  ReplicationController: replicas<'ReplicationController'>(),
+  PodTemplate: [
     name(),
-    { name: 'Desired', type: 'integer', cell: ({ spec }) => String(spec.replicas) },
-    { name: 'Current', type: 'integer', cell: ({ status }) => String(status.replicas ?? 0) },
-    { name: 'Ready', type: 'integer', cell: ({ status }) => String(status.readyReplicas ?? 0) },
-    age(),
-    ...template<'ReplicaSet'>(),
+    ...containerColumns<'PodTemplate'>(({ template }) => template, false),
+    { name: 'Pod Labels', cell: ({ template }) => formatSelector({ matchLabels: template.metadata.labels ?? {} }) },
   ],
   Namespace: [name(), { name: 'Status', status: true, cell: ({ status }) => status.phase ?? 'Active' }, age()],
   ConfigMap: [

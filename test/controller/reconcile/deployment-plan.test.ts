@@ -13,7 +13,7 @@ import {
   revisionOf,
   templateHash,
 } from '../../../controller/reconcile/deployment/template.ts'
-import { planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
+import { planReplicas } from '../../../controller/reconcile/replicaset/plan.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import { deployment, metadata, pod, template } from './fake.ts'
 
@@ -396,7 +396,7 @@ class Rollout {
   stepReplicaSets(which = this.replicaSets): void {
     for (const replicaSet of which) {
       const pods = this.podsOf(replicaSet)
-      const { create, remove } = planReplicaSet({ replicaSet, pods, related: this.pods }, this.#now)
+      const { create, remove } = planReplicas({ owner: replicaSet, pods, related: this.pods }, this.#now)
       this.pods = this.pods.filter((each) => !remove.includes(each))
       for (let made = 0; made < create; made++)
         this.pods.push(
@@ -413,8 +413,8 @@ class Rollout {
             },
           }),
         )
-      replicaSet.status = planReplicaSet(
-        { replicaSet, pods: this.podsOf(replicaSet), related: this.pods },
+      replicaSet.status = planReplicas(
+        { owner: replicaSet, pods: this.podsOf(replicaSet), related: this.pods },
         this.#now,
       ).status
     }

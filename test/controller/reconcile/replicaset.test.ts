@@ -4,7 +4,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { controllerReference } from '../../../proto/objects/owners.ts'
 import { isActive } from '../../../proto/objects/pod.ts'
-import { BURST, planReplicaSet } from '../../../controller/reconcile/replicaset/plan.ts'
+import { BURST, planReplicas } from '../../../controller/reconcile/replicaset/plan.ts'
 import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
 import { choosePods, DELETION_COST } from '../../../controller/reconcile/replicaset/removal.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
@@ -89,7 +89,7 @@ describe('ReplicaSet plan', () => {
       pod('c', { status: readyFor(1) }),
       pod('d', { metadata: { deletionTimestamp: 'x' } }),
     ]
-    const plan = planReplicaSet({ replicaSet: replicaSet('rs', 3), pods, related: pods }, NOW)
+    const plan = planReplicas({ owner: replicaSet('rs', 3), pods, related: pods }, NOW)
     assert.equal(plan.create, 2)
     assert.deepEqual(plan.status, {
       replicas: 1,
@@ -101,19 +101,19 @@ describe('ReplicaSet plan', () => {
   })
 
   it('makes a bounded number of pods at a time', () => {
-    const plan = planReplicaSet({ replicaSet: replicaSet('rs', 2_000_000_000), pods: [], related: [] }, NOW)
+    const plan = planReplicas({ owner: replicaSet('rs', 2_000_000_000), pods: [], related: [] }, NOW)
     assert.equal(plan.create, BURST)
   })
 
   it('makes nothing while it is being deleted', () => {
     const object = replicaSet('rs', 3)
     object.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
-    assert.equal(planReplicaSet({ replicaSet: object, pods: [], related: [] }, NOW).create, 0)
+    assert.equal(planReplicas({ owner: object, pods: [], related: [] }, NOW).create, 0)
   })
 
   it('counts a pod as available after minReadySeconds and says when', () => {
     const pods = [pod('a', { status: readyFor(4) }), pod('b', { status: readyFor(12) })]
-    const plan = planReplicaSet({ replicaSet: replicaSet('rs', 2, { minReadySeconds: 10 }), pods, related: pods }, NOW)
+    const plan = planReplicas({ owner: replicaSet('rs', 2, { minReadySeconds: 10 }), pods, related: pods }, NOW)
     assert.deepEqual([plan.status.readyReplicas, plan.status.availableReplicas, plan.requeueAfterMs], [2, 1, 6000])
   })
 
@@ -128,7 +128,7 @@ describe('ReplicaSet plan', () => {
     fc.assert(
       fc.property(fc.nat(8), fc.array(state, { maxLength: 12 }), (replicas, states) => {
         const pods = states.map((status, index) => pod(`p${index}`, { status }))
-        const { create, remove } = planReplicaSet({ replicaSet: replicaSet('rs', replicas), pods, related: pods }, NOW)
+        const { create, remove } = planReplicas({ owner: replicaSet('rs', replicas), pods, related: pods }, NOW)
         assert.equal(pods.filter(isActive).length + create - remove.length, replicas)
         assert.ok(create === 0 || remove.length === 0)
         assert.ok(remove.every(isActive))

@@ -56,6 +56,8 @@ describe('schema', () => {
       'v1 Namespace',
       'v1 Node',
       'v1 Pod',
+      'v1 PodTemplate',
+      'v1 ReplicationController',
       'v1 Secret',
       'v1 Service',
       'v1 ServiceAccount',
