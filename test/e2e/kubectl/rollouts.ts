@@ -32,6 +32,26 @@ export function rollouts(root: () => Kubectl): void {
       await kubectl.ok('wait --for=jsonpath={.status.replicas}=1 deployment/web --timeout=60s')
     })
 
+    it('keeps the pods of a ReplicationController, as old manifests have them', async () => {
+      const labels = { app: 'old' }
+      await kubectl.apply({
+        apiVersion: 'v1',
+        kind: 'ReplicationController',
+        metadata: { name: 'old' },
+        spec: {
+          replicas: 1,
+          template: { metadata: { labels }, spec: { containers: [{ name: 'hello', image: 'gantry/hello:1.0' }] } },
+        },
+      })
+      await kubectl.ok('wait --for=jsonpath={.status.readyReplicas}=1 rc/old --timeout=60s')
+      assert.equal(await kubectl.ok('scale rc old --replicas=3'), 'replicationcontroller/old scaled\n')
+      await kubectl.ok('wait --for=jsonpath={.status.availableReplicas}=3 rc/old --timeout=60s')
+      assert.match(await kubectl.ok('get rc'), /\nold +3 +3 +3 +/)
+      await kubectl.ok('expose rc old --port=80')
+      assert.equal(await kubectl.value('service/old', '.spec.selector'), '{"app":"old"}')
+      await kubectl.ok('delete rc/old service/old')
+    })
+
     it('sets image, environment, resources, account and selector', async () => {
       await kubectl.ok('create serviceaccount bot')
       await kubectl.ok('create configmap settings --from-literal=COLOR=red --from-literal=SIZE=2')
