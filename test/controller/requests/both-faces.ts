@@ -11,6 +11,12 @@ import { ClusterHandlers } from '../../../controller/grpc/cluster.ts'
 import { PodsHandlers } from '../../../controller/grpc/pods.ts'
 import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import { ACCESS_ANNOTATION, ACCESS_LEVELS } from '../../../proto/objects/account-access.ts'
+import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
+import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { silentLogger } from '../../../proto/base/logger.ts'
+import { RunGroup } from '../../../proto/base/run-group.ts'
+import { customKinds } from '../../../proto/schema/custom/definitions.ts'
+import { until } from '../../eventually.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import { decode, decodeResource, encode } from '../../../proto/codec/wire.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -68,6 +74,7 @@ export class BothFaces {
   readonly pods: PodsHandlers
   readonly cluster: ClusterHandlers
   readonly #ended = new AbortController()
+  readonly #group = new RunGroup()
   readonly #tokens = new Map<string, string>()
   readonly #agents = new Map<string, Agent>()
 
@@ -114,8 +121,9 @@ export class BothFaces {
 
   async kube(caller: Caller, asked: Asked): Promise<Result> {
     const { method, path, type } = httpOf(asked)
-    const body = bodyOf(asked)
-    return kubeResult(await this.http(caller, method, path, body, type))
+    const result = kubeResult(await this.http(caller, method, path, bodyOf(asked), type))
+    // What is shown of an object that is going is a Status or the object here, and always the object over gRPC.
+    return asked.verb === 'delete' || asked.verb === 'evict' ? { code: result.code } : result
   }
 
   async grpc(caller: Caller, asked: Asked): Promise<Result> {
@@ -162,7 +170,50 @@ export class BothFaces {
     }
   }
 
+  /** As an administrator, and it stays. */
+  async make(asked: Asked): Promise<Result> {
+    const { path, method } = httpOf(asked)
+    return kubeResult(await this.http(ADMINISTRATOR, method, path.replace('dryRun=All', ''), bodyOf(asked)))
+  }
+
+  /** A custom kind, served once its definition is accepted. */
+  async define(definition: JsonObject): Promise<void> {
+    const { api, informer, random, clock, reads } = this.face
+    const parts: ReconcileParts = {
+      api,
+      informer,
+      random,
+      clock,
+      logger: silentLogger,
+      events: { record: () => undefined },
+      controller: 'c1',
+      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
+      authority: 'the authority',
+      clusterRanges: [],
+      term: undefined,
+      caughtUp: () => reads.current(),
+    }
+    this.#group.add((signal) => runReconcilers([new DefinitionReconciler(parts)], parts, signal))
+    const { group, names, versions } = definition['spec'] as {
+      group: string
+      names: { plural: string }
+      versions: { name: string }[]
+    }
+    const made = await this.http(
+      ADMINISTRATOR,
+      'POST',
+      '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
+      definition,
+    )
+    assert.equal(made.status, 201, made.body.toString())
+    const path = `/apis/${group}/${versions[0]!.name}/${names.plural}`
+    await until('the kind is served', async () => (await this.http(ADMINISTRATOR, 'GET', path)).status === 200)
+  }
+
   async stop(): Promise<void> {
+    this.#group.stop()
+    await this.#group.wait()
+    for (const { id } of [...customKinds.all()]) customKinds.delete(id)
     this.#ended.abort(new GantryError('Cancelled', 'the test is over'))
     for (const agent of this.#agents.values()) agent.destroy()
     await this.face.stop()
@@ -182,7 +233,10 @@ const CODES: Readonly<Record<string, string>> = {
   ServiceUnavailable: 'Unavailable',
 }
 
-export function kubeResult({ status, json }: Reply): Result {
+export function kubeResult(reply: Reply): Result {
+  const { status, headers } = reply
+  if (status < 300 && headers['content-type'] !== 'application/json') return { code: 'OK' }
+  const { json } = reply
   if (status < 300) {
     if (json.kind === 'Status') return { code: 'OK' }
     if (json.items === undefined) return { code: 'OK', answer: json }
@@ -219,12 +273,9 @@ function httpOf(asked: Asked): { method: string; path: string; type?: string } {
   const root = apiVersion.includes('/') ? '/apis' : '/api'
   const collection = `${root}/${apiVersion}${namespace === '' ? '' : `/namespaces/${namespace}`}/${plural}`
   const own = `${collection}/${name}`
-  if (verb !== 'get' && verb !== 'list')
-    for (const [key, value] of [
-      ['dryRun', 'All'],
-      ['fieldManager', 'test'],
-    ])
-      query.set(key!, value!)
+  // gRPC is as strict as kubectl: what the schema does not know is refused.
+  const writing = { dryRun: 'All', fieldManager: 'test', fieldValidation: 'Strict' }
+  if (verb !== 'get' && verb !== 'list') for (const [key, value] of Object.entries(writing)) query.set(key, value)
   if (verb === 'list') {
     set('labelSelector', asked.labelSelector)
     set('fieldSelector', asked.fieldSelector)
