@@ -33,6 +33,31 @@ const borders = [
   border(['proto/**/*.ts'], ['controller', 'agent', 'cli', 'deploy', 'test'], 'proto/ knows no program'),
 ]
 
+/** What stands behind the door, by where it comes from: all of it, or all but what a face may name. */
+const behindTheDoor = [
+  { from: '(store|dispatch|scheduler|election|reconcile|runner|nodehealth|supervise|traffic)/' },
+  { from: 'api/(objects|consistent-reads|plugins|object-admission)' },
+  { from: 'api/contract', importNames: ['ObjectApi', 'EventSink'] },
+  { from: 'informer/', allowImportNames: ['CachedObject'] },
+  { from: 'events/contract', allowImportNames: ['isDeletion', 'EventQuery', 'NamedEvent'] },
+  { from: 'events/(nats|named-events|reader|recorder|memory|stream)' },
+].map(({ from, ...names }) => ({
+  regex: `^(\\.\\./)+${from}`,
+  ...names,
+  message: 'a face acts by an AuthorizedRequest only: ask at the door (controller/requests)',
+}))
+
+/** A face decodes, asks at the door and encodes: it holds nothing by which it could go past it. */
+const faces = {
+  files: ['controller/grpc/**/*.ts', 'controller/kube/**/*.ts'],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      { patterns: [...borders[0].rules['no-restricted-imports'][1].patterns, ...behindTheDoor] },
+    ],
+  },
+}
+
 /**
  * The folders of each program, from the ground up: a folder imports only from those on lower floors. The longest entry
  * that a file is in, or is, decides where it stands; what stands on no floor is free.
@@ -143,6 +168,7 @@ export default tseslint.config(
     },
   },
   ...borders,
+  faces,
   {
     files: outside,
     rules: Object.fromEntries(['globals', 'properties', 'syntax'].map((of) => [`no-restricted-${of}`, 'off'])),

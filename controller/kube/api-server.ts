@@ -4,6 +4,7 @@ import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
 import type { Accounts } from '../accounts/accounts.ts'
+import type { AccountTokens } from '../accounts/tokens.ts'
 import type { Kinds } from '../kinds/kinds.ts'
 import type { Requests } from '../requests/requests.ts'
 import { Authentication } from './authentication.ts'
@@ -42,7 +43,7 @@ export interface ApiServerParts {
   readonly kinds: Kinds
   /** Of the program's numbers, which the path /metrics shows. */
   readonly registry: Registry
-  readonly accounts: Pick<Accounts, 'authenticator' | 'tokens'>
+  readonly accounts: Pick<Accounts, 'authenticator'> & { readonly tokens: Pick<AccountTokens, 'issuer' | 'keys'> }
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly timeouts?: Timeouts

@@ -42,7 +42,7 @@ export class AuthorizedRequest {
   /** Called when a watch ends; undefined for a request whose answer is its end. */
   readonly #ended: () => void
   /** Pods beside the one named to whose processes the caller may connect. */
-  readonly #reachable = new Set<string>()
+  #reachable: Set<string> | undefined
   #admitted: boolean
   /** The end of the request is that of a watch, which tells of it. */
   isWatch = false
@@ -205,13 +205,14 @@ export class AuthorizedRequest {
   reach(pod: string): void {
     const { namespace = '' } = this.info
     this.#authorize({ verb: 'get', group: '', resource: 'pods', subresource: 'proxy', namespace, name: pod })
+    this.#reachable ??= new Set()
     this.#reachable.add(pod)
   }
 
   #requirePod(namespace: string, pod: string): void {
     const { resource, name, namespace: own = '' } = this.info
     const isNamed = resource === 'pods' && name === pod
-    if (namespace !== own || !(isNamed || this.#reachable.has(pod))) throw this.#fault(`${namespace}/${pod}`)
+    if (namespace !== own || !(isNamed || this.#reachable?.has(pod) === true)) throw this.#fault(`${namespace}/${pod}`)
   }
 
   /** What is not there yet is created by applying it. The cache may lag: that it is not there counts only if it is so. */

@@ -46,7 +46,18 @@ export interface ObjectRequest {
 }
 
 /** A request about objects of a kind that the store keeps, in the words of authorization. */
-export function objectRequestInfo(request: ObjectRequest): ResourceRequestInfo {
-  const { group, version, plural } = resourceOf(request.kind)
-  return { ...request, group, resource: plural, apiVersion: apiVersionOf({ group, version }) }
+export function objectRequestInfo({
+  face,
+  user,
+  verb,
+  kind,
+  namespace = '',
+  name = '',
+  subresource = '',
+  forwarded = false,
+}: ObjectRequest): ResourceRequestInfo {
+  const served = resourceOf(kind)
+  const { group, plural: resource } = served
+  const apiVersion = apiVersionOf(served)
+  return { face, user, verb, group, resource, subresource, namespace, name, kind, apiVersion, forwarded }
 }

@@ -88,12 +88,12 @@ export class Requests {
 
   #begin(info: RequestInfo): (outcome: RequestOutcome) => void {
     this.#auditor.received(info)
-    this.#counter.begin(info)
+    const series = this.#counter.begin(info)
     let over = false
     return (outcome) => {
       if (over) return
       over = true
-      this.#counter.end(info, outcome)
+      this.#counter.end(series, outcome)
       this.#auditor.completed(info, outcome)
     }
   }
