@@ -25,7 +25,7 @@ import { resizeRejection } from './plan/resize.ts'
 import { podStatus } from './status/pod-status.ts'
 import { readinessGates } from './status/readiness-gates.ts'
 import { StatusReporter } from './status/status-reporter.ts'
-import type { Retry, StepContext } from './steps/contract.ts'
+import type { RecordWrite, Retry, StepContext } from './steps/contract.ts'
 import { runStep } from './steps/run-step.ts'
 
 /** The version of volumes as an earlier run of the agent left them. */
@@ -284,9 +284,7 @@ export class PodMachine {
       case 'done':
         this.#apply([...result.changes, { change: 'stepSucceeded', key }])
         this.#cutShort()
-        if (result.lazily === true) this.save()
-        else if (result.changes.length > 0) await this.#persist()
-        return
+        return this.#write(result.write)
       case 'noop':
         this.#apply([{ change: 'stepSucceeded', key }])
         return
@@ -307,6 +305,17 @@ export class PodMachine {
         await this.#persist()
         return
       }
+    }
+  }
+
+  async #write(write: RecordWrite): Promise<void> {
+    switch (write) {
+      case 'awaited':
+        return this.#persist()
+      case 'background':
+        return this.save()
+      case 'deferred':
+        return
     }
   }
 

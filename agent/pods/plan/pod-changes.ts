@@ -41,7 +41,7 @@ export function applyChange(state: PodState, change: Change): PodState {
     case 'readiness':
     case 'resourcesSet':
     case 'adopted':
-      return markStartedSidecars(changeInstance(state, change))
+      return changeInstance(state, change)
     case 'assigned':
     case 'unassigned':
     case 'endpointsDrained':
@@ -158,10 +158,12 @@ function changeInstance(state: PodState, change: InstanceChange): PodState {
   const { record } = state
   const id = instanceIdOf(change)
   const found = Object.entries(record.containers).find(([, known]) => hasInstance(known, id))
-  const next =
-    found === undefined
-      ? state
-      : withContainer(state, found[0], changeContainer(found[1], change, record.pod, isStopping(record)))
+  let next = state
+  if (found !== undefined) {
+    const [name, known] = found
+    const changed = changeContainer(known, change, record.pod, isStopping(record))
+    next = withContainer(state, name, markIfStarted(record.pod, name, changed))
+  }
   switch (change.change) {
     case 'abandoned':
     case 'ended':
@@ -300,7 +302,7 @@ function setClock(state: PodState, by: number): PodState {
   }
 }
 
-export function movedPodStage(stage: PodStage, by: number): PodStage {
+function movedPodStage(stage: PodStage, by: number): PodStage {
   switch (stage.stage) {
     case 'active':
     case 'stopping':
@@ -311,15 +313,13 @@ export function movedPodStage(stage: PodStage, by: number): PodStage {
   }
 }
 
-/** Notes the sidecars that have been started: what comes after them may begin, and does not wait for them again. */
-function markStartedSidecars(state: PodState): PodState {
-  let next = state
-  for (const container of state.record.pod.spec.initContainers ?? []) {
-    const known = state.record.containers[container.name]
-    if (container.restartPolicy !== 'Always' || known === undefined || known.passed === true) continue
-    if (isStarted(container, known.stage)) next = withContainer(next, container.name, { ...known, passed: true })
-  }
-  return next
+/**
+ * Notes of a sidecar that it has been started: what comes after it may begin, and does not wait for it again. Only of
+ * the container that a change is about, since others may have been lost with their sandbox, which is told later.
+ */
+function markIfStarted({ spec }: Pod, name: string, known: ContainerRecord): ContainerRecord {
+  const container = spec.initContainers?.find((other) => other.name === name)
+  return container?.restartPolicy === 'Always' && isStarted(container, known.stage) ? { ...known, passed: true } : known
 }
 
 function stampIfAllMade(state: PodState, step: 'created' | 'started', at: number): PodState {

@@ -7,17 +7,21 @@ import type { PodState } from '../plan/pod-state.ts'
 import type { PodDependencies } from '../dependencies.ts'
 
 export type StepResult =
-  /**
-   * It did what it was to do. The changes are on record before the next plan is made; with `lazily` nobody waits for
-   * the disk, since another start of the agent would learn the same from the runtime.
-   */
-  | { readonly result: 'done'; readonly changes: readonly Change[]; readonly lazily?: boolean }
+  /** It did what it was to do, and this has changed. */
+  | { readonly result: 'done'; readonly changes: readonly Change[]; readonly write: RecordWrite }
   /** There was nothing to do, or there is not any more. */
   | { readonly result: 'noop' }
   /** It could not; the changes are what it did before, or what it leaves behind. */
   | ({ readonly result: 'retry'; readonly changes?: readonly Change[] } & Retry)
   /** The pod cannot be carried on with: the node gives it up. */
   | { readonly result: 'fatal'; readonly reason: string; readonly message: string }
+
+/**
+ * When the record is written after a step. `awaited`: before the next plan is made. `background`: at once, and nobody
+ * waits for the disk, since another start of the agent would learn the same from the runtime. `deferred`: with what is
+ * written next, since nothing of it outlives the agent.
+ */
+export type RecordWrite = 'awaited' | 'background' | 'deferred'
 
 export interface Retry {
   /** As Kubernetes names it, e.g. ErrImagePull, CreateContainerConfigError, FailedMount. */
@@ -32,7 +36,7 @@ export interface Retry {
 export const NOOP: StepResult = { result: 'noop' }
 
 export function done(...changes: readonly Change[]): StepResult {
-  return { result: 'done', changes }
+  return { result: 'done', changes, write: changes.length === 0 ? 'deferred' : 'awaited' }
 }
 
 /** What a step sees of its pod and may tell it. */

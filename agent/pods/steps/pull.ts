@@ -5,7 +5,7 @@ import type { Image } from '../../images/contract.ts'
 import type { Change } from '../plan/changes.ts'
 import type { PodStep } from '../plan/pod-plan.ts'
 import { containerRecord, nextAttempt } from '../plan/pod-state.ts'
-import { done, NOOP, type StepContext, type StepResult } from './contract.ts'
+import { NOOP, type StepContext, type StepResult } from './contract.ts'
 import { pullCredentials } from './pull-credentials.ts'
 import { stepRetry } from './step-retry.ts'
 
@@ -26,9 +26,10 @@ export async function pull(
   const orphaned: Change = { change: 'orphaned', id }
   try {
     const { path: rootfs } = await deps.images.mountRootfs(id, image)
-    if (signal.aborted) return done(orphaned)
+    if (signal.aborted) return { result: 'done', changes: [orphaned], write: 'deferred' }
     const prepared = { id, image, rootfs }
-    return done({ change: 'prepared', container: container.name, prepared, at: deps.clock.now() })
+    const changes: Change[] = [{ change: 'prepared', container: container.name, prepared, at: deps.clock.now() }]
+    return { result: 'done', changes, write: 'deferred' }
   } catch (thrown) {
     const retry = stepRetry(step, container, thrown, context.failures, deps.random, 'rootfs')
     return { result: 'retry', changes: [orphaned], ...retry }

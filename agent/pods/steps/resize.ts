@@ -29,7 +29,7 @@ export async function resize(step: PodStep, context: StepContext): Promise<StepR
     }
     const restarts = hasPendingRestart(context.state.record)
     if (!restarts) await runtime.updateSandbox(uid, wanted)
-    return { result: 'done', changes: [...limited, { change: 'resized', restarts }] }
+    return { result: 'done', changes: [...limited, { change: 'resized', restarts }], write: 'awaited' }
   } catch (thrown) {
     return { result: 'retry', changes: limited, ...stepRetry(step, undefined, thrown, context.failures, random) }
   }

@@ -38,7 +38,7 @@ export async function makeSandbox({ deps, uid, state }: StepContext, signal: Abo
     changes: [{ change: 'sandboxed', attachment, at: deps.clock.now() }],
     // Written with the first container at the latest; until then nothing hangs on it that another sandbox would not do
     // for.
-    lazily: true,
+    write: 'background',
   }
 }
 

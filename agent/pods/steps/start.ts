@@ -71,7 +71,7 @@ async function createAndStart(
     const state = await deps.runtime.startContainer(id)
     context.event('Normal', 'Started', `started container ${name}`, name)
     // The runtime knows that it runs, and the next start of the agent asks it.
-    return { result: 'done', changes: [created, startedAs(id, state, deps.clock.now())], lazily: true }
+    return { result: 'done', changes: [created, startedAs(id, state, deps.clock.now())], write: 'background' }
   } catch (thrown) {
     return done(created, ...startFailed(container, instance, GantryError.from(thrown), context))
   }

@@ -3,6 +3,7 @@ import type { Image } from '../../../../agent/images/contract.ts'
 import type { Change } from '../../../../agent/pods/plan/changes.ts'
 import { applyChange } from '../../../../agent/pods/plan/pod-changes.ts'
 import { containerRecord, newRecord, type PodState } from '../../../../agent/pods/plan/pod-state.ts'
+import { adoptionChanges } from '../../../../agent/pods/plan/recovery.ts'
 import type { ContainerStage, ExitedState, Kill, PodRecord, RunningStage } from '../../../../agent/state/contract.ts'
 import { makeContainer, makePod } from '../../fakes.ts'
 
@@ -208,5 +209,25 @@ describe('changes of a pod', () => {
       { change: 'sandboxLost' },
     )
     assert.deepEqual([lost.record.containers.init!.stage.stage, lost.record.containers.init!.attempt], ['idle', 1])
+  })
+
+  it('make sidecars that are lost with their sandbox start in turn again', () => {
+    const names = ['log', 'mesh']
+    const pod = makePod('web', {
+      initContainers: names.map((name) => makeContainer(name, { restartPolicy: 'Always' })),
+    })
+    const containers = Object.fromEntries(
+      names.map((name) => {
+        const stage = { ...RUNNING, instance: { ...INSTANCE, id: name } }
+        return [name, { attempt: 0, failures: 0, passed: true, stage }]
+      }),
+    )
+    const record: PodRecord = { ...newRecord(pod, T), sandbox: {}, containers }
+    const changes = adoptionChanges(record, new Map(), false, T)
+    const after = changes.reduce(applyChange, stateOf(record))
+    assert.deepEqual(
+      names.map((name) => [after.record.containers[name]!.stage.stage, after.record.containers[name]!.passed]),
+      names.map(() => ['ended', undefined]),
+    )
   })
 })
