@@ -3,7 +3,8 @@
  * those of files.
  */
 import type { AnyResource, Kind } from '../proto/gen/types.ts'
-import { findResource, kindOf as schemaKind, resourceOf } from '../proto/schema/schema.ts'
+import { programKinds } from '../proto/client/program-kinds.ts'
+import { resourceOf } from '../proto/schema/schema.ts'
 import { type Invocation } from '../proto/terminal/command.ts'
 import { manifestFlags, manifestsOf } from './manifest-flags.ts'
 import { parseNames } from '../proto/client/operands.ts'
@@ -58,7 +59,7 @@ export async function selectObjects({
       )
     return chosen
   }
-  const type = args.length === 1 && !args[0]!.includes('/') ? findResource(args[0]!) : undefined
+  const type = args.length === 1 && !args[0]!.includes('/') ? programKinds.findWord(args[0]!) : undefined
   const selected = flags.all === true || flags.selector !== undefined
   const namespace = await target.namespace()
   if (!selected && !(typeIsAll && type !== undefined))
@@ -66,7 +67,7 @@ export async function selectObjects({
       ...name,
       namespace: resourceOf(name.kind).namespaced ? namespace : '',
     }))
-  const kind = type === undefined ? undefined : schemaKind(type)
+  const kind = type === undefined ? undefined : programKinds.ofResource(type)
   if (kind === undefined || !kinds.includes(kind))
     throw new UsageError(
       selected

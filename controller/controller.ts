@@ -281,7 +281,11 @@ export class Controller {
       stopListening()
       await Promise.all([this.#server.stop(), this.#kube.stop()])
     })
-    await group.wait()
+    try {
+      await group.wait()
+    } finally {
+      this.informer.kinds.close()
+    }
   }
 
   #common(component: string): Pick<ControllerParts, 'clock' | 'random' | 'logger'> {

@@ -1,6 +1,7 @@
 /** `gantry api-resources`: the kinds that there are. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { allResources, apiVersionOf } from '../../proto/schema/schema.ts'
+import { programKinds } from '../../proto/client/program-kinds.ts'
+import { apiVersionOf } from '../../proto/schema/schema.ts'
 import { learnKinds } from '../../proto/client/custom-kinds.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { formatTable } from '../../proto/terminal/output/table.ts'
@@ -27,7 +28,8 @@ export default defineCommand({
         `without the kinds that definitions of the cluster define: ${GantryError.from(thrown).message}\n`,
       )
     }
-    const shown = allResources()
+    const shown = programKinds
+      .resources()
       .filter(
         (resource) =>
           (!given.has('namespaced') || resource.namespaced === flags.namespaced) &&

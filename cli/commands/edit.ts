@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { programKinds } from '../../proto/client/program-kinds.ts'
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { parseManifests } from '../../proto/codec/manifest.ts'
@@ -135,7 +136,7 @@ async function save(
 }
 
 function edited(text: string, file: string, before: AnyResource): JsonObject {
-  const documents = parseManifests(text, path.basename(file))
+  const documents = parseManifests(text, path.basename(file), programKinds)
   const [document] = documents
   if (document === undefined || documents.length > 1)
     throw new GantryError('InvalidArgument', `one object is expected, the file has ${documents.length}`)

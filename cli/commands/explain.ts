@@ -1,4 +1,5 @@
 /** `gantry explain`: a kind or a field of it, out of the schema's own words. */
+import { programKinds } from '../../proto/client/program-kinds.ts'
 import { explain, type Explanation } from '../../proto/schema/explain.ts'
 import type { ExplainedField } from '../../proto/schema/explained-field.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
@@ -19,7 +20,7 @@ export default defineCommand({
         args.length === 0 ? 'which type? Such as pod, or deploy.spec' : 'one type or field is expected',
       )
     kindOf(args[0]!.split('.', 1)[0]!)
-    const explanation = await explain(args[0]!, { recursive: flags.recursive })
+    const explanation = await explain(args[0]!, { recursive: flags.recursive, kinds: programKinds })
     environment.stdout.write(format(explanation, flags.recursive))
   },
 })

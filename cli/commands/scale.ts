@@ -1,5 +1,6 @@
 /** `gantry scale`: sets how many replicas run. */
 import { fieldAt } from '../../proto/codec/custom.ts'
+import { programKinds } from '../../proto/client/program-kinds.ts'
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
@@ -17,7 +18,10 @@ function scalableKinds(): Kind[] {
   return [
     'Deployment',
     'ReplicaSet',
-    ...[...customKinds.all()].filter(({ stored }) => stored.scale !== undefined).map(({ id }) => id),
+    ...programKinds
+      .custom()
+      .filter(({ stored }) => stored.scale !== undefined)
+      .map(({ id }) => id),
   ]
 }
 

@@ -135,7 +135,7 @@ export class AccessAuthorizer implements Authorizer {
     )
       return YES
     if (namespace !== account.namespace) return no(`${level}, which is about its own namespace`)
-    const least = leastAccess({ verb, group, resource, subresource })
+    const least = leastAccess({ verb, group, resource, subresource }, this.#informer.kinds)
     if (!isAtLeast(access, least)) return no(`${level}, and this needs "${least}"`)
     return group === '' && resource === 'pods' && POD_ACCESS_SUBRESOURCES.has(subresource)
       ? this.#reach(namespace, subresource === 'proxy' ? proxiedName(name) : name, access, level)

@@ -13,7 +13,7 @@
  *
  * Resources that are not served yet stand here already: a question about them gets the answer that it will have.
  */
-import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import type { Access } from '../../proto/objects/account-access.ts'
 
 /** Resources as "RESOURCE" or "RESOURCE/SUBRESOURCE", by group. */
@@ -141,14 +141,12 @@ export interface AccessRequest {
 }
 
 /** The least level of access that may do this in its own namespace. */
-export function leastAccess({
-  verb,
-  group,
-  resource,
-  subresource,
-}: AccessRequest): Extract<Access, 'view' | 'edit' | 'admin'> {
+export function leastAccess(
+  { verb, group, resource, subresource }: AccessRequest,
+  kinds: Pick<KnownKinds, 'customByPlural'>,
+): Extract<Access, 'view' | 'edit' | 'admin'> {
   const key = `${group}/${resource}${subresource === '' ? '' : `/${subresource}`}`
-  const custom = customKinds.byPlural(group, resource)?.resource.namespaced === true
+  const custom = kinds.customByPlural(group, resource)?.resource.namespaced === true
   if (READ.has(verb)) {
     if (viewed.has(key) || (custom && CUSTOM_READ.has(subresource))) return 'view'
     return readByEditors.has(key) ? 'edit' : 'admin'

@@ -1,5 +1,6 @@
 /** Which object a request means. */
 import { GantryError } from '../../proto/base/errors.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import { findAnyKind } from '../../proto/schema/kinds.ts'
 import { problemError } from '../../proto/base/problem.ts'
 import { describeObject, resourceOf } from '../../proto/schema/schema.ts'
@@ -28,8 +29,8 @@ export function named(kind: Kind, namespace: string, name: string): string {
  * The kind of that name and version, if it is one that the store keeps. InvalidArgument and Unsupported, with the
  * nearest name.
  */
-export function storedKind(apiVersion: string, kind: string): Kind {
-  const found = findAnyKind(apiVersion, kind)
+export function storedKind(apiVersion: string, kind: string, kinds: KnownKinds): Kind {
+  const found = findAnyKind(apiVersion, kind, kinds)
   if ('problem' in found) throw problemError([found.problem])
   if (resourceOf(found.kind).streamed === true)
     throw new GantryError('InvalidArgument', 'events are not objects of the store', {
@@ -51,10 +52,13 @@ export function namespaceOf(kind: Kind, namespace: string): string {
 }
 
 /** The kind, namespace and name of a reference that must be complete. */
-export function resolve(ref: ObjectRef | undefined): { kind: Kind; namespace: string; name: string } {
+export function resolve(
+  ref: ObjectRef | undefined,
+  kinds: KnownKinds,
+): { kind: Kind; namespace: string; name: string } {
   if (ref === undefined)
     throw new GantryError('InvalidArgument', 'the request names no object', { details: [{ field: 'ref' }] })
-  const kind = storedKind(ref.apiVersion, ref.kind)
+  const kind = storedKind(ref.apiVersion, ref.kind, kinds)
   if (ref.name === '')
     throw new GantryError('InvalidArgument', `the request names no ${kind}`, {
       details: [{ field: 'ref.name', message: 'is empty' }],

@@ -3,6 +3,7 @@ import { decodeJson, encodeFields, encodeJson } from '../../proto/codec/codec.ts
 import { GantryError } from '../../proto/base/errors.ts'
 import { problemError, type Problem } from '../../proto/base/problem.ts'
 import { apiVersionOf, resourceOf, schema } from '../../proto/schema/schema.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import { unknownFields } from '../../proto/codec/unknown-fields.ts'
 import { decode, decodeResource, encodeObject, withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, ObjectBytes, Resources } from '../../proto/gen/types.ts'
@@ -18,16 +19,16 @@ export interface ReceivedObject {
 }
 
 /** InvalidArgument for bytes that are no such message, and for a namespace of a kind that has none. */
-export function receivedObject(bytes: ObjectBytes | undefined): ReceivedObject {
+export function receivedObject(bytes: ObjectBytes | undefined, kinds: KnownKinds): ReceivedObject {
   if (bytes === undefined)
     throw new GantryError('InvalidArgument', 'the request holds no object', { details: [{ field: 'object' }] })
-  const kind = storedKind(bytes.apiVersion, bytes.kind)
+  const kind = storedKind(bytes.apiVersion, bytes.kind, kinds)
   const { object, unknown } = readBytes(kind, bytes)
   const { name = '', namespace: said = '' } = (object['metadata'] ?? {}) as { name?: string; namespace?: string }
   const namespace = namespaceOf(kind, said)
   const read = (): Resources[Kind] => {
     if (unknown.length > 0) throw problemError(unknown)
-    const decoded = decodeJson(kind, object, { allowDuplicateKeys: true })
+    const decoded = decodeJson(kind, object, { allowDuplicateKeys: true, kinds })
     decoded.metadata.namespace = namespace
     return decoded
   }

@@ -4,6 +4,7 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import type { Input } from '../../proto/codec/wire.ts'
 import type {
   ApplyRequest,
@@ -49,14 +50,14 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   }
 
   async get({ ref }: GetRequest, call: CallContext): Promise<Input<ObjectResponse>> {
-    return this.#requests.handle(infoOf('get', resolve(ref), call), async (request) => ({
+    return this.#requests.handle(infoOf('get', resolve(ref, this.#requests.kinds), call), async (request) => ({
       object: toBytes(await request.get()),
     }))
   }
 
   /** InvalidArgument for a malformed request or token; Expired for a token whose revision is gone: list again. */
   async list(request: ListRequest, call: CallContext): Promise<Input<ListResponse>> {
-    const { kind, namespace } = collectionOf(request)
+    const { kind, namespace } = collectionOf(request, this.#requests.kinds)
     return this.#requests.handle(infoOf('list', { kind, namespace, name: '' }, call), async (authorized) => {
       if (request.limit < 0)
         throw new GantryError('InvalidArgument', 'limit is negative', {
@@ -83,7 +84,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
    * are no longer known, and for one that the store has not reached: list again.
    */
   async *watch(request: WatchRequest, call: CallContext): AsyncGenerator<Input<WatchEvent>, void, undefined> {
-    const { kind, namespace } = collectionOf(request)
+    const { kind, namespace } = collectionOf(request, this.#requests.kinds)
     const begin = request.resourceVersion === ''
     yield* await this.#requests.handle(infoOf('watch', { kind, namespace, name: '' }, call), (authorized) =>
       authorized.watch(
@@ -101,7 +102,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   }
 
   async create({ object, options }: CreateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
-    const received = receivedObject(object)
+    const received = receivedObject(object, this.#requests.kinds)
     const { kind, namespace } = received
     return this.#requests.handle(infoOf('create', { kind, namespace, name: '' }, call), async (request) => ({
       object: writtenBytes(await request.create(received.read() as Draft<Kind>, contextOf(options, call))),
@@ -109,7 +110,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   }
 
   async update({ object, options, subresource }: UpdateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
-    const received = receivedObject(object)
+    const received = receivedObject(object, this.#requests.kinds)
     return this.#requests.handle(infoOf('update', received, call, subresource), async (request) => {
       const read = received.read()
       const context = contextOf(options, call)
@@ -121,14 +122,17 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
     { ref, type, patch, subresource, options }: PatchRequest,
     call: CallContext,
   ): Promise<Input<ObjectResponse>> {
-    return this.#requests.handle(infoOf('patch', resolve(ref), call, subresource), async (request) => {
-      const changes = { type, patch: parseJson('patch', patch), subresource: subresourceOf(subresource) }
-      return { object: writtenBytes(await request.patch(changes, contextOf(options, call))) }
-    })
+    return this.#requests.handle(
+      infoOf('patch', resolve(ref, this.#requests.kinds), call, subresource),
+      async (request) => {
+        const changes = { type, patch: parseJson('patch', patch), subresource: subresourceOf(subresource) }
+        return { object: writtenBytes(await request.patch(changes, contextOf(options, call))) }
+      },
+    )
   }
 
   async apply({ ref, configuration, options }: ApplyRequest, call: CallContext): Promise<Input<ApplyResponse>> {
-    return this.#requests.handle(infoOf('patch', resolve(ref), call), async (request) => {
+    return this.#requests.handle(infoOf('patch', resolve(ref, this.#requests.kinds), call), async (request) => {
       if ((options?.fieldManager ?? '') === '')
         throw new GantryError('InvalidArgument', 'apply needs a field manager', {
           details: [{ field: 'options.fieldManager', message: 'is empty', remedy: 'name who owns the fields' }],
@@ -142,7 +146,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
 
   /** An eviction is, as in Kubernetes, the creation of an Eviction of the pod. */
   async delete(deletion: DeleteRequest, call: CallContext): Promise<Input<ObjectResponse>> {
-    const place = resolve(deletion.ref)
+    const place = resolve(deletion.ref, this.#requests.kinds)
     const { eviction } = deletion
     if (eviction && place.kind !== 'Pod')
       throw new GantryError('InvalidArgument', `a ${place.kind} cannot be evicted`, {
@@ -168,11 +172,11 @@ function infoOf(
 }
 
 /** The kind and namespace of a list or watch; '' for all namespaces. InvalidArgument for an unknown kind. */
-function collectionOf({ apiVersion, kind, namespace }: Pick<ListRequest, 'apiVersion' | 'kind' | 'namespace'>): {
-  readonly kind: Kind
-  readonly namespace: string
-} {
-  const stored = storedKind(apiVersion, kind)
+function collectionOf(
+  { apiVersion, kind, namespace }: Pick<ListRequest, 'apiVersion' | 'kind' | 'namespace'>,
+  kinds: KnownKinds,
+): { readonly kind: Kind; readonly namespace: string } {
+  const stored = storedKind(apiVersion, kind, kinds)
   return { kind: stored, namespace: namespace === '' ? '' : namespaceOf(stored, namespace) }
 }
 

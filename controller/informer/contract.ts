@@ -5,6 +5,7 @@
  */
 import type { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
+import type { KindRegistry } from '../../proto/schema/kind-registry.ts'
 import type { Entry } from '../store/contract.ts'
 
 export interface CachedObject<K extends Kind = Kind> {
@@ -48,6 +49,8 @@ export interface Follower<K extends Kind = Kind> {
 }
 
 export interface Informer {
+  /** Every kind that there is, those among them that definitions define as far as this cache knows them. */
+  readonly kinds: KindRegistry
   /**
    * Begins with a complete list, then follows. Resolves when the signal is aborted; rejects when the store can no
    * longer be followed.

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/base/errors.ts'
 import { customKinds, type CustomKind } from '../../proto/schema/custom/definitions.ts'
+import { KindRegistry } from '../../proto/schema/kind-registry.ts'
 import { resources, unknownKind } from '../../proto/schema/schema.ts'
 import { decodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
@@ -43,6 +44,7 @@ interface OneKind {
 }
 
 export class StoreInformer implements Informer {
+  readonly kinds = new KindRegistry()
   readonly #store: Store
   readonly #clock: Clock
   readonly #random: Random
@@ -125,7 +127,7 @@ export class StoreInformer implements Informer {
   recordWrite<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): CachedObject<K> {
     const { key, value: bytes, revision } = entry
     // Of a custom kind another definition, or none, may hold by the time that the watch tells it.
-    const place = kind.includes('.') ? undefined : parseKey(key)
+    const place = kind.includes('.') ? undefined : parseKey(key, this.kinds)
     const cached = place && this.#kind(kind).cache.cached(place.namespace, place.name)
     if (cached?.revision === revision) return cached as unknown as CachedObject<K>
     const decoded: CachedObject<K> = { object: decodeResource(kind, bytes, String(revision)), bytes, revision }
@@ -281,7 +283,7 @@ export class StoreInformer implements Informer {
   }
 
   #changeOf({ type, entry }: StoreEvent): Change | undefined {
-    const key = type === 'delete' ? parseKey(entry.key) : this.#parse(entry)
+    const key = type === 'delete' ? parseKey(entry.key, this.kinds) : this.#parse(entry)
     if (key === undefined) {
       if (type === 'delete') this.#aside.drop(entry.key)
       return undefined
@@ -338,7 +340,7 @@ export class StoreInformer implements Informer {
 
   /** Undefined for an entry of a kind that is not defined: it is put aside. */
   #parse(entry: Entry): ObjectKey | undefined {
-    const parsed = parseKey(entry.key)
+    const parsed = parseKey(entry.key, this.kinds)
     if (parsed === undefined && !this.#aside.keep(entry))
       this.#logger.error({ key: entry.key }, 'an entry of the store is of no known kind')
     return parsed
@@ -356,11 +358,11 @@ export class StoreInformer implements Informer {
         if (!entry.key.startsWith(prefix)) continue
         const name = entry.key.slice(entry.key.lastIndexOf('/') + 1)
         const definition = this.#decode({ kind, namespace: '', name }, entry)?.object
-        const defined = definition === undefined ? undefined : defines(definition)
+        const defined = definition === undefined ? undefined : defines(definition, this.kinds)
         if (defined !== undefined) this.#defined.set(name, defined)
       }
     }
-    for (const kind of this.#defined.values()) customKinds.set(kind)
+    for (const kind of this.#defined.values()) this.kinds.set(kind)
     for (const kind of this.#defined.values()) {
       const before = known.get(kind.id)
       if (before !== undefined) this.#redefine(before, kind, revision)
@@ -375,11 +377,11 @@ export class StoreInformer implements Informer {
     const { defines } = this.#strategies.of(definition.kind)
     if (defines === undefined) return []
     const { name } = definition.metadata
-    const [before, after] = [this.#defined.get(name), type === 'deleted' ? undefined : defines(definition)]
+    const [before, after] = [this.#defined.get(name), type === 'deleted' ? undefined : defines(definition, this.kinds)]
     const gone = before !== undefined && before.id !== after?.id ? this.#vanish(name, before, revision) : []
     if (after === undefined) return gone
     this.#defined.set(name, after)
-    customKinds.set(after)
+    this.kinds.set(after)
     if (before?.id === after.id) {
       this.#redefine(before, after, revision)
       return []
@@ -441,7 +443,7 @@ export class StoreInformer implements Informer {
   /** Kinds without definition, after their last changes were told: who follows them hears that they are gone. */
   #forgetKinds(): void {
     const defined = new Set<string>([...this.#defined.values()].map(({ id }) => id))
-    for (const { id } of [...customKinds.all()]) if (!defined.has(id)) customKinds.delete(id)
+    for (const { id } of this.kinds.custom()) if (!defined.has(id)) this.kinds.delete(id)
     for (const [kind, { history }] of this.#kinds) {
       if (!kind.includes('.') || defined.has(kind)) continue
       history.close(new GantryError('Expired', `the kind ${kind} is not defined any more`))

@@ -2,7 +2,6 @@
  * CustomResourceDefinitions: what an established one defines is a kind like any other.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
  */
-import { customKindOf } from '../../proto/schema/custom/definitions.ts'
 import { ruleProblems } from '../api/custom/rules.ts'
 import { sameSpec } from '../api/object-section.ts'
 import type { Strategy } from './strategy.ts'
@@ -14,5 +13,5 @@ export const customResourceDefinitionStrategy: Strategy<'CustomResourceDefinitio
   /** Whether the rules in CEL are rules at all; those that are stored have been looked at. */
   validate: (next, stored) => (stored !== undefined && sameSpec(next, stored) ? [] : ruleProblems(next)),
   deletion: { finalizers: [CLEANUP_FINALIZER] },
-  defines: customKindOf,
+  defines: (definition, kinds) => kinds.kindOf(definition),
 }

@@ -17,6 +17,7 @@
  * An object that is given to be changed is the caller's own copy. Errors are GantryErrors: Forbidden, InvalidArgument.
  */
 import type { CustomKind } from '../../proto/schema/custom/definitions.ts'
+import type { KindRegistry } from '../../proto/schema/kind-registry.ts'
 import type { ErrorDetail, Kind, Resources } from '../../proto/gen/types.ts'
 import type { ObjectSubresource } from '../api/contract.ts'
 import type { ParticipantName } from '../api/participant.ts'
@@ -66,7 +67,7 @@ export interface Strategy<K extends Kind = Kind> {
    */
   readonly acknowledgedWhenCached?: 'write' | 'deletion'
   /** The kind that such an object defines while the program runs; undefined while it defines none. */
-  defines?(object: Resources[K]): CustomKind | undefined
+  defines?(object: Resources[K], kinds: KindRegistry): CustomKind | undefined
 }
 
 export interface SubresourceStrategy<K extends Kind> {

@@ -2,7 +2,7 @@
  * What CustomResourceDefinitions define, as it is served: each version that is, with its subresources. Follows the
  * definitions as they come and go.
  */
-import { customKindOf, type CustomKind, type CustomVersion } from '../../proto/schema/custom/definitions.ts'
+import type { CustomKind, CustomVersion } from '../../proto/schema/custom/definitions.ts'
 import { customScalePaths } from '../api/scale-form.ts'
 import type { CustomDefinitions } from '../requests/custom-definitions.ts'
 import type { Catalog } from './catalog.ts'
@@ -15,12 +15,13 @@ const VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', '
 /** From now on the catalog has what there is of custom kinds, within the batch of changes in which it appears. */
 export function serveCustomKinds(catalog: Catalog, definitions: CustomDefinitions): void {
   definitions.onChange(() => {
-    const kinds = definitions.list().flatMap((definition) => customKindOf(definition) ?? [])
-    const served = kinds.flatMap((kind) =>
-      kind.versions
-        .filter((version) => version.served)
-        .map((version) => ({ resource: servedVersion(kind, version), version })),
-    )
+    const served = definitions
+      .kinds()
+      .flatMap((kind) =>
+        kind.versions
+          .filter((version) => version.served)
+          .map((version) => ({ resource: servedVersion(kind, version), version })),
+      )
     catalog.setCustom(
       served.map(({ resource }) => resource),
       served.flatMap(({ resource, version }) => subresourcesOf(resource, version)),

@@ -7,6 +7,7 @@
  */
 import type { Registry } from 'prom-client'
 import { GantryError } from '../../proto/base/errors.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import type { ObjectApi } from '../api/contract.ts'
 import { forbidden, type Authorizer } from '../authorization/authorizer.ts'
 import { isController } from '../authorization/groups.ts'
@@ -33,6 +34,8 @@ export interface RequestsParts extends ReaderParts {
 const DONE: RequestOutcome = { code: 'OK' }
 
 export class Requests {
+  /** What kinds there are: faces look up those that requests name. */
+  readonly kinds: KnownKinds
   /** For those who tell what is served. */
   readonly definitions: CustomDefinitions
   /** For those who tell whether anything can be served. */
@@ -45,6 +48,7 @@ export class Requests {
 
   constructor(parts: RequestsParts) {
     const { authorizer, auditor = noAudit, registry, api, pods, backends } = parts
+    this.kinds = parts.informer.kinds
     this.definitions = new CustomDefinitions(parts.informer)
     this.health = new StoreHealth(parts)
     this.authorizer = authorizer

@@ -3,6 +3,7 @@
  * namespace of what has none.
  */
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import { resourceOf, resources, unknownKind } from '../../proto/schema/schema.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 
@@ -47,12 +48,12 @@ export function prefixOf(key: string): string | undefined {
   return /^\/gantry\/[^/]+\/[^/]+\/(?=[^/]+\/[^/]+$)/.exec(key)?.[0]
 }
 
-/** What a key names, or undefined if it is no object of a known kind. */
-export function parseKey(key: string): ObjectKey | undefined {
+/** What a key names, or undefined if it is no object of a known kind; without `custom` of one of the schema. */
+export function parseKey(key: string, custom?: Pick<KnownKinds, 'customByPlural'>): ObjectKey | undefined {
   const parts = key.split('/')
   if (parts.length !== 6) return undefined
   const [, , group, plural, segment, name] = parts as [string, string, string, string, string, string]
-  const kind = kinds.get(`${OBJECTS_PREFIX}${group}/${plural}/`) ?? customKinds.byPlural(group, plural)?.id
+  const kind = kinds.get(`${OBJECTS_PREFIX}${group}/${plural}/`) ?? custom?.customByPlural(group, plural)?.id
   if (kind === undefined || segment === '' || name === '' || !key.startsWith(OBJECTS_PREFIX)) return undefined
   const { namespaced } = resourceOf(kind)
   if (namespaced === (segment === NO_NAMESPACE)) return undefined

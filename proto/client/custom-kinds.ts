@@ -2,7 +2,7 @@
  * The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word
  * that it does not know.
  */
-import { customKindOf, customKinds } from '../schema/custom/definitions.ts'
+import { programKinds } from './program-kinds.ts'
 import { GantryError } from '../base/errors.ts'
 import { UNDEFINED_KIND } from '../schema/kinds.ts'
 import type { Kind } from '../gen/types.ts'
@@ -18,14 +18,14 @@ const ESTABLISHED_MS = 30_000
 export async function learnKinds(cluster: ClusterClient): Promise<void> {
   const { items } = await cluster.list('CustomResourceDefinition', { namespace: '' })
   for (const definition of items) {
-    const kind = customKindOf(definition)
-    if (kind !== undefined) customKinds.set(kind)
+    const kind = programKinds.kindOf(definition)
+    if (kind !== undefined) programKinds.set(kind)
   }
 }
 
 /** The kind that a definition defines, if this process knows it. */
 export function kindDefinedBy(definition: string): Kind | undefined {
-  return [...customKinds.all()].find(({ resource: { plural, group } }) => `${plural}.${group}` === definition)?.id
+  return programKinds.custom().find(({ resource: { plural, group } }) => `${plural}.${group}` === definition)?.id
 }
 
 /** True of an error about a kind that is not known and that a definition may define. */

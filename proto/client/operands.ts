@@ -5,7 +5,7 @@
 import { servedAlternative, unservedKind } from '../schema/kinds.ts'
 import { nearest } from '../base/nearest.ts'
 import { UNSUPPORTED_MESSAGE } from '../base/problem.ts'
-import { allResources, findResource, kindOf as schemaKind } from '../schema/schema.ts'
+import { programKinds } from './program-kinds.ts'
 import type { Kind } from '../gen/types.ts'
 import { UsageError } from './failures.ts'
 
@@ -23,8 +23,8 @@ const ALL: readonly Kind[] = ['Pod', 'Service', 'Deployment', 'ReplicaSet']
 
 /** The kind that a word names; UsageError with the nearest name if none. */
 export function kindOf(word: string): Kind {
-  const found = findResource(word)
-  if (found !== undefined) return schemaKind(found)
+  const found = programKinds.findWord(word)
+  if (found !== undefined) return programKinds.ofResource(found)
   const elsewhere = unservedKind(word)
   if (elsewhere !== undefined)
     throw new UsageError(
@@ -33,7 +33,9 @@ export function kindOf(word: string): Kind {
     )
   const meant = nearest(
     word,
-    allResources().flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]),
+    programKinds
+      .resources()
+      .flatMap((resource) => [resource.plural, resource.kind.toLowerCase(), ...resource.shortNames]),
   )
   throw new UsageError(
     `no kind is called "${word}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
@@ -69,7 +71,8 @@ export function parseNames(args: readonly string[], kinds: readonly Kind[]): Nam
   const first = args[0]
   if (first === undefined) return []
   const bare =
-    !args.some((arg) => arg.includes('/')) && (args.length === 1 || findResource(first.split(',')[0]!) === undefined)
+    !args.some((arg) => arg.includes('/')) &&
+    (args.length === 1 || programKinds.findWord(first.split(',')[0]!) === undefined)
   const operands: Operands = bare
     ? { are: 'names', names: args.map((name) => ({ kind: kinds[0]!, name })) }
     : parseOperands(args)

@@ -17,6 +17,7 @@ import {
 import type { Flaw } from '../base/format.ts'
 import { readCustom, writeCustom } from './custom.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
+import { SCHEMA_KINDS, type KnownKinds } from '../schema/kind-registry.ts'
 import { findAnyKind } from '../schema/kinds.ts'
 import { nearest } from '../base/nearest.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
@@ -42,6 +43,8 @@ export interface DecodeOptions {
   readonly sourceText?: (path: string) => string | undefined
   /** Accept keys that come twice in lists where the API accepts them (the option `repeats`). */
   readonly allowDuplicateKeys?: boolean
+  /** Where kinds are looked up; those of the schema if not given. A kind that is asked for by name needs no look. */
+  readonly kinds?: KnownKinds
 }
 
 type Fields = Record<string, unknown>
@@ -146,6 +149,13 @@ const INTEGERS: Record<string, readonly [number, number]> = {
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
+/** The kinds of the schema and the one that is wanted. */
+function schemaKindsAnd(wanted: Kind | undefined): Pick<KnownKinds, 'find' | 'resources'> {
+  const custom = wanted === undefined ? undefined : customKinds.get(wanted)
+  if (custom === undefined) return SCHEMA_KINDS
+  return { find: SCHEMA_KINDS.find.bind(SCHEMA_KINDS), resources: () => [...SCHEMA_KINDS.resources(), custom.resource] }
+}
+
 class Decoder {
   readonly problems: Problem[] = []
   readonly #options: DecodeOptions
@@ -206,7 +216,7 @@ class Decoder {
     if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
     // In memory an object may be of a version that is not served.
     if (wanted !== undefined && customKinds.isVersion(wanted, apiVersion, kind)) return wanted
-    const found = findAnyKind(apiVersion, kind)
+    const found = findAnyKind(apiVersion, kind, this.#options.kinds ?? schemaKindsAnd(wanted))
     if ('problem' in found) return void this.problems.push(found.problem)
     if (wanted !== undefined && found.kind !== wanted)
       return this.#wrong('kind', kind, `is not the kind asked for, ${wanted}`)

@@ -8,6 +8,7 @@ import type { GantryError } from '../base/errors.ts'
 import { entryPath } from '../base/path.ts'
 import { describeProblem, problem, problemError, type Problem } from '../base/problem.ts'
 import { readYaml, type Position, type YamlDocument } from './yaml.ts'
+import { SCHEMA_KINDS, type KnownKinds } from '../schema/kind-registry.ts'
 
 export type { Position } from './yaml.ts'
 
@@ -32,18 +33,18 @@ interface Placed {
 const LIST_DEPTH = 4
 
 /**
- * The objects of a file's text, in order; a List stands for its items, empty documents for nothing. One error with all
+ * The objects of a file's text, in order, of kinds of the schema or of those given; a List stands for its items, empty documents for nothing. One error with all
  * problems, a line
  * `FILE:LINE:COLUMN: path: message` and a detail for each: Unsupported if all it asks beyond what Gantry does, else
  * InvalidArgument.
  */
-export function parseManifests(text: string, fileName: string): ManifestDocument[] {
+export function parseManifests(text: string, fileName: string, kinds: KnownKinds = SCHEMA_KINDS): ManifestDocument[] {
   const documents: ManifestDocument[] = []
   const problems: Placed[] = []
   for (const yaml of readYaml(text)) {
     for (const { path, message, remedy, position } of yaml.faults)
       problems.push({ problem: problem(path, message, { remedy }), position })
-    if (yaml.faults.length === 0) readValue(yaml, yaml.value, '', 0, { fileName, documents, problems })
+    if (yaml.faults.length === 0) readValue(yaml, yaml.value, '', 0, { fileName, documents, problems, kinds })
   }
   if (problems.length > 0) throw manifestError(fileName, problems)
   return documents
@@ -70,6 +71,7 @@ interface Reading {
   readonly fileName: string
   readonly documents: ManifestDocument[]
   readonly problems: Placed[]
+  readonly kinds: KnownKinds
 }
 
 function readValue(yaml: YamlDocument, value: JsonValue, base: string, depth: number, into: Reading): void {
@@ -81,7 +83,10 @@ function readValue(yaml: YamlDocument, value: JsonValue, base: string, depth: nu
     return
   }
   const place = (path: string): string => (base === '' ? path : path === '' ? base : `${base}.${path}`)
-  const { object, problems } = inspectJson(undefined, value, { sourceText: (path) => yaml.written(place(path)) })
+  const { object, problems } = inspectJson(undefined, value, {
+    sourceText: (path) => yaml.written(place(path)),
+    kinds: into.kinds,
+  })
   into.problems.push(...problems.map((item) => ({ problem: item, position: yaml.at(place(item.field), item.key) })))
   if (object === undefined || problems.length > 0) return
   into.documents.push({

@@ -2,12 +2,13 @@
  * What is to be known about a kind and its fields, from the schema and its comments: for `explain`. The comments are
  * loaded on the first call.
  */
-import { customKinds, type CustomKind } from './custom/definitions.ts'
+import type { CustomKind } from './custom/definitions.ts'
 import { explainCustom, explainPath } from './custom/explain.ts'
 import { GantryError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import { pathSteps } from '../base/path.ts'
-import { apiVersionOf, findResource, messageSchema, resources, schema, SPECIAL_MESSAGES } from './schema.ts'
+import { apiVersionOf, messageSchema, resources, schema, SPECIAL_MESSAGES } from './schema.ts'
+import { SCHEMA_KINDS, type KnownKinds } from './kind-registry.ts'
 import type { FieldSchema } from './model.ts'
 import type { ExplainedField } from './explained-field.ts'
 
@@ -25,12 +26,16 @@ const DEEPEST = 12
 /**
  * A kind or a field of it by a path such as `deploy.spec.strategy`; indexes and keys in brackets are skipped over.
  * `recursive`: with all
- * levels of children. NotFound, with the nearest name, if there is no such kind or field.
+ * levels of children. `kinds`: of the schema if not given. NotFound, with the nearest name, if there is no such kind or field.
  */
-export async function explain(path: string, options: { readonly recursive?: boolean } = {}): Promise<Explanation> {
+export async function explain(
+  path: string,
+  options: { readonly recursive?: boolean; readonly kinds?: KnownKinds } = {},
+): Promise<Explanation> {
   const { docs } = await import('../gen/docs.ts')
+  const { kinds = SCHEMA_KINDS } = options
   const [word = '', ...names] = pathSteps(path.replace(/\[[^\]]*\]/g, ''))
-  const resource = findResource(word)
+  const resource = kinds.findWord(word)
   if (resource === undefined)
     throw unknown(
       'kind',
@@ -40,7 +45,7 @@ export async function explain(path: string, options: { readonly recursive?: bool
   const levels = options.recursive === true ? DEEPEST : 1
   const explainer = new Explainer(docs)
   const found = { kind: resource.kind, apiVersion: apiVersionOf(resource), path: names.join('.') }
-  const custom = customKinds.byPlural(resource.group, resource.plural)
+  const custom = kinds.customByPlural(resource.group, resource.plural)
   if (custom !== undefined) return { ...found, field: customField(custom, names, levels, explainer) }
   if (names.length === 0) return { ...found, field: explainer.kind(resource.kind, levels) }
   let declared: Declared | undefined

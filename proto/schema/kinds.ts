@@ -2,7 +2,8 @@
 import type { Kind } from '../gen/types.ts'
 import { nearest } from '../base/nearest.ts'
 import { UNSUPPORTED_MESSAGE, problem, showValue, type Problem } from '../base/problem.ts'
-import { allResources, apiVersionOf, findKind } from './schema.ts'
+import { SCHEMA_KINDS, type KnownKinds } from './kind-registry.ts'
+import { apiVersionOf } from './schema.ts'
 
 /**
  * Kinds of Kubernetes' own API that Gantry does not serve, by group.
@@ -73,10 +74,14 @@ function isUnserved(apiVersion: string, kind: string): boolean {
 export const UNDEFINED_KIND = 'FieldValueNotFound'
 
 /** The kind of that name in that version, or the problem with the two names. */
-export function findAnyKind(apiVersion: string, kind: string): { kind: Kind } | { problem: Problem } {
-  const found = findKind(apiVersion, kind)
+export function findAnyKind(
+  apiVersion: string,
+  kind: string,
+  kinds: Pick<KnownKinds, 'find' | 'resources'> = SCHEMA_KINDS,
+): { kind: Kind } | { problem: Problem } {
+  const found = kinds.find(apiVersion, kind)
   if (found !== undefined) return { kind: found }
-  const known = allResources()
+  const known = kinds.resources()
   // Only a group with a dot in it can have kinds that definitions define.
   const undefinedYet = /\..*\//.test(apiVersion) ? { reason: UNDEFINED_KIND } : {}
   const named = known.filter((resource) => resource.kind === kind)

@@ -24,26 +24,13 @@ export function messageSchema(name: string): MessageSchema {
 
 const declared: readonly ResourceSchema[] = Object.values(schema.messages).flatMap((message) => message.resource ?? [])
 
-/** Every kind of the schema that the store keeps; CustomResourceDefinitions define more (allResources). */
+/** Every kind of the schema that the store keeps; CustomResourceDefinitions define more (KindRegistry). */
 export const resources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual !== true)
 
 /** Kinds that only requests and answers have: reviews, metrics, … */
 export const virtualResources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual === true)
 
 const byKind = new Map(resources.map((resource) => [resource.kind, resource]))
-
-/**
- * Every kind that the store keeps now, those that are defined while the program runs with the name that clients call
- * them.
- */
-export function allResources(): ResourceSchema[] {
-  return [...resources, ...[...customKinds.all()].map(({ resource }) => resource)]
-}
-
-/** All kinds, as `object.kind` has them. */
-export function allKinds(): Kind[] {
-  return [...resources.map(({ kind }) => kind as Kind), ...[...customKinds.all()].map(({ id }) => id)]
-}
 
 /** Whether there is a kind of that name: one that was defined may be gone. */
 export function isKind(kind: string): kind is Kind {
@@ -67,47 +54,15 @@ export function unknownKind(kind: Kind): Error {
     : new TypeError(`no kind ${kind} in the schema`)
 }
 
-/** The kind of a resource: what `object.kind` is in memory. */
-export function kindOf({ kind, group, plural }: ResourceSchema): Kind {
-  return customKinds.byPlural(group, plural)?.id ?? (kind as Kind)
-}
-
 /** "v1" or "apps/v1". */
 export function apiVersionOf(resource: Pick<ResourceSchema, 'group' | 'version'>): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
 }
 
-/** The kind with this name in this group and version, or undefined. */
+/** The kind of the schema with this name in this group and version; a KindRegistry knows those that are defined, too. */
 export function findKind(apiVersion: string, kind: string): Kind | undefined {
   const resource = byKind.get(kind)
-  return resource !== undefined && apiVersionOf(resource) === apiVersion
-    ? (resource.kind as Kind)
-    : customKinds.find(apiVersion, kind)?.id
-}
-
-/**
- * The resource that a person means by a word on the command line: kind, plural, singular or short name, in any case,
- * optionally with the group behind a dot ("deployments.apps"). Undefined if none fits.
- */
-export function findResource(word: string): ResourceSchema | undefined {
-  const [name = '', ...rest] = word.toLowerCase().split('.')
-  const group = rest.join('.')
-  const own = resources.find((resource) => {
-    if (group !== '' && group !== resource.group && group !== `${resource.version}.${resource.group}`) return false
-    return [resource.kind.toLowerCase(), resource.plural, ...resource.shortNames].includes(name)
-  })
-  return (
-    own ??
-    [...customKinds.all()].find(({ resource, names, versions }) => {
-      if (
-        group !== '' &&
-        group !== resource.group &&
-        !versions.some((version) => version.served && group === `${version.name}.${resource.group}`)
-      )
-        return false
-      return [resource.kind.toLowerCase(), resource.plural, names.singular, ...resource.shortNames].includes(name)
-    })?.resource
-  )
+  return resource !== undefined && apiVersionOf(resource) === apiVersion ? (resource.kind as Kind) : undefined
 }
 
 /** "Pod default/web" or "Node n1": how messages name an object. */

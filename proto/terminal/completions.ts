@@ -1,6 +1,7 @@
 /** What may stand in place of the last word of a command line, for any set of commands. */
 import { readContexts } from '../client/context.ts'
-import { allResources, findResource, kindOf, resourceOf, resources } from '../schema/schema.ts'
+import { programKinds } from '../client/program-kinds.ts'
+import { resourceOf, resources } from '../schema/schema.ts'
 import type { Kind } from '../gen/types.ts'
 import type { Candidate, Command, Completes, Program } from './command.ts'
 import { parseLine, tokenize } from './command-line.ts'
@@ -183,13 +184,13 @@ async function offerOperand(
 async function kinds(prefix: string, target: Target): Promise<Candidate[]> {
   const word = prefix.slice(prefix.lastIndexOf(',') + 1)
   if (!resources.some(({ plural }) => plural.startsWith(word))) await learn(target)
-  return allResources().map(({ plural, kind }) => ({ word: plural, description: kind }))
+  return programKinds.resources().map(({ plural, kind }) => ({ word: plural, description: kind }))
 }
 
 async function kindCalled(word: string, target: Target): Promise<Kind | undefined> {
-  if (findResource(word) === undefined) await learn(target)
-  const found = findResource(word)
-  return found === undefined ? undefined : kindOf(found)
+  if (programKinds.findWord(word) === undefined) await learn(target)
+  const found = programKinds.findWord(word)
+  return found === undefined ? undefined : programKinds.ofResource(found)
 }
 
 async function learn(target: Target): Promise<void> {

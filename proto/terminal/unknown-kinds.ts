@@ -1,7 +1,7 @@
 /**
  * Whether a command line names kinds that are not known (yet). Apart from custom-kinds.ts, since every command asks.
  */
-import { findResource } from '../schema/schema.ts'
+import { programKinds } from '../client/program-kinds.ts'
 import type { Completes } from './command.ts'
 
 /** Commands whose first operand is a kind. */
@@ -27,5 +27,5 @@ export function namesUnknownKind(completes: Completes, args: readonly string[]):
 }
 
 function isUnknown(word: string): boolean {
-  return findResource(word) === undefined
+  return programKinds.findWord(word) === undefined
 }

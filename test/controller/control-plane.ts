@@ -46,6 +46,7 @@ export class ControlPlane {
   async stop(): Promise<void> {
     this.#stop.abort()
     await this.#running
+    this.informer.kinds.close()
     await this.store.close()
   }
 }

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#parameter-resources
  */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { findKind, resourceOf } from '../../../proto/schema/schema.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
 import { labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
@@ -21,7 +21,7 @@ export function paramsOf(
   informer: Informer,
 ): readonly (AnyResource | undefined)[] {
   if (paramKind === undefined || paramRef === undefined) return [undefined]
-  const kind = findKind(paramKind.apiVersion, paramKind.kind)
+  const kind = informer.kinds.find(paramKind.apiVersion, paramKind.kind)
   if (kind === undefined)
     throw misconfigured(
       `failed to configure policy: failed to find resource referenced by paramKind: '${paramKind.apiVersion}, Kind=${paramKind.kind}'`,

@@ -6,8 +6,8 @@ import type { ServedResource } from '../contract.ts'
 import { gvk, TYPE_PROPERTIES, type Schemas } from './schemas.ts'
 
 /** The schema of a served custom kind; undefined if its definition has just gone. */
-export function customSchema({ group, version, plural }: ServedResource): JSONSchemaProps | undefined {
-  return customKinds.byPlural(group, plural)?.versions.find(({ name }) => name === version)?.schema
+export function customSchema({ version, stored }: ServedResource): JSONSchemaProps | undefined {
+  return customKinds.get(stored ?? '')?.versions.find(({ name }) => name === version)?.schema
 }
 
 /** "com.example.stable.v1.CronTab": the group backwards, as Kubernetes names it. */

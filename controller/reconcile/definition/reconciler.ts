@@ -105,7 +105,7 @@ export class DefinitionReconciler implements Reconciler {
   }
 
   #objectsOf({ metadata: { uid } }: CustomResourceDefinition): AnyResource[] {
-    const kind = [...customKinds.all()].find((candidate) => candidate.uid === uid)
+    const kind = this.#parts.informer.kinds.custom().find((candidate) => candidate.uid === uid)
     return kind === undefined ? [] : this.#parts.informer.lister(kind.id).list()
   }
 

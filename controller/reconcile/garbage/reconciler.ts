@@ -1,6 +1,6 @@
 /** Deletes what has lost its owners, and lets owners go that wait for what they own. For every kind. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { allKinds, findKind, isKind, resourceOf } from '../../../proto/schema/schema.ts'
+import { isKind, resourceOf } from '../../../proto/schema/schema.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
@@ -47,7 +47,9 @@ export class GarbageReconciler implements Reconciler {
   }
 
   #dependents(uid: string): AnyResource[] {
-    return allKinds().flatMap((kind) => this.#parts.informer.lister(kind).byIndex('owner', uid) as AnyResource[])
+    return this.#parts.informer.kinds
+      .kinds()
+      .flatMap((kind) => this.#parts.informer.lister(kind).byIndex('owner', uid) as AnyResource[])
   }
 
   #waitingOwners(object: AnyResource): AnyResource[] {
@@ -118,7 +120,7 @@ export class GarbageReconciler implements Reconciler {
 
   /** An owner that the cache does not show is asked for once more, consistently, before it counts as absent. */
   async #stateOf(object: AnyResource, { apiVersion, kind: kindName, name, uid }: OwnerReference): Promise<OwnerState> {
-    const kind = findKind(apiVersion, kindName)
+    const kind = this.#parts.informer.kinds.find(apiVersion, kindName)
     if (kind === undefined) return 'present'
     const { namespaced } = resourceOf(kind)
     if (namespaced && object.metadata.namespace === '') return 'present' // such a reference cannot be looked up

@@ -1,6 +1,6 @@
 /** Empties namespaces that are being deleted, and lets them go. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { allKinds, resourceOf } from '../../../proto/schema/schema.ts'
+import { resourceOf } from '../../../proto/schema/schema.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../kinds/namespace.ts'
@@ -77,7 +77,8 @@ export class NamespaceReconciler implements Reconciler {
   }
 
   #contents(name: string): AnyResource[] {
-    return allKinds()
+    return this.#parts.informer.kinds
+      .kinds()
       .filter((kind) => resourceOf(kind).namespaced)
       .flatMap((kind) => this.#parts.informer.lister(kind).list(name) as AnyResource[])
   }

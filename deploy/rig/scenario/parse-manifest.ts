@@ -3,6 +3,7 @@
  * each problem at its place.
  */
 import { resolve } from 'node:path'
+import { programKinds } from '../../../proto/client/program-kinds.ts'
 import { inspectJson } from '../../../proto/codec/codec.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -60,7 +61,7 @@ function readFile(slot: YamlNode, scope: Scope, library: Library): Manifest[] {
     return []
   }
   try {
-    const documents = parseManifests(text, path)
+    const documents = parseManifests(text, path, programKinds)
     if (documents.length === 0) slot.refuse(`there are no objects in ${path}`)
     return documents.flatMap(({ json, at }) =>
       inspect(json, scope.namespace, (field, message, remedy, value) =>
@@ -103,6 +104,7 @@ function inspect(
 ): Manifest[] {
   const { object, problems } = inspectJson(undefined, withName(json), {
     dropReadOnly: true,
+    kinds: programKinds,
     ...(written === undefined ? {} : { sourceText: written }),
   })
   for (const { field, message, remedy, value, key } of problems) refuse(field, message, remedy, value, key)

@@ -3,7 +3,7 @@
  * done with one.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { customKindOf, customKinds } from '../../schema/custom/definitions.ts'
+import { programKinds } from '../program-kinds.ts'
 import { applyDefaults } from '../../codec/defaults.ts'
 import { GantryError } from '../../base/errors.ts'
 import { definitionsIn, parseManifests, type ManifestDocument } from '../../codec/manifest.ts'
@@ -105,7 +105,7 @@ function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]
   const failures: GantryError[] = []
   const documents = texts.flatMap(({ name, text }) => {
     try {
-      return parseManifests(text, name)
+      return parseManifests(text, name, programKinds)
     } catch (thrown) {
       const error = GantryError.from(thrown)
       failures.push(new LocatedFailure(error.code, error.message, { details: error.details, cause: thrown }))
@@ -122,8 +122,8 @@ function learnFrom(texts: readonly string[]): void {
       ...definition,
       status: { conditions: [{ type: 'Established', status: 'True' }] },
     })
-    const kind = customKindOf(established)
-    if (kind !== undefined) customKinds.set(kind)
+    const kind = programKinds.kindOf(established)
+    if (kind !== undefined) programKinds.set(kind)
   }
 }
 

@@ -1,13 +1,6 @@
 /**
- * The kinds that CustomResourceDefinitions define, known to this process. The schema of all other kinds is part of the
- * program; these come and go while it runs, and every function that takes a kind asks here when the schema has none of
- * that name.
- *
- * There is one registry a process, not one handed from caller to caller: a kind is a name that is meant the same way
- * everywhere, as those of the schema are, and nearly every function of the contract would have to carry it through. It
- * is filled in one place of each program: a controller's informer fills it as it takes in definitions, before the objects
- * of their kinds; a command fills it from the server when it meets a word that it does not know. Two clusters in one
- * process (tests) share it.
+ * What a CustomResourceDefinition says of the kind that it defines, and what the names of such kinds in memory stand
+ * for. Which of them there are for a control plane is its KindRegistry's affair (kind-registry.ts).
  */
 import type {
   CustomResourceColumnDefinition,
@@ -39,7 +32,10 @@ export interface CustomVersion {
 }
 
 export interface CustomKind {
-  /** As `object.kind` in memory: no kind of the schema has a dot in its name. */
+  /**
+   * As `object.kind` in memory, where it means one kind in the whole process: no kind of the schema has a dot in its
+   * name, and what two registries define has two. Clients never see it.
+   */
   readonly id: Kind
   /** Of the version that is stored. */
   readonly resource: ResourceSchema
@@ -53,16 +49,14 @@ export interface CustomKind {
   readonly terminating: boolean
 }
 
-/** "CronTab.stable.example.com" */
-export function customKindId(kind: string, group: string): Kind {
-  return `${kind}.${group}` as Kind
-}
-
 /** What objects carry that have no schema: everything is kept. */
 const PRESERVE_UNKNOWN_SCHEMA: JSONSchemaProps = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
 
 /** Undefined while the definition is not established: its names are not its own yet. */
-export function customKindOf({ metadata, spec, status }: CustomResourceDefinition): CustomKind | undefined {
+export function customKindOf(
+  { metadata, spec, status }: CustomResourceDefinition,
+  idOf: (kind: string, group: string) => Kind,
+): CustomKind | undefined {
   if (status.conditions?.some(({ type, status: holds }) => type === 'Established' && holds === 'True') !== true)
     return undefined
   const { group } = spec
@@ -74,7 +68,7 @@ export function customKindOf({ metadata, spec, status }: CustomResourceDefinitio
   if (stored === undefined) return undefined
   const { plural, shortNames = [], kind } = names
   return {
-    id: customKindId(kind, group),
+    id: idOf(kind, group),
     names,
     versions,
     stored,
@@ -120,27 +114,16 @@ function deprecation(
   return `${group}/${name} ${kind} is deprecated${better === undefined ? '' : `; use ${group}/${better} ${kind}`}`
 }
 
+/**
+ * What the custom kinds of objects in memory are, whichever registry has defined them. Only registries write; names do
+ * not clash, so none sees another's.
+ */
 class CustomKinds {
   readonly #byId = new Map<string, CustomKind>()
-  /** "GROUP/PLURAL" and "GROUP/VERSION/KIND". */
-  readonly #byPlural = new Map<string, CustomKind>()
-  readonly #byApiVersion = new Map<string, CustomKind>()
+  readonly #reserved = new Set<string>()
 
   get(id: string): CustomKind | undefined {
     return this.#byId.get(id)
-  }
-
-  all(): IterableIterator<CustomKind> {
-    return this.#byId.values()
-  }
-
-  byPlural(group: string, plural: string): CustomKind | undefined {
-    return this.#byPlural.get(`${group}/${plural}`)
-  }
-
-  /** The kind that clients call `kind` in this group and version, if that version is served. */
-  find(apiVersion: string, kind: string): CustomKind | undefined {
-    return this.#byApiVersion.get(`${apiVersion}/${kind}`)
   }
 
   /** Whether this is what clients call a kind in one of its versions, be it served or not. */
@@ -153,28 +136,26 @@ class CustomKinds {
     )
   }
 
-  /** Adds a kind, or replaces it. */
+  /** "CronTab.stable.example.com", with a number behind it where another registry in this process has that already. */
+  reserve(name: string): Kind {
+    let id = name
+    for (let number = 2; this.#reserved.has(id); number++) id = `${name}@${number}`
+    this.#reserved.add(id)
+    return id as Kind
+  }
+
+  release(id: Kind): void {
+    this.#reserved.delete(id)
+  }
+
   set(kind: CustomKind): void {
-    this.delete(kind.id)
-    const { group, plural } = kind.resource
     this.#byId.set(kind.id, kind)
-    this.#byPlural.set(`${group}/${plural}`, kind)
-    for (const { apiVersion, served } of kind.versions)
-      if (served) this.#byApiVersion.set(`${apiVersion}/${kind.resource.kind}`, kind)
   }
 
   delete(id: string): void {
-    const kind = this.#byId.get(id)
-    if (kind === undefined) return
-    const { group, plural } = kind.resource
     this.#byId.delete(id)
-    // Another kind may have the plural by now.
-    if (this.#byPlural.get(`${group}/${plural}`) === kind) this.#byPlural.delete(`${group}/${plural}`)
-    for (const { apiVersion } of kind.versions) this.#byApiVersion.delete(`${apiVersion}/${kind.resource.kind}`)
   }
 }
-
-export type { CustomKinds }
 
 export const customKinds = new CustomKinds()
 

@@ -6,7 +6,6 @@ import type { Attributes } from '../../../controller/authorization/authorizer.ts
 import { CONTROLLERS, MASTERS, NODES } from '../../../controller/authorization/groups.ts'
 import type { User } from '../../../controller/api/contract.ts'
 import { ACCESS_ANNOTATION, ACCESS_LEVELS, type Access } from '../../../proto/objects/account-access.ts'
-import { customKindId, customKinds } from '../../../proto/schema/custom/definitions.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
 import { ControlPlane } from '../control-plane.ts'
 
@@ -20,7 +19,7 @@ describe('what ServiceAccounts may do', () => {
     ['crontabs', 'CronTab', true],
     ['galaxies', 'Galaxy', false],
   ] as const
-  const customId = (kind: string): Kind => customKindId(kind, 'access.example.com')
+  const customId = (kind: string): Kind => `${kind}.access.example.com` as Kind
 
   before(async () => {
     plane = await ControlPlane.start()
@@ -49,7 +48,7 @@ describe('what ServiceAccounts may do', () => {
     await plane.informer.waitForRevision(await plane.store.revision())
     // The informer forgets, as it begins, what it has no definition of.
     for (const [plural, kind, namespaced] of CUSTOM)
-      customKinds.set({
+      plane.informer.kinds.set({
         id: customId(kind),
         versions: [],
         resource: { group: 'access.example.com', version: 'v1', kind, plural, namespaced, shortNames: [] },
@@ -57,7 +56,6 @@ describe('what ServiceAccounts may do', () => {
   })
 
   after(async () => {
-    for (const [, kind] of CUSTOM) customKinds.delete(customId(kind))
     await plane.stop()
   })
 

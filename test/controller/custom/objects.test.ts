@@ -242,13 +242,16 @@ describe('objects of custom kinds', () => {
     })
     const running = other.run(stop.signal)
     await other.synced()
+    const others = other.kinds.find('a.example.com/v1', 'CronTab')!
+    assert.notEqual(others, kind)
     assert.deepEqual(
-      (other.lister(kind).list() as AnyResource[]).map(({ metadata }) => metadata.name),
+      (other.lister(others).list() as AnyResource[]).map(({ metadata }) => metadata.name),
       ['b'],
     )
-    assert.equal((other.byUid(other.lister(kind).list()[0]!.metadata.uid) as AnyResource).metadata.name, 'b')
+    assert.equal((other.byUid(other.lister(others).list()[0]!.metadata.uid) as AnyResource).metadata.name, 'b')
     stop.abort()
     await running
+    other.kinds.close()
   })
 
   it('are read, patched and given defaults in the version that is asked for', async () => {
@@ -294,10 +297,10 @@ describe('objects of custom kinds', () => {
         ?.status.conditions?.map(({ type, status, reason }) => `${type} ${status} ${reason}`) ?? []
     await eventually(() => conditions().length === 2)
     assert.deepEqual(conditions(), ['NamesAccepted False ShortNamesConflict', 'Established False NotAccepted'])
-    assert.ok('problem' in findAnyKind('stable.example.com/v1', 'Table'))
+    assert.ok('problem' in findAnyKind('stable.example.com/v1', 'Table', plane.informer.kinds))
     await plane.api.delete('CustomResourceDefinition', '', 'crontabs.stable.example.com', {}, context)
     await eventually(() => conditions()[0] === 'NamesAccepted True NoConflicts')
-    assert.ok('kind' in findAnyKind('stable.example.com/v1', 'Table'))
+    assert.ok('kind' in findAnyKind('stable.example.com/v1', 'Table', plane.informer.kinds))
   })
 
   it('own and are owned, and go with their namespace', async () => {

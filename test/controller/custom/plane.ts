@@ -1,7 +1,5 @@
 /** A control plane with the reconcilers that custom kinds need, and definitions to try. */
-import { customKinds } from '../../../proto/schema/custom/definitions.ts'
 import { decodeJson, encodeJson } from '../../../proto/codec/codec.ts'
-import { findKind } from '../../../proto/schema/schema.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
@@ -135,7 +133,7 @@ export class CustomPlane {
   }
 
   async create(object: JsonObject): Promise<AnyResource> {
-    const decoded = decodeJson(undefined, object as JsonValue)
+    const decoded = decodeJson(undefined, object as JsonValue, { kinds: this.informer.kinds })
     return (await this.api.create(decoded as never, context)) as AnyResource
   }
 
@@ -144,7 +142,10 @@ export class CustomPlane {
     const { spec, metadata } = (await this.create(definition)) as CustomResourceDefinition
     return eventually(
       () =>
-        findKind(`${spec.group}/${spec.versions.find(({ served }) => served)!.name}`, spec.names.kind) ??
+        this.informer.kinds.find(
+          `${spec.group}/${spec.versions.find(({ served }) => served)!.name}`,
+          spec.names.kind,
+        ) ??
         Promise.reject(
           new Error(
             `not established: ${JSON.stringify(this.informer.lister('CustomResourceDefinition').get('', metadata.name)?.status)}`,
@@ -161,6 +162,5 @@ export class CustomPlane {
     this.#group.stop()
     await this.#group.wait()
     await this.#plane.stop()
-    for (const { id } of [...customKinds.all()]) customKinds.delete(id)
   }
 }

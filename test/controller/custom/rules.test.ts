@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { customKindOf } from '../../../proto/schema/custom/definitions.ts'
+import { KindRegistry } from '../../../proto/schema/kind-registry.ts'
 import type { AnyResource, CustomResourceDefinition, ErrorDetail, JsonObject } from '../../../proto/gen/types.ts'
 import { ruleViolations, ruleProblems } from '../../../controller/api/custom/rules.ts'
 
@@ -37,8 +37,11 @@ const told = (details: readonly ErrorDetail[]): string[] =>
     ({ field, message, reason }) => `${field}: ${message}${reason === 'FieldValueInvalid' ? '' : ` [${reason}]`}`,
   )
 
+const kinds = new KindRegistry()
+after(() => kinds.close())
+
 function broken(schema: JsonObject, spec: unknown, previous?: unknown): string[] {
-  const kind = customKindOf(definition(schema))!
+  const kind = kinds.kindOf(definition(schema))!
   return told(ruleViolations(kind, object(spec), previous === undefined ? undefined : object(previous)))
 }
 
@@ -202,7 +205,7 @@ describe('rules of custom kinds', () => {
     const rules = [{ rule: "self.metadata.name == 'singleton'", message: 'there is one' }]
     const schema = definition({ type: 'object', properties: {} }, rules)
     assert.deepEqual(ruleProblems(schema), [])
-    assert.deepEqual(told(ruleViolations(customKindOf(schema)!, object({}), undefined)), [': there is one'])
+    assert.deepEqual(told(ruleViolations(kinds.kindOf(schema)!, object({}), undefined)), [': there is one'])
     assert.match(
       told(
         ruleProblems(definition({ type: 'object', properties: {} }, [{ rule: "self.metadata.labels['a'] == 'b'" }])),

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import type { AnyResource, CustomResourceDefinition, JsonObject } from '../../../proto/gen/types.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
-import { customKinds } from '../../../proto/schema/custom/definitions.ts'
 import { MASTERS } from '../../../controller/authorization/groups.ts'
 import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
@@ -47,7 +46,6 @@ describe('custom kinds in the Kubernetes face', () => {
     await group.wait()
     await kubectl.stop()
     await face.stop()
-    for (const { id } of [...customKinds.all()]) customKinds.delete(id)
   })
 
   async function define(definition: JsonObject): Promise<void> {

@@ -315,6 +315,7 @@ describe('OpenAPI', () => {
       shortNames: [],
       categories: [],
       verbs: ['get', 'list', 'patch', 'create'],
+      stored: 'Order.shop.example.com' as never,
       ...(message !== undefined && { message }),
     })
     const define = (schema: JSONSchemaProps): void => {

@@ -274,6 +274,7 @@ export class TestApiServer {
     await stopping
     this.#group.stop()
     await this.#group.wait()
+    this.informer.kinds.close()
     await this.store.close()
   }
 }

@@ -7,6 +7,7 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { AnyResource, Deployment, Kind, Pod, Resources } from '../../../proto/gen/types.ts'
+import { KindRegistry } from '../../../proto/schema/kind-registry.ts'
 import type { DeleteOptions, Draft, EventSink, ObjectApi } from '../../../controller/api/contract.ts'
 import type { CachedObject, Change, IndexName, Informer, Lister } from '../../../controller/informer/contract.ts'
 import { runReconcilers, type Reconciler, type ReconcileParts } from '../../../controller/runner/runner.ts'
@@ -141,6 +142,7 @@ export class FakeCluster {
       run: async () => undefined,
       synced: async () => undefined,
       revision: 0,
+      kinds: new KindRegistry(),
       waitForRevision: (revision: number) => this.#reached(revision),
       recordWrite: () => {
         throw new TypeError('not used by reconcilers')

@@ -15,7 +15,6 @@ import { DefinitionReconciler } from '../../../controller/reconcile/definition/r
 import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
-import { customKinds } from '../../../proto/schema/custom/definitions.ts'
 import { until } from '../../eventually.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import { decode, decodeResource, encode } from '../../../proto/codec/wire.ts'
@@ -213,7 +212,6 @@ export class BothFaces {
   async stop(): Promise<void> {
     this.#group.stop()
     await this.#group.wait()
-    for (const { id } of [...customKinds.all()]) customKinds.delete(id)
     this.#ended.abort(new GantryError('Cancelled', 'the test is over'))
     for (const agent of this.#agents.values()) agent.destroy()
     await this.face.stop()

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { jsonFields } from '../../../proto/codec/codec.ts'
+import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import { valueFlaw } from '../../../proto/schema/field-rules.ts'
 import { formats } from '../../../proto/base/format.ts'
 import { defaultValue } from '../../../proto/codec/defaults.ts'
 import {
   apiVersionOf,
   findKind,
-  findResource,
   messageSchema,
   resources,
   schema,
@@ -116,7 +116,7 @@ describe('schema', () => {
     ['x', undefined],
   ]
   for (const [word, kind] of words) {
-    it(`means ${kind ?? 'nothing'} by "${word}"`, () => assert.equal(findResource(word)?.kind, kind))
+    it(`means ${kind ?? 'nothing'} by "${word}"`, () => assert.equal(SCHEMA_KINDS.findWord(word)?.kind, kind))
   }
 
   it('finds a kind in its own version only', () => {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { decodeJson, encodeJson, inspectJson } from '../../../../proto/codec/codec.ts'
-import { customKindOf, customKinds } from '../../../../proto/schema/custom/definitions.ts'
+import { customKinds } from '../../../../proto/schema/custom/definitions.ts'
+import { KindRegistry } from '../../../../proto/schema/kind-registry.ts'
 import { applyDefaults } from '../../../../proto/codec/defaults.ts'
 import { explain } from '../../../../proto/schema/explain.ts'
 import { definitionsIn } from '../../../../proto/codec/manifest.ts'
-import { allKinds, findKind, findResource, resourceOf } from '../../../../proto/schema/schema.ts'
+import { resourceOf } from '../../../../proto/schema/schema.ts'
 import { validate, validateUpdate } from '../../../../proto/validation/validation.ts'
 import { decodeResource, encodeResource, withResourceVersion } from '../../../../proto/codec/wire.ts'
 import type { CustomResourceDefinition, JsonObject, JsonValue } from '../../../../proto/gen/types.ts'
@@ -116,10 +117,11 @@ describe('definitions', () => {
   })
 })
 
-describe('the registry of custom kinds', () => {
+describe('a registry of kinds', () => {
+  const kinds = new KindRegistry()
   before(() =>
-    customKinds.set(
-      customKindOf({
+    kinds.set(
+      kinds.kindOf({
         ...definition(
           {},
           {
@@ -136,31 +138,31 @@ describe('the registry of custom kinds', () => {
       })!,
     ),
   )
-  after(() => customKinds.delete('CronTab.stable.example.com'))
+  after(() => kinds.close())
   const KIND = 'CronTab.stable.example.com' as never
 
-  it('does not have what is not established', () => assert.equal(customKindOf(definition()), undefined))
+  it('does not have what is not established', () => assert.equal(kinds.kindOf(definition()), undefined))
 
   it('finds kinds by all their names, and served versions only', () => {
     for (const word of ['ct', 'CronTabs', 'crontab', 'crontab.stable.example.com', 'crontabs.v1.stable.example.com'])
-      assert.equal(findResource(word)?.kind, 'CronTab', word)
-    assert.equal(findResource('crontabs.example.com'), undefined)
+      assert.equal(kinds.findWord(word)?.kind, 'CronTab', word)
+    assert.equal(kinds.findWord('crontabs.example.com'), undefined)
     assert.deepEqual(
       [
-        findKind('stable.example.com/v1', 'CronTab'),
-        findKind('stable.example.com/v1beta1', 'CronTab'),
-        findKind('stable.example.com/v1', 'Crontab'),
+        kinds.find('stable.example.com/v1', 'CronTab'),
+        kinds.find('stable.example.com/v1beta1', 'CronTab'),
+        kinds.find('stable.example.com/v1', 'Crontab'),
       ],
       [KIND, undefined, undefined],
     )
-    assert.ok(allKinds().includes(KIND))
+    assert.ok(kinds.kinds().includes(KIND))
     assert.throws(() => resourceOf('Gone.example.com' as never), { code: 'NotFound' })
   })
 
   it('lets objects be stored and read back, whatever is in them', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 3 }), (extra) => {
-        const object = decodeJson(undefined, cronTab('a', { extra: { value: extra as JsonValue } }))
+        const object = decodeJson(undefined, cronTab('a', { extra: { value: extra as JsonValue } }), { kinds })
         const bytes = encodeResource(object)
         const json = encodeJson(decodeResource(KIND, bytes, '7') as never)
         assert.equal((json.metadata as JsonObject).resourceVersion, '7')
@@ -176,17 +178,17 @@ describe('the registry of custom kinds', () => {
   })
 
   it('explains them', async () => {
-    const { kind, apiVersion, field } = await explain('ct.spec')
+    const { kind, apiVersion, field } = await explain('ct.spec', { kinds })
     assert.deepEqual([kind, apiVersion, field.type], ['CronTab', 'stable.example.com/v1', 'Object'])
     assert.deepEqual(
       field.children.filter(({ required }) => required).map(({ name }) => name),
       ['cronSpec'],
     )
     assert.deepEqual(
-      (await explain('ct')).field.children.map(({ name }) => name),
+      (await explain('ct', { kinds })).field.children.map(({ name }) => name),
       ['apiVersion', 'kind', 'metadata', 'spec', 'status'],
     )
-    assert.equal((await explain('ct.metadata.labels')).field.type, 'map[string]string')
-    await assert.rejects(explain('ct.spec.cronSepc'), /did you mean cronSpec/)
+    assert.equal((await explain('ct.metadata.labels', { kinds })).field.type, 'map[string]string')
+    await assert.rejects(explain('ct.spec.cronSepc', { kinds }), /did you mean cronSpec/)
   })
 })
