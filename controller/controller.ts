@@ -120,7 +120,7 @@ export class Controller {
   #kubeAddress: string
 
   constructor(parts: ControllerParts, key: SigningKey) {
-    const { config, store, news, authority, nameIsOurs, clock } = parts
+    const { config, store, news, authority, nameIsOurs } = parts
     const { name, clusterDomain } = config
     this.#parts = parts
     this.#cluster = {

@@ -28,10 +28,10 @@ export type Decision =
  * is done for it; reviews, impersonation and admission policies ask it about what somebody may do.
  *
  * `decide` answers at once, out of what it keeps in memory: it must not wait and must not throw, and what a request
- * carries is not known yet when it is asked. It is asked anew for each request: its answer counts for this one. Where several rules apply, one that allows is
- * enough. An administrator's group (system:masters) may always do everything, whatever else an implementation goes by:
- * nobody can lock the cluster's owner out. Agents and controllers are refused here: what they have of each other goes
- * by their certificates alone.
+ * carries is not known yet when it is asked. It is asked anew for each request: its answer counts for this one. Where
+ * several rules apply, one that allows is enough. An administrator's group (system:masters) may always do everything,
+ * whatever else an implementation goes by: nobody can lock the cluster's owner out. Agents and controllers are refused
+ * here: what they have of each other goes by their certificates alone.
  *
  * There is one implementation today, the levels of access of ServiceAccounts (controller/accounts).
  */

@@ -1,6 +1,7 @@
 /**
  * The service Pods: streams to and from running pods. Each call is a connection to a subresource of the pod, as the
- * Kubernetes API words it; to Kubernetes, copying is running tar in the container: whoever may not do that may not copy.
+ * Kubernetes API words it; to Kubernetes, copying is running tar in the container: whoever may not do that may not
+ * copy.
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'

@@ -215,7 +215,7 @@ export class AuthorizedRequest {
     if (namespace !== own || !(isNamed || this.#reachable?.has(pod) === true)) throw this.#fault(`${namespace}/${pod}`)
   }
 
-  /** What is not there yet is created by applying it. The cache may lag: that it is not there counts only if it is so. */
+  /** What is not there yet is created by applying it. The cache may lag: only the newest state counts. */
   async #requireCreate(kind: Kind, namespace: string, name: string): Promise<void> {
     const attributes = { ...this.info, verb: 'create' }
     if (this.#parts.authorizer.decide(attributes).allowed) return

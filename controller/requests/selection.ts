@@ -44,8 +44,8 @@ export class Selection {
   }
 
   /**
-   * What it selects of a cache, in key order. One object by its name, and what an index answers, such as the pods of one
-   * node, are found without looking at all others.
+   * What it selects of a cache, in key order. One object by its name, and what an index answers, such as the pods of
+   * one node, are found without looking at all others.
    */
   of(lister: Lister<Kind>): readonly CachedObject[] {
     const candidates = this.#candidates(lister)
