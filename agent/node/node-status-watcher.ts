@@ -5,6 +5,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
+import { findCondition } from '../../proto/objects/conditions.ts'
 import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'
 
 /** Milliseconds between looks at the machine. */
@@ -86,7 +87,7 @@ export class NodeStatusWatcher {
     const seen = this.#lastPressureAt.get(condition.type)
     if (seen === undefined) return condition
     if (now - seen < PRESSURE_TRANSITION_PERIOD_MS)
-      return this.#latest?.status.conditions?.find(({ type }) => type === condition.type) ?? condition
+      return findCondition(this.#latest?.status.conditions, condition.type) ?? condition
     this.#lastPressureAt.delete(condition.type)
     return condition
   }

@@ -1,6 +1,7 @@
 /** The pods of a node: takes assignments, and adopts what lives when the agent starts. */
 import { isDeepStrictEqual } from 'node:util'
 import { GantryError } from '../../proto/base/errors.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { ObjectRef, ObservedPod, Pod } from '../../proto/gen/types.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
 import type { ContainerRecord as RuntimeContainer } from '../runtime/contract.ts'
@@ -13,7 +14,7 @@ import { PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
 import { endedRecord, instanceIn, isTornDown, newRecord, runningStage } from './plan/pod-state.ts'
 import { hasPendingResize, allocatedPod } from './plan/resize.ts'
-import { hasEnded } from './status/pod-status.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
 import { checkSysctls } from './plan/sysctls.ts'
 
 export class PodManager implements AssignmentHandler {
@@ -179,7 +180,7 @@ export class PodManager implements AssignmentHandler {
         reason: 'ContainerStatusUnknown',
         message: 'it had started, and the node has lost its record of it',
       })
-    if (pod.metadata.deletionTimestamp !== undefined) return newRecord(pod, now)
+    if (isDeleting(pod)) return newRecord(pod, now)
     const { allocatable, allowedUnsafeSysctls = [], reservedPorts = [] } = this.#deps.node
     const refusal =
       checkSysctls(pod, allowedUnsafeSysctls) ?? checkAdmission(pod, this.#admittedPods(), allocatable, reservedPorts)
@@ -193,7 +194,7 @@ export class PodManager implements AssignmentHandler {
    */
   #admittedPods(but?: PodMachine): Pod[] {
     return [...this.#machines.values()]
-      .filter((machine) => machine !== but && !isTornDown(machine.record) && !hasEnded(machine.record.status))
+      .filter((machine) => machine !== but && !isTornDown(machine.record) && !isTerminal(machine.record))
       .map(({ record }) => allocatedPod(record))
   }
 
@@ -212,7 +213,7 @@ export class PodManager implements AssignmentHandler {
     let holds = true
     machine.onChange(() => {
       const { record } = machine
-      if (holds && (isTornDown(record) || hasEnded(record.status))) {
+      if (holds && (isTornDown(record) || isTerminal(record))) {
         holds = false
         this.#decideResizes()
       }

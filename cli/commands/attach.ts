@@ -6,6 +6,7 @@ import { findPods } from '../../proto/client/pod-choice.ts'
 import { defaultContainer } from './exec.ts'
 import { runAttach } from '../terminal.ts'
 import { UsageError } from '../../proto/client/failures.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [-c CONTAINER] [-it]',
@@ -38,7 +39,7 @@ export default defineCommand({
     const namespace = await target.namespace()
     const pods = await findPods(cluster, name, namespace)
     const pod = pods.find(({ status }) => status.phase === 'Running') ?? pods[0]!
-    if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed') {
+    if (isTerminal(pod)) {
       throw new GantryError(
         'FailedPrecondition',
         `pod "${pod.metadata.name}" has ended (${pod.status.phase}); \`gantry logs ${pod.metadata.name}\` shows what it wrote`,

@@ -16,6 +16,8 @@ import { findNodes, requireNodes } from '../node-choice.ts'
 import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { throwFailures } from '../../proto/client/failures.ts'
 import { withDeadline } from '../../proto/base/deadline.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
+import { controllerOf } from '../../proto/objects/owners.ts'
 import { setUnschedulable } from './cordon.ts'
 import { waitUntilGone } from '../waiting.ts'
 
@@ -190,14 +192,12 @@ function graceOf(period: number): number | undefined {
 }
 
 /** What would be lost with a pod, unless that was agreed to. */
-function lossOf(
-  { metadata: { namespace, name, ownerReferences }, spec, status }: Pod,
-  { force, 'delete-emptydir-data': data }: Losses,
-): string | undefined {
-  if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined
-  if (!force && ownerReferences?.some(({ controller }) => controller === true) !== true)
+function lossOf(pod: Pod, { force, 'delete-emptydir-data': data }: Losses): string | undefined {
+  const { namespace, name } = pod.metadata
+  if (isTerminal(pod)) return undefined
+  if (!force && controllerOf(pod) === undefined)
     return `pod ${namespace}/${name} is owned by no workload, and nothing starts it again (--force)`
-  if (!data && spec.volumes?.some(({ emptyDir }) => emptyDir !== undefined) === true)
+  if (!data && pod.spec.volumes?.some(({ emptyDir }) => emptyDir !== undefined) === true)
     return `pod ${namespace}/${name} has data in an emptyDir volume, which is lost (--delete-emptydir-data)`
   return undefined
 }

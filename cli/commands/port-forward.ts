@@ -13,6 +13,7 @@ import { resolveForwardTarget } from '../forward/forward-target.ts'
 import { parsePorts, portsOfPod, portsOfService, type ForwardedPort } from '../forward/ports.ts'
 import { observe } from '../../proto/client/follow.ts'
 import { UsageError } from '../../proto/client/failures.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
 
 export default defineCommand({
   usage: '(POD | TYPE/NAME) [LOCAL:]REMOTE…',
@@ -145,12 +146,6 @@ async function serve(
 /** Resolves when this very pod no longer runs. */
 async function untilGone(cluster: ClusterClient, { clock, signal }: Environment, { metadata }: Pod): Promise<void> {
   for await (const now of observe(cluster, clock, 'Pod', metadata.namespace, metadata.name, signal)) {
-    if (
-      now === undefined ||
-      now.metadata.uid !== metadata.uid ||
-      now.status.phase === 'Succeeded' ||
-      now.status.phase === 'Failed'
-    )
-      return
+    if (now === undefined || now.metadata.uid !== metadata.uid || isTerminal(now)) return
   }
 }

@@ -14,6 +14,7 @@ import { runAttach } from '../terminal.ts'
 import { observe } from '../../proto/client/follow.ts'
 import { UsageError, notFound } from '../../proto/client/failures.ts'
 import { withDeadline } from '../../proto/base/deadline.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
 
 export default defineCommand({
   usage: 'NAME --image=IMAGE [flags] [-- argument…]',
@@ -191,8 +192,7 @@ async function followPod(
   for await (const pod of observe(cluster, clock, 'Pod', namespace, name, signal)) {
     if (pod === undefined) throw notFound('Pod', namespace, name)
     const ended = pod.status.containerStatuses?.[0]?.state?.terminated
-    if (ended !== undefined && (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed'))
-      return ended.exitCode
+    if (ended !== undefined && isTerminal(pod)) return ended.exitCode
   }
   throw new GantryError('Unavailable', `pod "${name}" could not be followed to its end`)
 }

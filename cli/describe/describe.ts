@@ -5,6 +5,7 @@ import type { AnyResource, ConfigMap, Event, Kind, Lease, Namespace, Secret } fr
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { ageSince } from '../../proto/objects/columns/age.ts'
 import { eventTime } from '../../proto/objects/columns/columns.ts'
+import { isOwnedBy } from '../../proto/objects/owners.ts'
 import {
   conditionEntry,
   controllerEntries,
@@ -77,9 +78,7 @@ async function entriesOf(cluster: ClusterClient, object: AnyResource, now: numbe
       ])
       return replicaSetEntries(
         object,
-        items.filter(
-          (pod) => pod.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid) === true,
-        ),
+        items.filter((pod) => isOwnedBy(pod, object.metadata.uid)),
       )
     }
     case 'Service': {

@@ -4,6 +4,7 @@ import { eventAge, eventSource } from '../../proto/objects/columns/columns.ts'
 import { finalizerHold } from '../../proto/client/finalizer-hold.ts'
 import { formatTable } from '../../proto/terminal/output/table.ts'
 import { LAST_APPLIED } from '../../proto/client/manifests/last-applied.ts'
+import { controllerOf } from '../../proto/objects/owners.ts'
 import { block, entry, mapValue, type Entry } from './page.ts'
 
 export function nameEntries({ metadata }: AnyResource): Entry[] {
@@ -42,8 +43,8 @@ export function deletionEntries(object: AnyResource): Entry[] {
   ]
 }
 
-export function controllerEntries({ metadata }: AnyResource): Entry[] {
-  const owner = metadata.ownerReferences?.find((reference) => reference.controller === true)
+export function controllerEntries(object: AnyResource): Entry[] {
+  const owner = controllerOf(object)
   return owner === undefined ? [] : [entry('Controlled By', `${owner.kind}/${owner.name}`)]
 }
 

@@ -5,6 +5,9 @@
 import { nearest } from '../../proto/base/nearest.ts'
 import type { EndpointSlice, Pod, Service, ServicePort } from '../../proto/gen/types.ts'
 import { serviceSelector } from '../../proto/objects/columns/service.ts'
+import { lastingContainers } from '../../proto/objects/containers.ts'
+import { isTerminal, isReady } from '../../proto/objects/pod.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 
 /** As many pods as are named for each reason. */
 const NAMES = 3
@@ -47,14 +50,13 @@ export function missingEndpointReasons(
 function reasonOf(
   { spec: { publishNotReadyAddresses } }: Service,
   port: ServicePort | undefined,
-  { metadata, spec, status }: Pod,
+  pod: Pod,
 ): string | undefined {
-  if (status.phase === 'Succeeded' || status.phase === 'Failed') return 'ended'
-  if (metadata.deletionTimestamp !== undefined) return 'on the way out'
+  if (isTerminal(pod)) return 'ended'
+  if (isDeleting(pod)) return 'on the way out'
   const { targetPort, protocol } = port ?? {}
   if (typeof targetPort === 'string') {
-    const lasting = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
-    const names = [...spec.containers, ...lasting].flatMap(({ ports = [] }) =>
+    const names = lastingContainers(pod).flatMap(({ ports = [] }) =>
       ports.filter((own) => (own.protocol ?? 'TCP') === protocol).flatMap((own) => own.name ?? []),
     )
     if (!names.includes(targetPort)) {
@@ -62,9 +64,8 @@ function reasonOf(
       return `without a ${protocol} port named "${targetPort}"${meant !== undefined ? `, did you mean "${meant}"?` : names.length === 0 ? ', none of their ports has a name' : `, the names are ${names.join(', ')}`}`
     }
   }
-  if (status.podIP === undefined || status.podIP === '') return 'not running yet'
-  const ready = status.conditions?.find(({ type }) => type === 'Ready')
-  return ready?.status === 'True' || publishNotReadyAddresses === true ? undefined : 'not ready'
+  if ((pod.status.podIP ?? '') === '') return 'not running yet'
+  return isReady(pod) || publishNotReadyAddresses === true ? undefined : 'not ready'
 }
 
 /** Labels with the same keys, where they look like what was meant. */

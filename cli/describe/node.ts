@@ -5,16 +5,16 @@ import type { Node, Pod } from '../../proto/gen/types.ts'
 import { ageSince } from '../../proto/objects/columns/age.ts'
 import { nodeRoles } from '../../proto/objects/columns/columns.ts'
 import { summarizePod } from '../../proto/objects/columns/pod-status.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
+import { formatTaint } from '../../proto/objects/taints.ts'
 import { conditionEntry, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { entry, optional, type Entry } from './page.ts'
 
 export function nodeEntries(node: Node, pods: readonly Pod[], now: number): Entry[] {
   const { metadata, spec, status } = node
   const info = status.nodeInfo ?? {}
-  const live = pods.filter(({ status: { phase } }) => phase !== 'Succeeded' && phase !== 'Failed')
-  const taints = (spec.taints ?? []).map(
-    ({ key, value, effect }) => `${key}${value === undefined || value === '' ? '' : `=${value}`}:${effect}`,
-  )
+  const live = pods.filter((pod) => !isTerminal(pod))
+  const taints = (spec.taints ?? []).map(formatTaint)
   return [
     ...nameEntries(node),
     entry('Roles', nodeRoles(node)),

@@ -3,6 +3,7 @@ import { parseTime } from '../../proto/base/time.ts'
 import type { Pod, PodInterface, TimelineStep } from '../../proto/gen/types.ts'
 import { podStatusSince } from '../../proto/objects/columns/pod-status.ts'
 import { formatTable } from '../../proto/terminal/output/table.ts'
+import { findCondition } from '../../proto/objects/conditions.ts'
 import { conditionEntry, controllerEntries, deletionEntries, markEntries, nameEntries, tableEntry } from './metadata.ts'
 import { block, entry, mapValue, optional, type Entry } from './page.ts'
 import { containerEntries, tolerations, volumeEntry } from './template.ts'
@@ -58,7 +59,7 @@ function interfaceEntries(interfaces: readonly PodInterface[]): Entry[] {
 /** Conditions that others write and that the pod's readiness waits for, as they are. */
 function readinessGateEntries({ spec, status }: Pod): Entry[] {
   const gates = spec.readinessGates ?? []
-  const state = (wanted: string): string => status.conditions?.find(({ type }) => type === wanted)?.status ?? '<none>'
+  const state = (wanted: string): string => findCondition(status.conditions, wanted)?.status ?? '<none>'
   return gates.length === 0
     ? []
     : [

@@ -10,6 +10,8 @@ import type { Environment } from '../../proto/terminal/environment.ts'
 import { kindOf } from '../../proto/client/operands.ts'
 import { summarizePod } from '../../proto/objects/columns/pod-status.ts'
 import { watchWithRetry } from '../../proto/client/follow.ts'
+import { isTerminal } from '../../proto/objects/pod.ts'
+import { isConditionTrue } from '../../proto/objects/conditions.ts'
 
 export interface ForwardTarget {
   readonly pod: Pod
@@ -56,10 +58,7 @@ export async function resolveForwardTarget(
         if (pods.size === 0 && gone !== undefined) throw gone
         const found = best([...pods.values()])
         if (found !== undefined) return found
-        const ended =
-          gone === undefined
-            ? undefined
-            : [...pods.values()].find(({ status }) => status.phase === 'Succeeded' || status.phase === 'Failed')
+        const ended = gone === undefined ? undefined : [...pods.values()].find(isTerminal)
         if (ended !== undefined)
           throw new GantryError('FailedPrecondition', `pod "${ended.metadata.name}" has ended (${ended.status.phase})`)
       }
@@ -118,8 +117,7 @@ function best(pods: readonly Pod[]): Pod | undefined {
   const running = pods.filter(
     ({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined,
   )
-  const rank = ({ status }: Pod): number =>
-    status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true ? 0 : 1
+  const rank = ({ status }: Pod): number => (isConditionTrue(status.conditions, 'Ready') ? 0 : 1)
   return running.sort(
     (a, b) =>
       rank(a) - rank(b) || (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''),

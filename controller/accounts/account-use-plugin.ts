@@ -10,6 +10,7 @@ import type { AnyResource } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
 import { serviceAccountName } from '../../proto/objects/pod-references.ts'
+import { controllerOf } from '../../proto/objects/owners.ts'
 import { describeNew, podSpecOf } from './pod-specs.ts'
 
 export class AccountUsePlugin implements AdmissionPlugin {
@@ -48,7 +49,7 @@ export class AccountUsePlugin implements AdmissionPlugin {
     const use = this.#useOf(pod)
     const author = authorAccessOf(pod)
     if (use === undefined || isAtLeast(author, use.access)) return
-    const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true)
+    const owner = controllerOf(pod)
     const remedy = `an administrator who means it removes the annotation ${AUTHOR_ANNOTATION} of the workload and restarts it`
     throw refused(
       pod,

@@ -14,6 +14,7 @@ import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin, User }
 import type { Informer } from '../informer/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
 import { serviceAccountName } from '../../proto/objects/pod-references.ts'
+import { controllerOf } from '../../proto/objects/owners.ts'
 import { mayHavePodSpec, podSpecOf } from './pod-specs.ts'
 
 export class AuthorAccessPlugin implements AdmissionPlugin {
@@ -46,9 +47,9 @@ export class AuthorAccessPlugin implements AdmissionPlugin {
     record(object, access)
   }
 
-  #ofNew({ metadata: { ownerReferences = [] } }: AnyResource, user: User | undefined): Access {
+  #ofNew(object: AnyResource, user: User | undefined): Access {
     const writer = user === undefined ? 'admin' : this.#authorizer.accessOf(user)
-    const controller = ownerReferences.find((reference) => reference.controller === true)
+    const controller = controllerOf(object)
     if (controller === undefined) return writer
     const owner = this.#informer.byUid(controller.uid)
     if (owner !== undefined) return lesserAccess(writer, authorAccessOf(owner))

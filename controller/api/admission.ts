@@ -13,6 +13,7 @@ import { formatTime } from '../../proto/base/time.ts'
 import { validateNew, validateStatus, validateUpdate } from '../../proto/validation/validation.ts'
 import { decode, decodeResource, encode } from '../../proto/codec/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
 import type { Author, Strategy } from '../kinds/strategy.ts'
 import { VALUE_LIMIT } from '../store/contract.ts'
@@ -163,7 +164,7 @@ export function prepareForUpdate<K extends Kind>(
 
 /** Forbidden for a finalizer that is new on what is being deleted. */
 function refuseNewFinalizers({ finalizers = [] }: ObjectMeta, stored: AnyResource): void {
-  if (stored.metadata.deletionTimestamp === undefined) return
+  if (!isDeleting(stored)) return
   const added = finalizers.filter((finalizer) => stored.metadata.finalizers?.includes(finalizer) !== true)
   if (added.length === 0) return
   const details = added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' }))

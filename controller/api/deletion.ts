@@ -5,6 +5,7 @@
  * …/concepts/workloads/pods/pod-lifecycle/#pod-termination
  */
 import { formatTime, parseTime } from '../../proto/base/time.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
 import type { DeletionStrategy, Strategy } from '../kinds/strategy.ts'
 import type { DeleteOptions } from './contract.ts'
@@ -41,7 +42,7 @@ export function requestDeletion<K extends Kind>(
 
 /** What a write makes of an object that is being deleted: the last finalizer gone, it goes. */
 export function settleDeletion<K extends Kind>(next: Resources[K], { deletion }: Strategy<K>): DeletionOutcome<K> {
-  return next.metadata.deletionTimestamp !== undefined && canBeRemoved(next, deletion) ? 'removed' : next
+  return isDeleting(next) && canBeRemoved(next, deletion) ? 'removed' : next
 }
 
 function canBeRemoved<K extends Kind>(object: Resources[K], deletion: DeletionStrategy<K> | undefined): boolean {

@@ -1,5 +1,6 @@
 /** Whether something can be made in a namespace: it must be there, and not be going. */
 import { GantryError } from '../../proto/base/errors.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { Informer } from '../informer/contract.ts'
 import type { ConsistentReads } from './consistent-reads.ts'
 
@@ -15,9 +16,7 @@ export interface NamespaceCheckParts {
 export async function requireNamespace({ informer, reads }: NamespaceCheckParts, namespace: string): Promise<void> {
   const shown = informer.lister('Namespace').get('', namespace)
   const found =
-    shown !== undefined && shown.metadata.deletionTimestamp === undefined
-      ? shown
-      : (await reads.find('Namespace', '', namespace))?.object
+    shown !== undefined && !isDeleting(shown) ? shown : (await reads.find('Namespace', '', namespace))?.object
   if (found === undefined)
     throw new GantryError('NotFound', `namespace ${namespace} not found`, {
       details: [
@@ -29,7 +28,7 @@ export async function requireNamespace({ informer, reads }: NamespaceCheckParts,
         },
       ],
     })
-  if (found.metadata.deletionTimestamp !== undefined)
+  if (isDeleting(found))
     throw new GantryError('Forbidden', `namespace ${namespace} is being deleted: nothing can be created in it`, {
       details: [
         {

@@ -5,6 +5,7 @@ import type { Assignments, ObjectBytes, ObjectRef, Pod } from '../../proto/gen/t
 import type { CachedObject, Informer } from '../informer/contract.ts'
 import { PodTokens, type TokenIssuer } from './pod-tokens.ts'
 import { podReferences } from '../../proto/objects/pod-references.ts'
+import { findCondition } from '../../proto/objects/conditions.ts'
 
 type AssignedKind = 'Pod' | 'ConfigMap' | 'Secret'
 
@@ -22,7 +23,7 @@ interface Assigned {
 function podVersion(pod: Pod): string {
   const { uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = pod.metadata
   const gates = pod.spec.readinessGates?.map(
-    ({ conditionType }) => pod.status.conditions?.find(({ type }) => type === conditionType)?.status,
+    ({ conditionType }) => findCondition(pod.status.conditions, conditionType)?.status,
   )
   return JSON.stringify([uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations, gates])
 }

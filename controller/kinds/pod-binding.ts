@@ -42,6 +42,6 @@ function refused(pod: Pod, field: string, value: string, message: string): Gantr
 
 /** The pod's processes have ended: if it is being deleted, its grace is over. */
 export function releasePod(pod: Pod): Pod {
-  if (pod.metadata.deletionTimestamp === undefined) return pod
+  if (!isDeleting(pod)) return pod
   return { ...pod, metadata: { ...pod.metadata, deletionGracePeriodSeconds: 0 } }
 }

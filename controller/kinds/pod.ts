@@ -2,6 +2,7 @@
 import { formatMicroTime } from '../../proto/base/time.ts'
 import { podWarnings } from '../../proto/objects/pod-warnings.ts'
 import { qosClassOf } from '../../proto/objects/qos.ts'
+import { isBound, isTerminal } from '../../proto/objects/pod.ts'
 import { mergeEphemeralContainers, mergeResize } from './pod-subresources.ts'
 import type { Strategy } from './strategy.ts'
 
@@ -17,10 +18,9 @@ export const podStrategy: Strategy<'Pod'> = {
   subresources: { ephemeralcontainers: { merge: mergeEphemeralContainers }, resize: { merge: mergeResize } },
   deletion: {
     /** Only a pod that may have processes gets any. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
-    graceSeconds({ spec, status }, wanted) {
-      const isIdle =
-        spec.nodeName === undefined || spec.nodeName === '' || status.phase === 'Succeeded' || status.phase === 'Failed'
-      return isIdle ? 0 : Math.max(0, wanted ?? spec.terminationGracePeriodSeconds)
+    graceSeconds(pod, wanted) {
+      const isIdle = !isBound(pod) || isTerminal(pod)
+      return isIdle ? 0 : Math.max(0, wanted ?? pod.spec.terminationGracePeriodSeconds)
     },
     /** Its processes run until the agent says that they have ended, which sets the grace to 0. */
     isHeld: ({ metadata }) => metadata.deletionGracePeriodSeconds !== 0,

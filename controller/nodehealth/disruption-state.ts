@@ -4,6 +4,7 @@
  * to the same answer.
  */
 import { parseTime } from '../../proto/base/time.ts'
+import { findCondition } from '../../proto/objects/conditions.ts'
 import type { Node, NodeCondition, Taint } from '../../proto/gen/types.ts'
 import { healthOf, readyOf } from './health.ts'
 
@@ -87,7 +88,7 @@ function returning(nodes: readonly Node[], now: number): number {
 }
 
 export function heldOf({ status }: Node): NodeCondition | undefined {
-  return status.conditions?.find(({ type }) => type === EVICTION_HELD)
+  return findCondition(status.conditions, EVICTION_HELD)
 }
 
 /** It is one that the brake is about: silent, and not settled by time or by a person's word. */

@@ -3,6 +3,7 @@
  * or by the leader where that one is gone; read by everything else. Pure.
  * https://kubernetes.io/docs/reference/node/node-status/#condition
  */
+import { findCondition, withConditions } from '../../proto/objects/conditions.ts'
 import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'
 
 /** Reasons of Ready while the node is not heard from; also of Ready of its pods. */
@@ -22,7 +23,7 @@ export type Health =
   | { readonly is: 'unknown' }
 
 export function readyOf(status: NodeStatus): NodeCondition | undefined {
-  return status.conditions?.find(({ type }) => type === 'Ready')
+  return findCondition(status.conditions, 'Ready')
 }
 
 export function healthOf({ status }: Node): Health {
@@ -38,23 +39,6 @@ export function healthOf({ status }: Node): Health {
 export function isMissed(node: Node): boolean {
   const { is } = healthOf(node)
   return is === 'suspect' || is === 'lost'
-}
-
-/**
- * The conditions with others in the place of those of the same type; a transition time moves only when the status does.
- */
-export function withConditions(
-  stored: readonly NodeCondition[] | undefined,
-  observed: readonly NodeCondition[],
-): NodeCondition[] {
-  const types = new Set(observed.map(({ type }) => type))
-  const steady = observed.map((condition) => {
-    const before = stored?.find(({ type }) => type === condition.type)
-    return before?.status === condition.status
-      ? { ...condition, lastTransitionTime: before.lastTransitionTime }
-      : condition
-  })
-  return [...(stored ?? []).filter(({ type }) => !types.has(type)), ...steady]
 }
 
 /** The status of a node that is heard from, `now` in RFC 3339. */

@@ -10,6 +10,7 @@ import type { AnyResource, OwnerReference, Resources } from '../../proto/gen/typ
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'
 import { controllerOf, controllerReference } from '../../proto/objects/owners.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
 import { planAdoption } from './adoption-plan.ts'
 import { keyOf, makeKey } from '../runner/key.ts'
 import type { WriteExpectations } from './write-expectations.ts'
@@ -92,7 +93,7 @@ export class ControllerRefManager<O extends OwnerKind, K extends OwnedKind> {
   async #requireCurrent(owner: Resources[O]): Promise<void> {
     const { namespace, name, uid } = owner.metadata
     const current = await this.#parts.api.get(this.#options.owner, namespace, name)
-    if (current.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined)
+    if (current.metadata.uid !== uid || isDeleting(current))
       throw new GantryError('Conflict', `${describeObject(owner)} has been deleted since: it adopts nothing`)
   }
 

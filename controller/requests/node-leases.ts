@@ -6,6 +6,7 @@
 import { encodeResource } from '../../proto/codec/wire.ts'
 import { formatMicroTime, parseTime } from '../../proto/base/time.ts'
 import type { Clock } from '../../proto/base/clock.ts'
+import { findCondition } from '../../proto/objects/conditions.ts'
 import type { Kind, Lease, Node } from '../../proto/gen/types.ts'
 import { NODE_LEASES_NAMESPACE } from '../api/identity.ts'
 import { LOST_TIMEOUT_MS } from '../nodehealth/liveness.ts'
@@ -49,7 +50,7 @@ export class NodeLeases {
   /** A node that is Ready was heard from within the time after which it would be lost. */
   #leaseOf({ metadata, status }: Node): CachedObject {
     const { name, uid, creationTimestamp, resourceVersion } = metadata
-    const ready = status.conditions?.find(({ type }) => type === 'Ready')
+    const ready = findCondition(status.conditions, 'Ready')
     const last = ready?.lastHeartbeatTime ?? creationTimestamp
     const heard = ready?.status === 'True' || last === undefined ? this.#parts.clock.now() : parseTime(last)
     const object: Lease = {

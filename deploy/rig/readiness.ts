@@ -3,8 +3,8 @@ import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { watchWithRetry } from '../../proto/client/follow.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
-import type { Node } from '../../proto/gen/types.ts'
 import { withDeadline } from '../../proto/base/deadline.ts'
+import { isNodeReady } from '../../proto/objects/node.ts'
 
 /** Milliseconds between two tries to reach a controller that starts. */
 const INTERVAL = 20
@@ -30,10 +30,6 @@ export async function awaitController(cluster: ClusterClient, timeout: number, s
       }
     },
   )
-}
-
-export function isNodeReady(node: Node): boolean {
-  return node.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 }
 
 /** The nodes that `awaitNodes` waited for in vain. */

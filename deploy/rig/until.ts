@@ -9,7 +9,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock, type Clock } from '../../proto/base/clock.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { ObjectKey } from '../../proto/client/object-key.ts'
-import { isNodeReady } from './readiness.ts'
+import { isNodeReady } from '../../proto/objects/node.ts'
 
 /**
  * What is waited for:

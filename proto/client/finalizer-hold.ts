@@ -1,4 +1,5 @@
 /** What is being deleted, has ended, and is there only because finalizers hold it. */
+import { isTerminal } from '../objects/pod.ts'
 import { parseTime } from '../base/time.ts'
 import type { AnyResource, Pod } from '../gen/types.ts'
 
@@ -8,14 +9,15 @@ import type { AnyResource, Pod } from '../gen/types.ts'
  */
 export function finalizerHold(object: AnyResource): string | undefined {
   const { deletionTimestamp, finalizers = [] } = object.metadata
-  if (deletionTimestamp === undefined || finalizers.length === 0 || (object.kind === 'Pod' && !hasEnded(object)))
+  if (deletionTimestamp === undefined || finalizers.length === 0 || (object.kind === 'Pod' && !isGone(object)))
     return undefined
   const since = object.kind === 'Pod' ? endedAt(object, deletionTimestamp) : deletionTimestamp
   return `${finalizers.length === 1 ? 'finalizer' : 'finalizers'} ${finalizers.join(', ')}, since ${since}`
 }
 
-function hasEnded({ metadata, status: { phase } }: Pod): boolean {
-  return (metadata.deletionGracePeriodSeconds ?? 0) === 0 || phase === 'Succeeded' || phase === 'Failed'
+/** Nothing of it runs any more, or its node no longer has it. */
+function isGone(pod: Pod): boolean {
+  return (pod.metadata.deletionGracePeriodSeconds ?? 0) === 0 || isTerminal(pod)
 }
 
 /**

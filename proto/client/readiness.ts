@@ -1,4 +1,6 @@
 /** How far an object is from being what its spec says: what `rollout status`, `apply --wait` and `run` wait for. */
+import { isReady } from '../objects/pod.ts'
+import { findCondition, isConditionTrue } from '../objects/conditions.ts'
 import type {
   AnyResource,
   Condition,
@@ -26,7 +28,7 @@ export function rolloutReadiness({ metadata, spec, status }: Deployment): Readin
   const { name, generation = 0 } = metadata
   const { observedGeneration = 0, updatedReplicas = 0, replicas = 0, availableReplicas = 0, conditions = [] } = status
   if (observedGeneration < generation) return waiting('Waiting for deployment spec update to be observed...')
-  const progressing = conditions.find((condition) => condition.type === 'Progressing')
+  const progressing = findCondition(conditions, 'Progressing')
   if (progressing?.reason === 'ProgressDeadlineExceeded')
     return { is: 'failed', text: `deployment "${name}" exceeded its progress deadline` }
   const begin = `Waiting for deployment "${name}" rollout to finish: `
@@ -52,9 +54,7 @@ function podReadiness(pod: Pod): Readiness {
   const word = `pod/${pod.metadata.name}`
   if (pod.status.phase === 'Failed')
     return { is: 'failed', text: `${word} failed: ${pod.status.message ?? summarizePod(pod).status}` }
-  const done =
-    pod.status.phase === 'Succeeded' ||
-    pod.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true
+  const done = pod.status.phase === 'Succeeded' || isReady(pod)
   return done ? ready(`${word} is ready`) : waiting(`${word}: ${summarizePod(pod).status}`)
 }
 
@@ -75,7 +75,7 @@ function conditionReadiness(
   type: string,
 ): Readiness {
   const word = `${kindWord(kind)}/${metadata.name}`
-  const condition = conditions?.find((candidate) => candidate.type === type)
+  const condition = findCondition(conditions, type)
   if (condition === undefined || (condition.observedGeneration ?? 0) < (metadata.generation ?? 0))
     return waiting(`${word}: not seen yet`)
   return condition.status === 'True'
@@ -138,7 +138,7 @@ function definitionReadiness({ kind, metadata, status: { conditions = [] } }: Cu
   const word = `${kindWord(kind)}/${metadata.name}`
   const refused = conditions.find(({ type, status }) => type === 'NamesAccepted' && status === 'False')
   if (refused !== undefined) return { is: 'failed', text: `${word}: ${refused.message ?? 'its names are taken'}` }
-  return conditions.some(({ type, status }) => type === 'Established' && status === 'True')
+  return isConditionTrue(conditions, 'Established')
     ? ready(`${word} is established`)
     : waiting(`${word}: not established yet`)
 }

@@ -1,4 +1,5 @@
 /** The revisions of a deployment: its ReplicaSets by the number that the deployment's reconciler gives them. */
+import { isOwnedBy } from '../objects/owners.ts'
 import { GantryError } from '../base/errors.ts'
 import { compareInt64, parseInt64 } from '../base/int64.ts'
 import { formatLabelSelector } from '../objects/selector.ts'
@@ -25,9 +26,7 @@ export async function revisionsOf(cluster: ClusterClient, { metadata, spec }: De
     namespace: metadata.namespace,
     labelSelector: formatLabelSelector(spec.selector),
   })
-  const owned = items.filter(
-    (replicaSet) => replicaSet.metadata.ownerReferences?.some((owner) => owner.uid === metadata.uid) === true,
-  )
+  const owned = items.filter((replicaSet) => isOwnedBy(replicaSet, metadata.uid))
   return owned.sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
 }
 

@@ -3,6 +3,7 @@
  * Nodes follow rules compiled from the same policies; this is the plain reading of them, for explanations and to test
  * the others against.
  */
+import { isRestartableInitContainer } from './containers.ts'
 import type { Container, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from '../gen/types.ts'
 import { rangeContains, readAddress, readCidr } from '../base/cidr.ts'
 import { labelSelectorMatcher } from './selector.ts'
@@ -178,7 +179,7 @@ export interface NamedPort {
  * not.
  */
 export function namedPorts({ spec: { containers, initContainers = [] } }: Pod): NamedPort[] {
-  const sidecars = initContainers.filter((container) => container.restartPolicy === 'Always')
+  const sidecars = initContainers.filter(isRestartableInitContainer)
   return [...sidecars, ...containers].flatMap(({ ports = [] }: Pick<Container, 'ports'>) =>
     ports.flatMap(({ name, protocol, containerPort }) =>
       name === undefined || name === '' || containerPort === undefined

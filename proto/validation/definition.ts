@@ -3,6 +3,7 @@
  * https://kubernetes.io/docs/reference/kubernetes-api/extend-resources/custom-resource-definition-v1/ Rules in CEL are
  * compiled by the controller.
  */
+import { isConditionTrue } from '../objects/conditions.ts'
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from '../gen/types.ts'
 import { fieldSchemaOf } from '../schema/custom/coerce.ts'
 import { validateStructural } from './custom/structural.ts'
@@ -172,8 +173,7 @@ function validateDefinitionUpdate(
         'write every object once in the version that is stored, and take it out of status.storedVersions',
       )
   }
-  const established =
-    previous.status.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true
+  const established = isConditionTrue(previous.status.conditions, 'Established')
   if (established && next.spec.names.kind !== previous.spec.names.kind)
     report.wrong(
       'spec.names.kind',

@@ -1,4 +1,5 @@
 /** What of a pod may change. https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement */
+import { isRestartableInitContainer } from '../objects/containers.ts'
 import type { Container, ObjectMeta, Pod, PodSpec, Toleration } from '../gen/types.ts'
 import type { Subresource } from '../merge/ownership.ts'
 import { fieldPath, entryPath } from '../base/path.ts'
@@ -81,7 +82,7 @@ function validateResize(report: Report, next: PodSpec, previous: PodSpec): void 
         entryPath(`spec.${field}`, index),
         container,
         before[index]!,
-        field === 'containers' || container.restartPolicy === 'Always',
+        field === 'containers' || isRestartableInitContainer(container),
       ),
     )
   }

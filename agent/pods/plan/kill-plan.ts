@@ -8,9 +8,11 @@
  *
  * All of it counts against the grace. Where that is over before SIGTERM, the container gets a last 2 s.
  */
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { Container } from '../../../proto/gen/types.ts'
 import type { Kill, PodRecord } from '../../state/contract.ts'
-import { instanceOf, isSidecar, runningStage } from './pod-state.ts'
+import { isSidecar } from '../../../proto/objects/containers.ts'
+import { instanceOf, runningStage } from './pod-state.ts'
 
 /** Milliseconds that a pod's ending waits at most to be told that no node sends it anything any more. */
 export const ENDPOINT_DRAIN_TIMEOUT_MS = 5_000
@@ -126,7 +128,7 @@ function gracePeriodSeconds({ pod: { metadata, spec } }: PodRecord): number {
 export function awaitsEndpointDrain(record: PodRecord): boolean {
   return (
     record.assigned &&
-    record.pod.metadata.deletionTimestamp !== undefined &&
+    isDeleting(record.pod) &&
     record.withdrawn !== true &&
     gracePeriodSeconds(record) > 1 &&
     record.timeline.some(({ step }) => step === 'ready')

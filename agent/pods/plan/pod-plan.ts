@@ -8,7 +8,7 @@
  *
  * How a container is killed is in kill-plan.ts.
  */
-import { allContainers } from '../../../proto/objects/containers.ts'
+import { allContainers, isSidecar } from '../../../proto/objects/containers.ts'
 import type { Container } from '../../../proto/gen/types.ts'
 import type { Kill, PodRecord } from '../../state/contract.ts'
 import { killPlanFor, nextKillStep, terminationOrder, type KillPlan } from './kill-plan.ts'
@@ -17,7 +17,6 @@ import {
   imageChanged,
   instanceOf,
   isBeingDeleted,
-  isSidecar,
   podProgress,
   shouldRestart,
   runningStage,

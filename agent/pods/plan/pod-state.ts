@@ -2,7 +2,8 @@
  * What is known of one pod at one moment: its record and what lives only as long as the agent. The plan and the status
  * are functions of it.
  */
-import { allContainers, isEphemeral } from '../../../proto/objects/containers.ts'
+import { allContainers, isEphemeral, isRestartableInitContainer, isSidecar } from '../../../proto/objects/containers.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import type { Image } from '../../images/contract.ts'
 import type {
@@ -115,16 +116,6 @@ export function isInit(pod: Pod, name: string): boolean {
   return pod.spec.initContainers?.some((container) => container.name === name) === true
 }
 
-/**
- * An init container that runs beside the others. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
- */
-export function isSidecar(pod: Pod, name: string): boolean {
-  return (
-    pod.spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') ===
-    true
-  )
-}
-
 /** True once the pod is on its way out, whoever decided so. */
 export function isStopping(record: Pick<PodRecord, 'pod' | 'assigned' | 'failed'>): boolean {
   return isBeingDeleted(record) || record.failed !== undefined
@@ -132,7 +123,7 @@ export function isStopping(record: Pick<PodRecord, 'pod' | 'assigned' | 'failed'
 
 /** Whether the pod object is to go, so that nothing of it may stay. */
 export function isBeingDeleted({ pod, assigned }: Pick<PodRecord, 'pod' | 'assigned'>): boolean {
-  return !assigned || pod.metadata.deletionTimestamp !== undefined
+  return !assigned || isDeleting(pod)
 }
 
 /** Whether sandbox, network and volumes are gone for good. */
@@ -202,7 +193,7 @@ export function podProgress(record: PodRecord): PodProgress {
   const { pod } = record
   for (const container of pod.spec.initContainers ?? []) {
     const { stage, passed } = containerRecord(record, container.name)
-    if (container.restartPolicy === 'Always' && passed === true) continue
+    if (isRestartableInitContainer(container) && passed === true) continue
     if (stage.stage === 'ended' && container.restartPolicy !== 'Always') {
       if (stage.end.exitCode === 0) continue
       if (!shouldRestart(pod, container.name, stage.end)) return { progress: 'finished' }

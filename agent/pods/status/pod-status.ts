@@ -2,9 +2,11 @@
  * A pod's status from its state: a pure function. Phase, conditions and reasons are those of Kubernetes:
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
-import { allContainers, isEphemeral } from '../../../proto/objects/containers.ts'
+import { allContainers, isEphemeral, isSidecar } from '../../../proto/objects/containers.ts'
 import { qosClassOf } from '../../../proto/objects/qos.ts'
 import { formatTime } from '../../../proto/base/time.ts'
+import { findCondition, transitionTime } from '../../../proto/objects/conditions.ts'
+import { isTerminal } from '../../../proto/objects/pod.ts'
 import type {
   Container,
   ContainerState,
@@ -21,7 +23,6 @@ import {
   instanceOf,
   isBeingDeleted,
   isRunning,
-  isSidecar,
   isStarted,
   isStopping,
   podProgress,
@@ -274,11 +275,6 @@ function waitingFor(state: PodState, container: Container, stopping: boolean): W
   return { reason: 'ContainerCreating' }
 }
 
-/** All containers have ended, for good. */
-export function hasEnded({ phase }: PodStatus): boolean {
-  return phase === 'Succeeded' || phase === 'Failed'
-}
-
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase */
 function podPhase(state: PodState, init: readonly ContainerStatus[], main: readonly ContainerStatus[]): Phase {
   const { record } = state
@@ -322,12 +318,11 @@ function conditions(
   const previous = new Map(record.status.conditions?.map((condition) => [condition.type, condition]))
   const condition = (type: string, holds: boolean, reason?: string, message?: string): PodCondition => {
     const status = holds ? 'True' : 'False'
-    const before = previous.get(type)
-    const lastTransitionTime = before?.status === status ? before.lastTransitionTime : formatTime(now)
+    const lastTransitionTime = transitionTime(previous.get(type), status, formatTime(now))
     return { type, status, lastTransitionTime, ...(holds || reason === undefined ? {} : { reason, message }) }
   }
   const pod = record.pod
-  const done = hasEnded({ phase })
+  const done = isTerminal({ status: { phase } })
   const pendingInit = (pod.spec.initContainers ?? []).filter(({ name }) => {
     const { stage, passed } = containerRecord(record, name)
     return isSidecar(pod, name) ? passed !== true : endIn(stage)?.exitCode !== 0
@@ -363,7 +358,7 @@ function conditions(
 /** A pod that a node has is scheduled: kept as the control plane wrote it. */
 function scheduled(pod: Pod, previous: ReadonlyMap<string, PodCondition>, acceptedAt: number): PodCondition {
   return (
-    pod.status.conditions?.find((condition) => condition.type === 'PodScheduled') ??
+    findCondition(pod.status.conditions, 'PodScheduled') ??
     previous.get('PodScheduled') ?? { type: 'PodScheduled', status: 'True', lastTransitionTime: formatTime(acceptedAt) }
   )
 }

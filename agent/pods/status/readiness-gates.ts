@@ -2,6 +2,7 @@
  * Conditions that others write into a pod's status and that its readiness waits for.
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate
  */
+import { findCondition } from '../../../proto/objects/conditions.ts'
 import type { Pod } from '../../../proto/gen/types.ts'
 
 export interface ReadinessGate {
@@ -13,7 +14,7 @@ export interface ReadinessGate {
 /** As the control plane last told of them. */
 export function readinessGates({ spec, status }: Pick<Pod, 'spec' | 'status'>): ReadinessGate[] {
   return (spec.readinessGates ?? []).map(({ conditionType }) => {
-    const found = status.conditions?.find(({ type }) => type === conditionType)
+    const found = findCondition(status.conditions, conditionType)
     const message =
       found === undefined
         ? `corresponding condition of pod readiness gate "${conditionType}" does not exist.`

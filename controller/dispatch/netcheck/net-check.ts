@@ -9,6 +9,7 @@ import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import type { Input } from '../../../proto/codec/wire.ts'
 import { Channel } from '../../../proto/base/channel.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
+import { isConditionTrue } from '../../../proto/objects/conditions.ts'
 import type {
   ClusterNetwork,
   NetCheckInput,
@@ -255,7 +256,7 @@ function parseEndpoint(text: string): { address: string; port: number } {
 }
 
 function isReady({ status }: Node): boolean {
-  return status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
+  return isConditionTrue(status.conditions, 'Ready')
 }
 
 function nodeResult(node: string, why: string): Input<NetCheckResult> {

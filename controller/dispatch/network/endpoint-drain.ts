@@ -12,6 +12,7 @@ import type { Logger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Pod, Service } from '../../../proto/gen/types.ts'
 import type { Change, Informer } from '../../informer/contract.ts'
 import { findCondition } from '../../../proto/objects/conditions.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { SERVICE_NAME } from '../../reconcile/endpointslice/desired-endpoints.ts'
 import { SelectionIndex } from '../../reconcile/endpointslice/selection-index.ts'
 import { keyOf } from '../../runner/key.ts'
@@ -71,11 +72,7 @@ export class EndpointDrain {
       informer.on('EndpointSlice', (change) => this.#sliceChanged(change)),
       informer.on('Pod', ({ type, cached: { object }, previous }) => {
         if (type === 'deleted') this.#waiting.delete(object.metadata.uid)
-        else if (
-          object.metadata.deletionTimestamp !== undefined &&
-          previous?.object.metadata.deletionTimestamp === undefined
-        )
-          this.#begin(object)
+        else if (isDeleting(object) && (previous === undefined || !isDeleting(previous.object))) this.#begin(object)
       }),
       informer.onBatch((revision) => this.#flush(revision)),
     ]
@@ -89,8 +86,7 @@ export class EndpointDrain {
   /** A node's session has begun: what it is to end is told again. */
   opened(node: string): void {
     const { informer } = this.#parts
-    for (const pod of informer.lister('Pod').byIndex('node', node))
-      if (pod.metadata.deletionTimestamp !== undefined) this.#begin(pod)
+    for (const pod of informer.lister('Pod').byIndex('node', node)) if (isDeleting(pod)) this.#begin(pod)
     this.#flush(informer.revision)
   }
 

@@ -6,6 +6,7 @@ import { allContainers } from '../../../proto/objects/containers.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import type { CallContext } from '../../../proto/rpc/rpc.ts'
+import { isTerminal, isBound } from '../../../proto/objects/pod.ts'
 import type { Backends } from '../../requests/backends.ts'
 import type { ResourceRequest, Target } from '../contract.ts'
 import { HttpError } from '../status.ts'
@@ -13,15 +14,14 @@ import { HttpError } from '../status.ts'
 /** Placed, and not over. NotFound; 400 as Kubernetes says it. */
 export async function runningPod(reads: Backends['reads'], target: Target): Promise<Pod> {
   const pod = await placedPod(reads, target)
-  if (pod.status.phase === 'Succeeded' || pod.status.phase === 'Failed')
+  if (isTerminal(pod))
     throw badRequest(`pod ${pod.metadata.name} has ended (${pod.status.phase}): nothing runs in it any more`)
   return pod
 }
 
 export async function placedPod(reads: Backends['reads'], { namespace, name }: Target): Promise<Pod> {
   const { object: pod } = await reads.get('Pod', namespace, name)
-  if ((pod.spec.nodeName ?? '') === '')
-    throw badRequest(`pod ${name} does not have a host assigned: it is not placed on a node yet`)
+  if (!isBound(pod)) throw badRequest(`pod ${name} does not have a host assigned: it is not placed on a node yet`)
   return pod
 }
 

@@ -8,6 +8,7 @@ import type { EndpointSlice, Service } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { API_SERVICE } from '../../api/services/service-allocator.ts'
 import { controllerReference } from '../../../proto/objects/owners.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
 import { keyOf, makeKey } from '../../runner/key.ts'
 import { WriteExpectations } from '../write-expectations.ts'
@@ -49,7 +50,7 @@ export class ApiServiceReconciler implements Reconciler {
     const plan = planApi(this.#parts.replicas.kubeAddresses().values(), API_SERVICE.name)
     this.#tellSkipped(plan.skipped)
     const service = await this.#settleService(plan.ports)
-    if (service.metadata.deletionTimestamp !== undefined) return undefined
+    if (isDeleting(service)) return undefined
     await this.#settleSlices(service, plan)
     return undefined
   }

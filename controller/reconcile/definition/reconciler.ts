@@ -5,6 +5,7 @@
 import { customKinds } from '../../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { AnyResource, CustomResourceDefinition, CustomResourceDefinitionStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { CLEANUP_FINALIZER } from '../../kinds/custom-resource-definition.ts'
@@ -39,7 +40,7 @@ export class DefinitionReconciler implements Reconciler {
     await caughtUp()
     const definition = informer.lister('CustomResourceDefinition').get('', name)
     if (definition === undefined) return
-    if (definition.metadata.deletionTimestamp !== undefined) return this.#cleanUp(definition)
+    if (isDeleting(definition)) return this.#cleanUp(definition)
     const others = informer
       .lister('CustomResourceDefinition')
       .list()

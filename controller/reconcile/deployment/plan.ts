@@ -7,6 +7,7 @@ import { sameJson } from '../../../proto/base/json.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
 import type { Draft } from '../../api/contract.ts'
 import { isTerminal } from '../../../proto/objects/pod.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { ageOrder, availableOf, boundsOf, newSize, scaleInProportion, shrinkOld, ReplicaTargets } from './scale.ts'
 import { isComplete, statusOf } from './status.ts'
 import {
@@ -55,8 +56,7 @@ export function planDeployment({ deployment, replicaSets, podsOf }: DeploymentSn
   const old = all.filter((replicaSet) => replicaSet !== current)
   const paused = deployment.spec.paused === true
   const { status, again } = statusOf({ deployment, current, all, paused }, now)
-  if (deployment.metadata.deletionTimestamp !== undefined)
-    return { changes: [], revision: undefined, status, requeueAfterMs: undefined }
+  if (isDeleting(deployment)) return { changes: [], revision: undefined, status, requeueAfterMs: undefined }
 
   const sizes = new ReplicaTargets()
   let create: ReturnType<typeof makeCurrent>
@@ -224,9 +224,7 @@ function renumbered(replicaSet: ReplicaSet, revision: string): Record<string, st
 
 /** Old ReplicaSets beyond revisionHistoryLimit, oldest revisions first; only those that are empty for certain. */
 function history(deployment: Deployment, old: readonly ReplicaSet[]): ReplicaSet[] {
-  const kept = old
-    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
+  const kept = old.filter((object) => !isDeleting(object)).sort((a, b) => compareInt64(revisionOf(a), revisionOf(b)))
   const surplus = kept.slice(0, Math.max(0, kept.length - deployment.spec.revisionHistoryLimit))
   return surplus.filter(
     ({ metadata, spec, status }) =>

@@ -5,7 +5,8 @@ import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { API_SLICES_MANAGER } from '../apiservice/plan.ts'
-import { controllerOf, controllerReference } from '../../../proto/objects/owners.ts'
+import { controllerReference, isControlledBy } from '../../../proto/objects/owners.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { hasEndpoints, MANAGED_BY, MANAGER, SERVICE_NAME, TRIGGER_TIME } from '../endpointslice/desired-endpoints.ts'
 import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { WriteExpectations } from '../write-expectations.ts'
@@ -55,9 +56,9 @@ export class EndpointsReconciler implements Reconciler {
       return undefined
     }
     this.#gone.delete(key)
-    if (service.metadata.deletionTimestamp !== undefined || this.#isEnding(namespace)) return undefined
+    if (isDeleting(service) || this.#isEnding(namespace)) return undefined
     if (!hasEndpoints(service) && !isApiService(service)) {
-      if (stored !== undefined && controllerOf(stored)?.uid === service.metadata.uid) await this.#remove(key, stored)
+      if (stored !== undefined && isControlledBy(stored, service.metadata.uid)) await this.#remove(key, stored)
       return undefined
     }
     await this.#write(key, service, stored)
@@ -99,11 +100,7 @@ export class EndpointsReconciler implements Reconciler {
       name,
       '',
       (endpoints) => {
-        if (
-          endpoints.metadata.uid !== uid ||
-          endpoints.metadata.deletionTimestamp !== undefined ||
-          !differs(endpoints, service, content)
-        )
+        if (endpoints.metadata.uid !== uid || isDeleting(endpoints) || !differs(endpoints, service, content))
           return false
         settle(endpoints, service, content)
         return undefined

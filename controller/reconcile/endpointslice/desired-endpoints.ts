@@ -3,18 +3,12 @@
  * https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/
  */
 import { familyOf, isHeadless } from '../../../proto/validation/service.ts'
-import type {
-  Container,
-  Endpoint,
-  EndpointPort,
-  EndpointSlice,
-  Pod,
-  Service,
-  ServicePort,
-} from '../../../proto/gen/types.ts'
+import type { Endpoint, EndpointPort, EndpointSlice, Pod, Service, ServicePort } from '../../../proto/gen/types.ts'
 import { NODE_LOST, NODE_SUSPECT } from '../../nodehealth/health.ts'
 import { findCondition } from '../../../proto/objects/conditions.ts'
 import { isTerminal } from '../../../proto/objects/pod.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
+import { lastingContainers } from '../../../proto/objects/containers.ts'
 
 /** What is known of a pod's node. */
 export interface EndpointNode {
@@ -60,7 +54,7 @@ export function desiredEndpoints(
       pod,
       node: nodeOf(pod.spec.nodeName ?? ''),
       serving: lastSaidReady(pod),
-      terminating: pod.metadata.deletionTimestamp !== undefined,
+      terminating: isDeleting(pod),
     }))
   const takes = ({ serving, terminating }: Candidate): boolean => serving && !terminating
   const last = !candidates.some((candidate) => takes(candidate) && candidate.node.reachability !== 'silent')
@@ -153,11 +147,9 @@ function portsOf({ spec }: Service, pod: Pod): EndpointPort[] {
   })
 }
 
-function targetOf({ targetPort, port, protocol }: ServicePort, { spec }: Pod): number | undefined {
+function targetOf({ targetPort, port, protocol }: ServicePort, pod: Pod): number | undefined {
   if (typeof targetPort !== 'string') return targetPort ?? port
-  const lasting = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
-  const containers: readonly Container[] = [...spec.containers, ...lasting]
-  for (const { ports = [] } of containers) {
+  for (const { ports = [] } of lastingContainers(pod)) {
     const found = ports.find((candidate) => candidate.name === targetPort && (candidate.protocol ?? 'TCP') === protocol)
     if (found !== undefined) return found.containerPort
   }

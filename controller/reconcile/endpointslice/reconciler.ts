@@ -10,6 +10,7 @@ import { controllerReference } from '../../../proto/objects/owners.ts'
 import { findCondition } from '../../../proto/objects/conditions.ts'
 import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { isTerminal } from '../../../proto/objects/pod.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { WriteExpectations } from '../write-expectations.ts'
 import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import {
@@ -65,7 +66,7 @@ export class EndpointSliceReconciler implements Reconciler {
     this.#triggers.delete(key)
     const service = this.#parts.informer.lister('Service').get(namespace, name)
     // What it owns goes with it.
-    if (service === undefined || service.metadata.deletionTimestamp !== undefined) {
+    if (service === undefined || isDeleting(service)) {
       this.#progress.forget(key)
       this.#kept.delete(key)
       return undefined
@@ -96,7 +97,7 @@ export class EndpointSliceReconciler implements Reconciler {
   ): Promise<void> {
     const { create, update, remove } = planSlices(
       groups,
-      own.filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+      own.filter((object) => !isDeleting(object)),
     )
     const labels = sliceLabels(service)
     const removed = new Set(remove)

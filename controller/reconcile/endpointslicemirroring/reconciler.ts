@@ -5,6 +5,7 @@ import type { Endpoints, EndpointSlice, Service } from '../../../proto/gen/types
 import type { WriteContext } from '../../api/contract.ts'
 import type { Change } from '../../informer/contract.ts'
 import { controllerOf, controllerReference } from '../../../proto/objects/owners.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { asksForMirror } from '../endpoints/labels.ts'
 import { MANAGED_BY, SERVICE_NAME } from '../endpointslice/desired-endpoints.ts'
 import { planSlices, type SliceContent } from '../endpointslice/plan.ts'
@@ -39,14 +40,14 @@ export class EndpointSliceMirror implements Reconciler {
     const { namespace, name } = splitKey(key)
     const endpoints = this.#parts.informer.lister('Endpoints').get(namespace, name)
     // The slices go with the Endpoints that own them.
-    if (endpoints === undefined || endpoints.metadata.deletionTimestamp !== undefined) {
+    if (endpoints === undefined || isDeleting(endpoints)) {
       this.#progress.forget(key)
       return undefined
     }
     const own = this.#parts.informer
       .lister('EndpointSlice')
       .byIndex('owner', endpoints.metadata.uid)
-      .filter((slice) => isMirror(slice) && slice.metadata.deletionTimestamp === undefined)
+      .filter((slice) => isMirror(slice) && !isDeleting(slice))
     const plan = planSlices(this.#isMirrored(endpoints) ? mirroredGroups(endpoints) : [], own)
     const metadata = { labels: mirrorLabels(endpoints), annotations: mirrorAnnotations(endpoints) }
     const settled = new Set([...plan.remove, ...plan.update.map(({ slice }) => slice)])
@@ -76,7 +77,7 @@ export class EndpointSliceMirror implements Reconciler {
     const service = this.#serviceOf(endpoints)
     return (
       service !== undefined &&
-      service.metadata.deletionTimestamp === undefined &&
+      !isDeleting(service) &&
       !isSelected(service) &&
       asksForMirror(endpoints) &&
       controllerOf(endpoints)?.uid !== service.metadata.uid
@@ -144,7 +145,7 @@ export class EndpointSliceMirror implements Reconciler {
 
   #serviceKeys({ type, cached: { object }, previous }: Change<'Service'>): string[] {
     const { metadata } = object
-    const ending = (service: Service): boolean => service.metadata.deletionTimestamp !== undefined
+    const ending = (service: Service): boolean => isDeleting(service)
     if (
       type === 'modified' &&
       isSelected(object) === isSelected(previous!.object) &&

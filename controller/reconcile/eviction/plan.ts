@@ -7,6 +7,7 @@ import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
 import { tolerationOf } from '../../../proto/objects/taints.ts'
 import { findCondition } from '../../../proto/objects/conditions.ts'
 import { isTerminal } from '../../../proto/objects/pod.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 
 export type Eviction =
   | { readonly kind: 'stay' }
@@ -24,7 +25,7 @@ export function noExecuteTaints(node: Node | undefined): Taint[] {
  * is.
  */
 export function planEviction(pod: Pod, taints: readonly Taint[], now: number): Eviction {
-  if (isTerminal(pod) || pod.metadata.deletionTimestamp !== undefined) return { kind: 'stay' }
+  if (isTerminal(pod) || isDeleting(pod)) return { kind: 'stay' }
   let plan: Eviction = { kind: 'stay' }
   for (const taint of taints) {
     const millis = toleratedFor(pod, taint, now)

@@ -1,5 +1,6 @@
 /** Where the entrance is reached. */
 import { ingressNodes } from '../../../proto/objects/ingress/classes.ts'
+import { isConditionTrue } from '../../../proto/objects/conditions.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 
 /**
@@ -21,8 +22,5 @@ export function ingressAddresses(nodes: readonly Node[]): string[] {
 }
 
 function isReady({ metadata, status }: Node): boolean {
-  return (
-    metadata.deletionTimestamp === undefined &&
-    status.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds === 'True') === true
-  )
+  return metadata.deletionTimestamp === undefined && isConditionTrue(status.conditions, 'Ready')
 }

@@ -1,5 +1,6 @@
 /** Conditions of the Gateway API: each says which generation of the object it is about. */
 import { formatTime } from '../../../proto/base/time.ts'
+import { withConditions } from '../../../proto/objects/conditions.ts'
 import type { Condition } from '../../../proto/gen/types.ts'
 
 export interface ConditionUpdate {
@@ -16,13 +17,12 @@ export function applyConditions(
   generation: number | undefined,
   now: number,
 ): Condition[] {
-  const types = new Set(verdicts.map(({ type }) => type))
-  return [
-    ...(conditions ?? []).filter(({ type }) => !types.has(type)),
-    ...verdicts.map((verdict): Condition => {
-      const before = conditions?.find(({ type }) => type === verdict.type)
-      const lastTransitionTime = before?.status === verdict.status ? before.lastTransitionTime : formatTime(now)
-      return { ...verdict, ...(generation === undefined ? {} : { observedGeneration: generation }), lastTransitionTime }
-    }),
-  ]
+  return withConditions(
+    conditions,
+    verdicts.map((verdict) => ({
+      ...verdict,
+      ...(generation === undefined ? {} : { observedGeneration: generation }),
+      lastTransitionTime: formatTime(now),
+    })),
+  )
 }

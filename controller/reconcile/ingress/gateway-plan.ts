@@ -12,6 +12,7 @@ import {
 } from '../../../proto/objects/ingress/attachment.ts'
 import { NO_INGRESS_NODE_MESSAGE } from '../../../proto/objects/ingress/classes.ts'
 import { certificateProblem, certificateReferences } from '../../../proto/objects/ingress/references.ts'
+import { isConditionTrue } from '../../../proto/objects/conditions.ts'
 import type {
   Gateway,
   GatewayStatus,
@@ -47,12 +48,8 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
   const listeners = gateway.spec.listeners.map((listener) =>
     listenerStatus(gateway, listener, protocols, snapshot, now),
   )
-  const good = listeners.filter(({ conditions = [] }) =>
-    conditions.some(({ type, status }) => type === 'Programmed' && status === 'True'),
-  ).length
-  const accepted = listeners.filter(({ conditions = [] }) =>
-    conditions.some(({ type, status }) => type === 'Accepted' && status === 'True'),
-  ).length
+  const good = listeners.filter(({ conditions = [] }) => isConditionTrue(conditions, 'Programmed')).length
+  const accepted = listeners.filter(({ conditions = [] }) => isConditionTrue(conditions, 'Accepted')).length
   const all = listeners.length
   const verdicts: ConditionUpdate[] = [
     accepted === 0

@@ -1,6 +1,7 @@
 /** Says in a Gateway what holds of it. Keys are Gateways. */
 import { ingressNodes, servesGateway } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { Gateway, HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
@@ -61,8 +62,7 @@ export class GatewayStatusReconciler implements Reconciler {
     const { informer, api, clock } = this.#parts
     const gateway = informer.lister('Gateway').get(namespace, name)
     const classes = informer.lister('GatewayClass').list()
-    if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined || !servesGateway(gateway, classes))
-      return undefined
+    if (gateway === undefined || isDeleting(gateway) || !servesGateway(gateway, classes)) return undefined
     const nodes = informer.lister('Node').list()
     const status = planGatewayStatus(
       gateway,

@@ -1,6 +1,7 @@
 /** The input that nodes are for all that is reached at their addresses. */
 import { INGRESS_NODE_LABEL } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { findCondition } from '../../../proto/objects/conditions.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import { watchSource, type WatchSource } from '../../runner/runner.ts'
 
@@ -14,7 +15,7 @@ export function ingressNodesWatch(keys: () => Iterable<string>): WatchSource {
 }
 
 function matterOf({ metadata, status }: Node): unknown {
-  const ready = status.conditions?.find(({ type }) => type === 'Ready')?.status ?? ''
+  const ready = findCondition(status.conditions, 'Ready')?.status ?? ''
   return [
     metadata.labels?.[INGRESS_NODE_LABEL] ?? '',
     metadata.deletionTimestamp ?? '',

@@ -4,6 +4,7 @@
  */
 import { ingressNodes, NO_INGRESS_NODE_MESSAGE, servesIngress } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { Ingress, IngressStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../../runner/key.ts'
@@ -37,7 +38,7 @@ export class IngressStatusReconciler implements Reconciler {
     const ingress = informer.lister('Ingress').get(namespace, name)
     if (
       ingress === undefined ||
-      ingress.metadata.deletionTimestamp !== undefined ||
+      isDeleting(ingress) ||
       !servesIngress(ingress, informer.lister('IngressClass').list())
     ) {
       this.#lastEvents.delete(key)

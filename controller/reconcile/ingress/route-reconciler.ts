@@ -2,6 +2,7 @@
 import { isParent } from '../../../proto/objects/ingress/attachment.ts'
 import { servesGateway } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { HTTPRoute } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { keyOf, splitKey } from '../../runner/key.ts'
@@ -47,7 +48,7 @@ export class RouteStatusReconciler implements Reconciler {
     const { namespace, name } = splitKey(key)
     const { informer, api, clock } = this.#parts
     const route = informer.lister('HTTPRoute').get(namespace, name)
-    if (route === undefined || route.metadata.deletionTimestamp !== undefined) return undefined
+    if (route === undefined || isDeleting(route)) return undefined
     const classes = informer.lister('GatewayClass').list()
     const status = planRouteStatus(
       route,

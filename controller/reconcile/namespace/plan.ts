@@ -8,6 +8,7 @@ import { formatTime } from '../../../proto/base/time.ts'
 import type { AnyResource, Kind, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../kinds/namespace.ts'
 import { withCondition } from '../../../proto/objects/conditions.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 
 /** Reasons and messages of conditions are those of Kubernetes: tools look for them. */
 interface Aspect {
@@ -68,15 +69,11 @@ export function planNamespace(
   contents: readonly AnyResource[],
   now: number,
 ): NamespacePlan | undefined {
-  if (
-    namespace.metadata.deletionTimestamp === undefined ||
-    namespace.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true
-  )
-    return undefined
+  if (!isDeleting(namespace) || namespace.spec.finalizers?.includes(NAMESPACE_FINALIZER) !== true) return undefined
   const pods = contents.filter(({ kind }) => kind === 'Pod')
   const turn = pods.length > 0 ? pods : contents
   return {
-    remove: turn.filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+    remove: turn.filter((object) => !isDeleting(object)),
     status: (failures) => ({
       ...namespace.status,
       phase: 'Terminating',

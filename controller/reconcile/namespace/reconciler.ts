@@ -2,6 +2,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import type { AnyResource, Namespace, NamespaceStatus } from '../../../proto/gen/types.ts'
 import { NAMESPACE_FINALIZER } from '../../kinds/namespace.ts'
 import type { WriteContext } from '../../api/contract.ts'
@@ -24,9 +25,7 @@ export class NamespaceReconciler implements Reconciler {
     this.#parts = parts
     this.#context = writeContext(parts, this.name)
     this.watches = [
-      watchSource('Namespace', (change) =>
-        change.cached.object.metadata.deletionTimestamp === undefined ? [] : [keyOf(change.cached.object)],
-      ),
+      watchSource('Namespace', (change) => (isDeleting(change.cached.object) ? [keyOf(change.cached.object)] : [])),
       watchAnyKind((change) => this.#terminating(change)),
     ]
   }
@@ -36,7 +35,7 @@ export class NamespaceReconciler implements Reconciler {
     const { informer, clock } = this.#parts
     const shown = informer.lister('Namespace').get('', name)
     if (shown === undefined) return this.#gone(name)
-    if (shown.metadata.deletionTimestamp === undefined) return undefined
+    if (!isDeleting(shown)) return undefined
     await this.#parts.caughtUp() // what was made before the deletion began is to be seen
     const namespace = informer.lister('Namespace').get('', name)
     if (namespace === undefined) return this.#gone(name)

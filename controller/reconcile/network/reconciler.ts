@@ -7,6 +7,7 @@ import type { WriteContext } from '../../api/contract.ts'
 import { withCondition } from '../../../proto/objects/conditions.ts'
 import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { isBound } from '../../../proto/objects/pod.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planNetwork } from './plan.ts'
 
@@ -44,7 +45,7 @@ export class NetworkReconciler implements Reconciler {
       .lister('Pod')
       .list(namespace)
       .filter((pod) => isBound(pod) && networksOf(pod).includes(key))
-    const leaving = network.metadata.deletionTimestamp !== undefined
+    const leaving = isDeleting(network)
     if (leaving || network.metadata.finalizers?.includes(IN_USE_FINALIZER) !== true)
       await this.#hold(network, leaving, users)
     if (leaving) return

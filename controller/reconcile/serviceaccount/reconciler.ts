@@ -3,6 +3,7 @@
  * controller/accounts).
  */
 import { DEFAULT_SERVICE_ACCOUNT } from '../../../proto/objects/pod-references.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { ROOT_CA, NamespaceDefaults } from '../../accounts/namespace-defaults.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
@@ -32,7 +33,7 @@ export class ServiceAccountReconciler implements Reconciler {
 
   async reconcile(namespace: string): Promise<undefined> {
     const stored = this.#parts.informer.lister('Namespace').get('', namespace)
-    if (stored === undefined || stored.metadata.deletionTimestamp !== undefined) return undefined
+    if (stored === undefined || isDeleting(stored)) return undefined
     await this.#contents.make(namespace, this.#context)
     await this.#contents.repair(namespace, this.#context)
     return undefined

@@ -1,3 +1,4 @@
+import { readyCondition } from '../../../proto/objects/node.ts'
 import { healthOf } from '../../nodehealth/health.ts'
 import type { NodeInfo, FilterPlugin, FilterRejection } from '../framework.ts'
 
@@ -17,7 +18,7 @@ export const nodeReady: FilterPlugin = {
         case 'lost':
           return { reason: 'lost', detail: `is lost: no sign of life since ${health.since}` }
         case 'unknown': {
-          const ready = node.status.conditions?.find(({ type }) => type === 'Ready')
+          const ready = readyCondition(node)
           const said = [ready?.reason, ready?.message].filter((text) => text !== undefined && text !== '').join(': ')
           return {
             reason: 'not ready',

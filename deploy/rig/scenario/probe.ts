@@ -3,6 +3,8 @@ import { findValues } from '../../../proto/base/jsonpath/jsonpath.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
+import { isDeleting } from '../../../proto/objects/deletion.ts'
+import { isReady } from '../../../proto/objects/pod.ts'
 import type { AnyResource, JsonValue, Pod } from '../../../proto/gen/types.ts'
 import { probeFromHost, probeFromMachine, type Answer, type Answers, type Burst } from './http-prober.ts'
 import { listObjects } from './object-view.ts'
@@ -137,12 +139,7 @@ async function readyPods(
     listObjects(client, { kind: 'Pod', name: undefined, selector, fields: undefined, namespace }),
     signal,
   )
-  return objects.filter(
-    (object): object is Pod =>
-      object.kind === 'Pod' &&
-      object.metadata.deletionTimestamp === undefined &&
-      object.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true,
-  )
+  return objects.filter((object): object is Pod => object.kind === 'Pod' && !isDeleting(object) && isReady(object))
 }
 
 /** What the paths find in an object: a list for each. */

@@ -3,6 +3,8 @@
  * that are `wide` only with
  * `-o wide`.
  */
+import { readyCondition } from '../node.ts'
+import { findCondition, isConditionTrue } from '../conditions.ts'
 import { podSelectorOf } from '../pod-selection.ts'
 import { formatLabelSelector } from '../selector.ts'
 import type { Container, Event, Kind, LabelSelector, Node, PodTemplateSpec, Resources } from '../../gen/types.ts'
@@ -84,30 +86,28 @@ const UNREACHABLE_STATUS: Readonly<Record<string, string>> = { NodeSuspect: 'Sus
 
 /** "Ready,SchedulingDisabled"; "Lost,EvictionHeld" where the pods stay because too many nodes vanished together. */
 export function nodeStatus({ status: { conditions = [] }, spec }: Node): string {
-  const ready = conditions.find((condition) => condition.type === 'Ready')
+  const ready = findCondition(conditions, 'Ready')
   return [
     ready === undefined
       ? 'Unknown'
       : ready.status === 'True'
         ? 'Ready'
         : (UNREACHABLE_STATUS[ready.reason ?? ''] ?? 'NotReady'),
-    ...(conditions.some((condition) => condition.type === 'EvictionHeld' && condition.status === 'True')
-      ? ['EvictionHeld']
-      : []),
+    ...(isConditionTrue(conditions, 'EvictionHeld') ? ['EvictionHeld'] : []),
     ...(spec.unschedulable === true ? ['SchedulingDisabled'] : []),
   ].join(',')
 }
 
 /** In kubectl's words: a node that is not ready is NotReady, whatever keeps it. */
 function kubernetesNodeStatus({ status: { conditions = [] }, spec }: Node): string {
-  const ready = conditions.find((condition) => condition.type === 'Ready')
+  const ready = findCondition(conditions, 'Ready')
   const word = ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady'
   return spec.unschedulable === true ? `${word},SchedulingDisabled` : word
 }
 
 /** With since when, for a node that is not heard from: "Lost since 12:03:07". */
 function wideNodeStatus(node: Node, now: number): string {
-  const ready = node.status.conditions?.find((condition) => condition.type === 'Ready')
+  const ready = readyCondition(node)
   const [word, ...more] = nodeStatus(node).split(',')
   return [
     UNREACHABLE_STATUS[ready?.reason ?? ''] === undefined
@@ -367,10 +367,6 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
 function readinessGates({ spec, status }: Resources['Pod']): string {
   const gates = spec.readinessGates ?? []
   if (gates.length === 0) return '<none>'
-  const met = gates.filter(
-    (gate) =>
-      status.conditions?.some((condition) => condition.type === gate.conditionType && condition.status === 'True') ===
-      true,
-  )
+  const met = gates.filter((gate) => isConditionTrue(status.conditions, gate.conditionType))
   return `${met.length}/${gates.length}`
 }

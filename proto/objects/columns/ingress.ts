@@ -1,4 +1,5 @@
 /** Words of tables about Ingresses and Gateways. */
+import { findCondition } from '../conditions.ts'
 import type { Condition, Ingress } from '../../gen/types.ts'
 
 /** "a.example.com,b.example.com + 3 more...", as kubectl shortens them. */
@@ -15,5 +16,5 @@ export function ingressAddresses({ status }: Ingress): string {
 
 /** True, False, or Unknown for one that nobody has set. */
 export function conditionWord(conditions: readonly Condition[] | undefined, type: string): string {
-  return conditions?.find((condition) => condition.type === type)?.status ?? 'Unknown'
+  return findCondition(conditions, type)?.status ?? 'Unknown'
 }

@@ -3,6 +3,10 @@
  * matters most, not the phase.
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
+import { isSidecar, lastingContainers } from '../containers.ts'
+import { isTerminal, isReady } from '../pod.ts'
+import { isDeleting } from '../deletion.ts'
+import { findCondition, isConditionTrue } from '../conditions.ts'
 import type { ContainerState, ContainerStatus, Pod } from '../../gen/types.ts'
 import { ageSince, sinceText } from './age.ts'
 
@@ -17,11 +21,11 @@ export interface PodSummary {
 }
 
 export function summarizePod(pod: Pod): PodSummary {
-  const { spec, status } = pod
+  const { status } = pod
   const statuses = status.containerStatuses ?? []
   const initStatuses = status.initContainerStatuses ?? []
   const initial = initReason(pod)
-  const initialized = initial === undefined || conditionIs(pod, 'Initialized', 'True')
+  const initialized = initial === undefined || isConditionTrue(pod.status.conditions, 'Initialized')
   const main = mainReason(pod)
   const word = initialized ? (main ?? phaseReason(pod)) : initial
   const sidecars = initStatuses.filter(({ name }) => isSidecar(pod, name))
@@ -30,12 +34,11 @@ export function summarizePod(pod: Pod): PodSummary {
   return {
     status: isUnknown(pod) ? 'Unknown' : (deletionReason(pod) ?? word),
     // Of a node that is not heard from nothing is known to be ready.
-    ready: conditionIs(pod, 'Ready', 'Unknown')
-      ? 0
-      : lasting.filter((container) => container.ready && container.state?.running !== undefined).length,
-    containers:
-      spec.containers.length +
-      (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always').length,
+    ready:
+      findCondition(pod.status.conditions, 'Ready')?.status === 'Unknown'
+        ? 0
+        : lasting.filter((container) => container.ready && container.state?.running !== undefined).length,
+    containers: lastingContainers(pod).length,
     restarts: counted.reduce((sum, container) => sum + container.restartCount, 0),
     lastRestart: latest(counted.map((container) => container.lastState?.terminated?.finishedAt)),
   }
@@ -45,12 +48,12 @@ export function summarizePod(pod: Pod): PodSummary {
 export function podStatusSince(pod: Pod, now: number): string {
   const { status } = summarizePod(pod)
   if (!isUnknown(pod)) return status
-  return `${status} ${sinceText(pod.status.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime, now)}`
+  return `${status} ${sinceText(findCondition(pod.status.conditions, 'Ready')?.lastTransitionTime, now)}`
 }
 
 /** Its node is lost: what is stored of it was true once. */
 function isUnknown(pod: Pod): boolean {
-  return pod.status.reason === 'NodeLost' && !hasEnded(pod)
+  return pod.status.reason === 'NodeLost' && !isTerminal(pod)
 }
 
 /** "3 (5m ago)", or "0". */
@@ -58,15 +61,6 @@ export function formatRestarts({ restarts, lastRestart }: PodSummary, now: numbe
   return restarts === 0 || lastRestart === undefined
     ? String(restarts)
     : `${restarts} (${ageSince(lastRestart, now)} ago)`
-}
-
-function conditionIs(pod: Pod, type: string, status: string): boolean {
-  return pod.status.conditions?.some((condition) => condition.type === type && condition.status === status) === true
-}
-
-/** What of it waits then waits for nothing any more. */
-function hasEnded({ status }: Pod): boolean {
-  return status.phase === 'Succeeded' || status.phase === 'Failed'
 }
 
 function latest(times: readonly (string | undefined)[]): string | undefined {
@@ -78,21 +72,9 @@ function latest(times: readonly (string | undefined)[]): string | undefined {
 
 /** What the pod itself says when no container says more. */
 function phaseReason({ status }: Pod): string {
-  if (
-    status.conditions?.some(
-      (condition) => condition.type === 'PodScheduled' && condition.reason === 'SchedulingGated',
-    ) === true
-  )
-    return 'SchedulingGated'
+  if (findCondition(status.conditions, 'PodScheduled')?.reason === 'SchedulingGated') return 'SchedulingGated'
   if (status.reason !== undefined && status.reason !== '') return status.reason
   return status.phase ?? 'Pending'
-}
-
-/** An init container that runs beside the others. */
-function isSidecar({ spec }: Pod, name: string): boolean {
-  return (
-    spec.initContainers?.some((container) => container.name === name && container.restartPolicy === 'Always') === true
-  )
 }
 
 /** The first init container that has not done its part; undefined when all have. */
@@ -104,7 +86,7 @@ function initReason(pod: Pod): string | undefined {
     const terminated = state?.terminated
     if (terminated?.exitCode === 0) continue
     if (terminated !== undefined) return `Init:${endReason(terminated)}`
-    if (hasEnded(pod)) return undefined
+    if (isTerminal(pod)) return undefined
     const waiting = state?.waiting?.reason
     return waiting !== undefined && waiting !== '' && waiting !== 'PodInitializing'
       ? `Init:${waiting}`
@@ -121,7 +103,8 @@ function endReason(terminated: NonNullable<ContainerState['terminated']>): strin
 }
 
 function containerReason(pod: Pod, { state }: ContainerStatus): string | undefined {
-  if (!hasEnded(pod) && state?.waiting?.reason !== undefined && state.waiting.reason !== '') return state.waiting.reason
+  if (!isTerminal(pod) && state?.waiting?.reason !== undefined && state.waiting.reason !== '')
+    return state.waiting.reason
   return state?.terminated === undefined ? undefined : endReason(state.terminated)
 }
 
@@ -131,10 +114,10 @@ function mainReason(pod: Pod): string | undefined {
   const reason = statuses.map((status) => containerReason(pod, status)).find((word) => word !== undefined)
   const running = statuses.some((container) => container.ready && container.state?.running !== undefined)
   if (reason !== 'Completed' || !running) return reason
-  return conditionIs(pod, 'Ready', 'True') ? 'Running' : 'NotReady'
+  return isReady(pod) ? 'Running' : 'NotReady'
 }
 
 function deletionReason(pod: Pod): string | undefined {
-  if (pod.metadata.deletionTimestamp === undefined) return undefined
-  return hasEnded(pod) ? undefined : 'Terminating'
+  if (!isDeleting(pod)) return undefined
+  return isTerminal(pod) ? undefined : 'Terminating'
 }
