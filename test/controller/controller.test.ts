@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
-import type { Pod } from '../../proto/gen/types.ts'
+import { encodeJson } from '../../proto/codec/codec.ts'
+import type { JsonObject, Pod } from '../../proto/gen/types.ts'
 import { MemoryCluster } from '../support/memory-cluster.ts'
 
 const DEPLOYMENT = {
@@ -102,5 +103,68 @@ describe('controllers in one process', () => {
     await apply(other, otherClient, 2)
     await available(other, 2)
     assert.equal((await pods(one, client)).length, 1)
+  })
+
+  it('know a kind by what their own cluster defines of it, and each replica for itself', async () => {
+    const [one, other] = [await start(3), await start(1)]
+    const [client, otherClient] = [one.client(), other.client()]
+    const gadgets = (fields: JsonObject): JsonObject => ({
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'gadgets.example.com' },
+      spec: {
+        group: 'example.com',
+        scope: 'Namespaced',
+        names: { plural: 'gadgets', singular: 'gadget', kind: 'Gadget' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: {
+              openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: fields } } },
+            },
+          },
+        ],
+      },
+    })
+    for (const [cluster, sender, field] of [
+      [one, client, 'size'],
+      [other, otherClient, 'color'],
+    ] as const) {
+      const definition = gadgets({ [field]: { type: 'string', default: `a ${field}` } })
+      await cluster.settled(sender.apply('CustomResourceDefinition', '', 'gadgets.example.com', definition))
+      await cluster.until('every replica knows the kind', () =>
+        cluster.controllers.every(({ controller }) => controller.informer.kinds.find('example.com/v1', 'Gadget')),
+      )
+    }
+    const made = async (cluster: MemoryCluster): Promise<unknown> => {
+      const { api, informer } = cluster.controllers[0]!.controller
+      const kind = informer.kinds.find('example.com/v1', 'Gadget')!
+      const metadata = { name: 'g', namespace: 'default' }
+      const draft = { apiVersion: 'example.com/v1', kind, metadata, spec: { size: 'x', color: 'y' } }
+      const object = await cluster.settled(api.create(draft as never, { fieldManager: 'test' }))
+      return encodeJson(object as never).spec
+    }
+    assert.deepEqual(await made(one), { size: 'x' })
+    assert.deepEqual(await made(other), { color: 'y' })
+    const ids = [...one.controllers, ...other.controllers].map(({ controller }) =>
+      controller.informer.kinds.find('example.com/v1', 'Gadget'),
+    )
+    assert.equal(new Set(ids).size, 4)
+    await other.settled(otherClient.delete('CustomResourceDefinition', '', 'gadgets.example.com'))
+    await other.until('the kind is gone', () =>
+      other.controllers.every(({ controller }) => !controller.informer.kinds.find('example.com/v1', 'Gadget')),
+    )
+    for (const { controller } of one.controllers) {
+      const kind = controller.informer.kinds.find('example.com/v1', 'Gadget')!
+      assert.deepEqual(
+        controller.informer
+          .lister(kind)
+          .list()
+          .map((object) => (encodeJson(object as never).spec as JsonObject).size),
+        ['x'],
+      )
+    }
   })
 })

@@ -363,7 +363,7 @@ describe('objects of custom kinds', () => {
     await eventually(
       () => plane.informer.lister('CustomResourceDefinition').get('', 'crontabs.stable.example.com') === undefined,
     )
-    assert.ok('problem' in findAnyKind('stable.example.com/v1', 'CronTab'))
+    assert.ok('problem' in findAnyKind('stable.example.com/v1', 'CronTab', plane.informer.kinds))
     assert.throws(() => plane.informer.lister(kind), { code: 'NotFound' })
     // Nothing of the old kind is left to come back.
     await plane.define(cronTabs())

@@ -21,6 +21,7 @@ import { decode, decodeResource, encode } from '../../../proto/codec/wire.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { CallContext } from '../../../proto/rpc/rpc.ts'
 import { apiVersionOf, resourceOf, schema } from '../../../proto/schema/schema.ts'
+import type { KnownKinds } from '../../../proto/schema/kind-registry.ts'
 import { findAnyKind } from '../../../proto/schema/kinds.ts'
 import type { JsonObject, Kind, ObjectBytes } from '../../../proto/gen/types.ts'
 import { TestApiServer, type TestApiServerOptions, type Reply } from '../kube/test-api-server.ts'
@@ -119,7 +120,7 @@ export class BothFaces {
   }
 
   async kube(caller: Caller, asked: Asked): Promise<Result> {
-    const { method, path, type } = httpOf(asked)
+    const { method, path, type } = httpOf(asked, this.face.informer.kinds)
     const result = kubeResult(await this.http(caller, method, path, bodyOf(asked), type))
     // What is shown of an object that is going is a Status or the object here, and always the object over gRPC.
     return asked.verb === 'delete' || asked.verb === 'evict' ? { code: result.code } : result
@@ -136,30 +137,30 @@ export class BothFaces {
     const deletion = { ref, propagation: 'BACKGROUND' as const, uid: '', resourceVersion: '', options }
     switch (verb) {
       case 'get':
-        return shown((await this.resources.get({ ref }, call)).object)
+        return this.shown((await this.resources.get({ ref }, call)).object)
       case 'list': {
         const { limit = 0, continue: token = '' } = asked
         const request = { apiVersion, kind, namespace, labelSelector, fieldSelector, limit, continue: token }
         const list = await this.resources.list(request, call)
         return {
-          items: (list.items ?? []).map(shown),
+          items: (list.items ?? []).map((item) => this.shown(item)),
           resourceVersion: list.resourceVersion,
           isWhole: (list.continue ?? '') === '',
         }
       }
       case 'create':
-        return shown((await this.resources.create({ object: packed(asked), options }, call)).object)
+        return this.shown((await this.resources.create({ object: packed(asked), options }, call)).object)
       case 'update':
       case 'status': {
         const subresource = verb === 'status' ? 'status' : ''
-        return shown((await this.resources.update({ object: packed(asked), subresource, options }, call)).object)
+        return this.shown((await this.resources.update({ object: packed(asked), subresource, options }, call)).object)
       }
       case 'patch': {
         const patch = { ref, type: 'MERGE' as const, patch: JSON.stringify(asked.body), subresource: '', options }
-        return shown((await this.resources.patch(patch, call)).object)
+        return this.shown((await this.resources.patch(patch, call)).object)
       }
       case 'apply':
-        return shown(
+        return this.shown(
           (await this.resources.apply({ ref, configuration: JSON.stringify(asked.body), options }, call)).object,
         )
       case 'delete':
@@ -169,9 +170,14 @@ export class BothFaces {
     }
   }
 
+  /** An object in an answer over gRPC, as JSON, whole, as the Kubernetes face shows it. */
+  shown(bytes: unknown): unknown {
+    return shown(bytes, this.face.informer.kinds)
+  }
+
   /** As an administrator, and it stays. */
   async make(asked: Asked): Promise<Result> {
-    const { path, method } = httpOf(asked)
+    const { path, method } = httpOf(asked, this.face.informer.kinds)
     return kubeResult(await this.http(ADMINISTRATOR, method, path.replace('dryRun=All', ''), bodyOf(asked)))
   }
 
@@ -263,11 +269,11 @@ export async function grpcResult(work: Promise<unknown>): Promise<Result> {
   }
 }
 
-function httpOf(asked: Asked): { method: string; path: string; type?: string } {
+function httpOf(asked: Asked, kinds: KnownKinds): { method: string; path: string; type?: string } {
   const { verb, apiVersion, kind, namespace, name } = asked
   const query = new URLSearchParams()
   const set = (key: string, value: string | undefined): void => void (value !== undefined && query.set(key, value))
-  const { plural } = resourceOf(kindOf(apiVersion, kind))
+  const { plural } = resourceOf(kindOf(apiVersion, kind, kinds))
   const root = apiVersion.includes('/') ? '/apis' : '/api'
   const collection = `${root}/${apiVersion}${namespace === '' ? '' : `/namespaces/${namespace}`}/${plural}`
   const own = `${collection}/${name}`
@@ -325,8 +331,8 @@ function bodyOf({ verb, body, apiVersion, kind, namespace, name }: Asked): JsonO
   }
 }
 
-function kindOf(apiVersion: string, kind: string): Kind {
-  const found = findAnyKind(apiVersion, kind)
+function kindOf(apiVersion: string, kind: string, kinds: KnownKinds): Kind {
+  const found = findAnyKind(apiVersion, kind, kinds)
   assert.ok('kind' in found, `${apiVersion} ${kind}`)
   return found.kind
 }
@@ -341,10 +347,9 @@ function packed({ apiVersion, kind, body = {} }: Asked): ObjectBytes {
   return { apiVersion, kind, raw }
 }
 
-/** As JSON, whole, as the Kubernetes face shows it. */
-export function shown(bytes: unknown): unknown {
+function shown(bytes: unknown, kinds: KnownKinds): unknown {
   const { apiVersion, kind: name, raw } = bytes as ObjectBytes
-  const kind = kindOf(apiVersion, name)
+  const kind = kindOf(apiVersion, name, kinds)
   if (!(kind in schema.messages)) {
     const { metadata, json = new Uint8Array() } = decode('CustomObject', raw)
     const object = { apiVersion, kind, metadata, ...(JSON.parse(Buffer.from(json).toString()) as object) }

@@ -1,14 +1,5 @@
 import assert from 'node:assert/strict'
-import {
-  ADMINISTRATOR,
-  BothFaces,
-  CALLERS,
-  grpcResult,
-  kubeResult,
-  shown,
-  type Asked,
-  type Caller,
-} from './both-faces.ts'
+import { ADMINISTRATOR, BothFaces, CALLERS, grpcResult, kubeResult, type Asked, type Caller } from './both-faces.ts'
 import { cronTabs } from '../custom/plane.ts'
 import { FakePodStreams } from '../kube/streams/fixture.ts'
 import type { Backends, PodBackend } from '../../../controller/requests/backends.ts'
@@ -189,7 +180,10 @@ describe('both faces: what is asked of either is answered alike', () => {
         while (grpc.length < 5) {
           const { value } = await events.next()
           const { type, object } = value as { type: string; object: ObjectBytes }
-          const read = shown(object) as { metadata: { name: string; resourceVersion: string }; data: { value: string } }
+          const read = both.shown(object) as {
+            metadata: { name: string; resourceVersion: string }
+            data: { value: string }
+          }
           if (own(read)) grpc.push(`${type} ${read.metadata.resourceVersion} ${read.data.value}`)
         }
         assert.deepEqual(grpc, kube)
