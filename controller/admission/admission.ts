@@ -7,7 +7,6 @@ import type { Authorizer } from '../authorization/authorizer.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'
 import type { AdmissionPlugin } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
-import { ExpressionsPlugin } from './expressions-plugin.ts'
 import { DerivedValue, PerObjectCache } from './derived-value.ts'
 import { NamespaceLookup } from './matcher.ts'
 import { PoliciesPlugin } from './policies/plugin.ts'
@@ -50,7 +49,6 @@ export function admissionPlugins(parts: AdmissionParts): readonly AdmissionPlugi
   }
   return [
     new MutatingWebhooksPlugin(registered('MutatingWebhookConfiguration'), caller, logger),
-    new ExpressionsPlugin(),
     new PoliciesPlugin({ ...parts, namespaces }),
     new ValidatingWebhooksPlugin(registered('ValidatingWebhookConfiguration'), caller),
   ]

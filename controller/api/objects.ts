@@ -106,7 +106,7 @@ export class ObjectRegistry implements ObjectApi {
       options.clock,
     )
     this.#pods = new PodWrites({
-      change: (namespace, name, context, step) => this.#change('Pod', namespace, name, context, step),
+      change: (...write) => this.#change(...write),
       settle: (pod) => this.#settleDeletion(pod),
       admission: this.#admission,
       clock: options.clock,

@@ -12,7 +12,13 @@ type PodStep = (stored: Pod, memory: AdmissionResultCache) => DeletionOutcome<'P
 
 export interface PodWritesParts {
   /** Takes a step from the stored pod and commits it, and takes it again from the newest state on a conflict. */
-  readonly change: (namespace: string, name: string, context: WriteContext, step: PodStep) => Promise<{ object: Pod }>
+  readonly change: (
+    kind: 'Pod',
+    namespace: string,
+    name: string,
+    context: WriteContext,
+    step: PodStep,
+  ) => Promise<{ object: Pod }>
   /** What becomes of a pod that is being deleted when nothing holds it any more. */
   readonly settle: (pod: Pod) => DeletionOutcome<'Pod'>
   readonly admission: ObjectAdmission
@@ -28,7 +34,7 @@ export class PodWrites {
 
   async bind(namespace: string, name: string, uid: string, node: string, context: WriteContext): Promise<Pod> {
     const { change, admission, clock } = this.#parts
-    const { object } = await change(namespace, name, context, (stored, memory) => {
+    const { object } = await change('Pod', namespace, name, context, (stored, memory) => {
       const next = bindPod(stored, uid, node, clock.now())
       const admitted = admission.post(stored, 'binding', bindingMessage(stored, node), context, memory)
       return admitted === undefined ? next : admitted.then(() => next)
@@ -38,7 +44,7 @@ export class PodWrites {
 
   async release(namespace: string, name: string, uid: string, context: WriteContext): Promise<Pod> {
     const { change, settle } = this.#parts
-    const { object } = await change(namespace, name, context, (stored) =>
+    const { object } = await change('Pod', namespace, name, context, (stored) =>
       stored.metadata.uid === uid ? settle(releasePod(stored)) : stored,
     )
     return object

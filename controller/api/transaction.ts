@@ -1,6 +1,6 @@
 /** The participants of one write, as one: what the API core commits together with an object. */
 import { GantryError } from '../../proto/base/errors.ts'
-import type { Kind, Resources } from '../../proto/gen/types.ts'
+import type { Kind } from '../../proto/gen/types.ts'
 import type { Kinds } from '../kinds/kinds.ts'
 import type { CommitResult, Operation } from '../store/contract.ts'
 import type {

@@ -2,63 +2,41 @@
  * Compiles the expressions of webhooks and policies when they are written: what does not compile is refused with its
  * place.
  */
-import { GantryError } from '../../proto/base/errors.ts'
 import { entryPath, fieldPath } from '../../proto/base/path.ts'
-import { describeObject } from '../../proto/schema/schema.ts'
 import { Report } from '../../proto/validation/report.ts'
-import type { AnyResource, Kind, MatchCondition, ValidatingAdmissionPolicy } from '../../proto/gen/types.ts'
+import type {
+  ErrorDetail,
+  MatchCondition,
+  MutatingWebhookConfiguration,
+  ValidatingAdmissionPolicy,
+  ValidatingWebhookConfiguration,
+} from '../../proto/gen/types.ts'
 import { CelError } from '../api/cel/error.ts'
 import type { CelEnvironment } from '../api/cel/program.ts'
-import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 import { conditionEnvironment, policyEnvironment } from './cel/environment.ts'
 import { compiled } from './cel/expression.ts'
 
-const KINDS: ReadonlySet<Kind> = new Set<Kind>([
-  'MutatingWebhookConfiguration',
-  'ValidatingWebhookConfiguration',
-  'ValidatingAdmissionPolicy',
-])
-
-export class ExpressionsPlugin implements AdmissionPlugin {
-  readonly name = 'AdmissionExpressions'
-  readonly admitsControlPlane = true
-
-  handles({ operation, kind, subresource }: AdmissionRequestInfo): boolean {
-    return KINDS.has(kind) && subresource === '' && (operation === 'CREATE' || operation === 'UPDATE')
-  }
-
-  /** InvalidArgument with every expression that does not compile. */
-  validate({ object }: AdmissionAttributes): void {
-    if (object === undefined) return
-    const report = new Report()
-    checkExpressions(report, object)
-    if (report.details.length === 0) return
-    throw new GantryError(
-      'InvalidArgument',
-      `${describeObject(object)} is invalid: ${report.details.map(({ field, message }) => `${field}: ${message}`).join('; ')}`,
-      { details: report.details },
-    )
-  }
+/** What does not compile of the conditions of webhooks. */
+export function webhookProblems({
+  webhooks = [],
+}: MutatingWebhookConfiguration | ValidatingWebhookConfiguration): readonly ErrorDetail[] {
+  const report = new Report()
+  webhooks.forEach(({ matchConditions = [] }, index) =>
+    checkConditions(
+      report,
+      matchConditions,
+      fieldPath(entryPath('webhooks', index), 'matchConditions'),
+      conditionEnvironment(),
+    ),
+  )
+  return report.details
 }
 
-function checkExpressions(report: Report, object: AnyResource): void {
-  switch (object.kind) {
-    case 'MutatingWebhookConfiguration':
-    case 'ValidatingWebhookConfiguration':
-      object.webhooks?.forEach(({ matchConditions = [] }, index) =>
-        checkConditions(
-          report,
-          matchConditions,
-          fieldPath(entryPath('webhooks', index), 'matchConditions'),
-          conditionEnvironment(),
-        ),
-      )
-      return
-    case 'ValidatingAdmissionPolicy':
-      checkPolicy(report, object)
-      return
-    default:
-  }
+/** What does not compile of a policy. */
+export function policyProblems(policy: ValidatingAdmissionPolicy): readonly ErrorDetail[] {
+  const report = new Report()
+  checkPolicy(report, policy)
+  return report.details
 }
 
 function checkConditions(
