@@ -11,6 +11,7 @@ import {
   newRecord,
   type PodState,
 } from '../../../../agent/pods/plan/pod-state.ts'
+import { adoptionChanges, recoveredRecord } from '../../../../agent/pods/plan/recovery.ts'
 import type { ExitedState, PodRecord } from '../../../../agent/state/contract.ts'
 import { seededRandom } from '../../../../proto/base/random.ts'
 import type { Pod } from '../../../../proto/gen/types.ts'
@@ -108,6 +109,21 @@ describe('whatever happens to a pod', () => {
       this.apply({ change: 'exited', id, exit: { ...EXIT, exitCode, startedAt: this.now, finishedAt: this.now } })
     }
 
+    /** The agent ends and starts; with `powerLoss` nothing lives that ran. */
+    restart(powerLoss: boolean): void {
+      if (powerLoss) this.#alive.clear()
+      const written = JSON.parse(JSON.stringify(this.state.record)) as PodRecord
+      const record = recoveredRecord(written, this.now)
+      this.state = { ...stateOf(record), configVersion: this.state.configVersion }
+      const existing = new Map(
+        [...this.#alive.keys()].map((id) => [
+          id,
+          { id, sandboxId: 'uid-web', state: { state: 'running' as const, pid: 1, startedAt: this.now } },
+        ]),
+      )
+      this.apply(...adoptionChanges(record, existing, !powerLoss, this.now))
+    }
+
     #done(step: PodStep): Change[] {
       const { now: at } = this
       switch (step.step) {
@@ -183,12 +199,16 @@ describe('whatever happens to a pod', () => {
         fc.constantFrom(...specs),
         fc.boolean(),
         fc.integer(),
-        fc.array(fc.constantFrom('round', 'exit 0', 'exit 1', 'unassign', 'assign', 'config'), { maxLength: 40 }),
+        fc.array(
+          fc.constantFrom('round', 'exit 0', 'exit 1', 'unassign', 'assign', 'config', 'restart', 'power loss'),
+          { maxLength: 40 },
+        ),
         (restartPolicy, sidecar, seed, script) => {
           const random = seededRandom(seed)
           const node = new Node(podOf(restartPolicy, sidecar), () => random.next())
           for (const line of script) {
             if (line === 'round') node.round()
+            else if (line === 'restart' || line === 'power loss') node.restart(line === 'power loss')
             else if (line === 'unassign') node.apply({ change: 'unassigned', at: node.now })
             else if (line === 'assign') node.apply({ change: 'assigned', pod: node.pod, at: node.now })
             else if (line === 'config') node.apply({ change: 'configured', version: `v${node.now}` })
@@ -207,22 +227,20 @@ describe('whatever happens to a pod', () => {
   })
 
   it('it runs as its policy says once nothing fails any more', () => {
+    const events = fc.array(fc.constantFrom('exit 0', 'exit 1', 'restart', 'power loss'), { maxLength: 6 })
     fc.assert(
-      fc.property(
-        fc.constantFrom(...specs),
-        fc.array(fc.constantFrom(0, 1), { maxLength: 6 }),
-        (restartPolicy, exits) => {
-          const node = new Node(podOf(restartPolicy, true), () => 1)
-          for (const code of exits) {
-            for (let rounds = 0; rounds < 30; rounds++) node.round()
-            node.exit(code)
-          }
-          for (let rounds = 0; rounds < 60; rounds++) node.round()
-          const stages = ['a', 'b'].map((name) => containerRecord(node.state.record, name).stage.stage)
-          if (restartPolicy === 'Always') assert.deepEqual(stages, ['running', 'running'])
-          else for (const stage of stages) assert.ok(stage === 'running' || stage === 'ended', stage)
-        },
-      ),
+      fc.property(fc.constantFrom(...specs), events, (restartPolicy, script) => {
+        const node = new Node(podOf(restartPolicy, true), () => 1)
+        for (const line of script) {
+          for (let rounds = 0; rounds < 30; rounds++) node.round()
+          if (line.startsWith('exit')) node.exit(Number(line.slice(-1)))
+          else node.restart(line === 'power loss')
+        }
+        for (let rounds = 0; rounds < 60; rounds++) node.round()
+        const stages = ['a', 'b'].map((name) => containerRecord(node.state.record, name).stage.stage)
+        if (restartPolicy === 'Always') assert.deepEqual(stages, ['running', 'running'])
+        else for (const stage of stages) assert.ok(stage === 'running' || stage === 'ended', stage)
+      }),
     )
   })
 })
