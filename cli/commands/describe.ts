@@ -3,7 +3,8 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 import type { ClusterClient, Selection } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
-import { describeObject } from '../describe/describe.ts'
+import { describeObject } from '../../proto/client/describe/describe.ts'
+import { formatPage } from '../output/page.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
 import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
@@ -53,7 +54,9 @@ export default defineCommand({
       }
     }
     const pages = await Promise.all(
-      objects.map((object) => describeObject(cluster, object, flags['show-events'], environment.clock.now())),
+      objects.map(async (object) =>
+        formatPage(await describeObject(cluster, object, flags['show-events'], environment.clock.now())),
+      ),
     )
     environment.stdout.write(pages.join('\n\n'))
     if (objects.length === 0 && failures.length === 0)

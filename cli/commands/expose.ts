@@ -1,7 +1,10 @@
 /** `gantry expose`: a Service for the pods of a workload. */
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import type { AnyResource, JsonObject, JsonValue, Kind, PodSpec } from '../../proto/gen/types.ts'
+import type { ExposedPort } from '../../proto/client/kinds/kind-record.ts'
+import { wordOf } from '../../proto/client/kinds/readiness.ts'
+import { kindsWith, recordOf } from '../../proto/client/kinds/registry.ts'
+import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
@@ -11,15 +14,13 @@ import { portValue } from './create-service.ts'
 import { UsageError } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
 
-const EXPOSABLE: readonly Kind[] = ['Deployment', 'ReplicaSet', 'Service', 'Pod']
-
 type Labels = Readonly<Record<string, string>>
 
 /** What of an object a Service for it needs. */
 interface Exposed {
   readonly selector: Labels
   readonly labels: Labels
-  readonly ports: readonly { readonly port: number; readonly protocol: string; readonly name: string }[]
+  readonly ports: readonly ExposedPort[]
 }
 
 export default defineCommand({
@@ -74,7 +75,10 @@ export default defineCommand({
   },
   completes: 'pods-and-workloads',
   async run({ flags, args, environment, target }) {
-    const names = parseNames(args, EXPOSABLE)
+    const names = parseNames(
+      args,
+      kindsWith(({ ports }) => ports !== undefined),
+    )
     const [named] = names
     if (named === undefined || names.length > 1)
       throw new UsageError(
@@ -155,36 +159,15 @@ function portsOf(
 }
 
 function exposedOf(object: AnyResource): Exposed {
-  const labels = object.metadata.labels ?? {}
-  switch (object.kind) {
-    case 'Pod':
-      return { selector: labels, labels, ports: containerPorts(object.spec) }
-    case 'Service':
-      return {
-        selector: object.spec.selector ?? {},
-        labels,
-        ports: (object.spec.ports ?? []).map(({ port, protocol, name = '' }) => ({ port, protocol, name })),
-      }
-    case 'Deployment':
-    case 'ReplicaSet': {
-      const { matchLabels = {}, matchExpressions = [] } = object.spec.selector
-      if (matchExpressions.length > 0)
-        throw new GantryError(
-          'FailedPrecondition',
-          `${kindWord(object.kind)}/${object.metadata.name} chooses its pods by expressions, which a service cannot`,
-          { details: [{ remedy: 'give --selector with labels that all its pods have' }] },
-        )
-      return { selector: matchLabels, labels, ports: containerPorts(object.spec.template.spec) }
-    }
-    default:
-      throw new UsageError(`${object.kind}s cannot be exposed`)
-  }
-}
-
-function containerPorts({ containers }: PodSpec): Exposed['ports'] {
-  return containers.flatMap(({ ports = [] }) =>
-    ports.map(({ containerPort, protocol, name = '' }) => ({ port: containerPort, protocol: protocol ?? 'TCP', name })),
-  )
+  const { pods, ports } = recordOf(object.kind)
+  const { matchLabels = {}, matchExpressions = [] } = pods?.selector(object) ?? {}
+  if (matchExpressions.length > 0)
+    throw new GantryError(
+      'FailedPrecondition',
+      `${wordOf(object)} chooses its pods by expressions, which a service cannot`,
+      { details: [{ remedy: 'give --selector with labels that all its pods have' }] },
+    )
+  return { selector: matchLabels, labels: object.metadata.labels ?? {}, ports: ports?.(object) ?? [] }
 }
 
 function parseLabels(flag: string, text: string): Record<string, string> {

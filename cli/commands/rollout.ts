@@ -1,25 +1,36 @@
-/** `gantry rollout`: the generations of a deployment. */
-import { GantryError } from '../../proto/base/errors.ts'
-import { formatTime } from '../../proto/base/time.ts'
-import type { Deployment, JsonValue, ReplicaSet } from '../../proto/gen/types.ts'
-import { selectObjects, choiceFlags } from '../object-selection.ts'
-import type { ClusterClient } from '../../proto/client/cluster.ts'
-import { defineCommand, type Command, type Invocation } from '../../proto/terminal/command.ts'
-import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
-import { EXIT } from '../../proto/terminal/failure.ts'
-import { formatAge } from '../../proto/objects/columns/age.ts'
-import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
-import { formatTable } from '../../proto/terminal/output/table.ts'
-import { changeCause, findRevision, HASH_LABEL, revisionOf, revisionsOf } from '../../proto/client/revisions.ts'
-import { rolloutReadiness } from '../../proto/client/readiness.ts'
-import { observe } from '../../proto/client/follow.ts'
-import { UsageError, notFound, throwFailures } from '../../proto/client/failures.ts'
-import type { FlagValues } from '../../proto/terminal/flags.ts'
+/** `gantry rollout`: the generations of what replaces its pods step by step. */
 import { withDeadline } from '../../proto/base/deadline.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
+import type { AnyResource } from '../../proto/gen/types.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
+import { entry } from '../../proto/client/describe/page.ts'
+import { UsageError, notFound, throwFailures } from '../../proto/client/failures.ts'
+import { observe } from '../../proto/client/follow.ts'
+import { pluralWord } from '../../proto/client/kind-words.ts'
+import type { Patch, Revision, Rollout } from '../../proto/client/kinds/kind-record.ts'
+import { wordOf } from '../../proto/client/kinds/readiness.ts'
+import { kindsWith, readinessOf, recordOf } from '../../proto/client/kinds/registry.ts'
+import { formatAge } from '../../proto/objects/columns/age.ts'
+import { defineCommand, type Command, type Invocation } from '../../proto/terminal/command.ts'
+import { EXIT } from '../../proto/terminal/failure.ts'
+import type { FlagValues } from '../../proto/terminal/flags.ts'
+import { formatTable } from '../../proto/terminal/output/table.ts'
+import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
+import { selectObjects, choiceFlags } from '../object-selection.ts'
+import { formatObjects, OUTPUT_HELP, parseFormat } from '../output/format.ts'
+import { formatPage } from '../output/page.ts'
+
+interface RolledOut {
+  readonly object: AnyResource
+  readonly rollout: Rollout
+  /** "deployment" */
+  readonly word: string
+}
 
 interface Rollouts {
   readonly cluster: ClusterClient
-  readonly deployments: readonly Deployment[]
+  readonly all: readonly RolledOut[]
 }
 
 const { filename, recursive, selector } = choiceFlags
@@ -30,12 +41,20 @@ async function rolloutsOf(
 ): Promise<Rollouts> {
   const { flags, args, environment, target } = invocation
   if (args.length === 0 && flags.filename.length === 0) throw new UsageError('which deployment? Say deployment/NAME')
-  const names = await selectObjects({ ...invocation, kinds: ['Deployment'], typeIsAll: true })
+  const kinds = kindsWith(({ rollout }) => rollout !== undefined)
+  const names = await selectObjects({ ...invocation, kinds, typeIsAll: true })
   if (names.length === 0) environment.stderr.write(`No resources found in ${await target.namespace()} namespace.\n`)
   const cluster = await target.cluster()
+  const objects = await Promise.all(
+    names.map(({ kind, namespace, name }): Promise<AnyResource> => cluster.get(kind, namespace, name)),
+  )
   return {
     cluster,
-    deployments: await Promise.all(names.map(({ namespace, name }) => cluster.get('Deployment', namespace, name))),
+    all: objects.map((object) => ({
+      object,
+      rollout: recordOf(object.kind).rollout!,
+      word: object.kind.toLowerCase(),
+    })),
   }
 }
 
@@ -51,32 +70,38 @@ const status = defineCommand({
   },
   completes: 'deployments',
   async run({ flags, args, environment, global, target }) {
-    const { cluster, deployments } = await rolloutsOf({ flags, args, environment, global, target })
+    const { cluster, all } = await rolloutsOf({ flags, args, environment, global, target })
     const { clock, signal, stdout } = environment
     for (const {
-      metadata: { namespace, name },
-    } of deployments) {
+      object: {
+        kind,
+        metadata: { namespace, name },
+      },
+      rollout,
+      word,
+    } of all) {
       const limit = flags.timeout > 0 ? flags.timeout : undefined
       let last = ''
       await withDeadline(
         clock,
         limit,
         signal,
-        () => `timed out after ${formatAge(flags.timeout)}: ${last}; \`gantry why deploy/${name}\` tells of its pods`,
+        () =>
+          `timed out after ${formatAge(flags.timeout)}: ${last}; \`gantry why ${resourceOf(kind).shortNames[0] ?? word}/${name}\` tells of its pods`,
         async (limited) => {
-          for await (const deployment of observe(cluster, clock, 'Deployment', namespace, name, limited)) {
-            if (deployment === undefined) throw notFound('Deployment', namespace, name)
-            if (flags.revision > 0 && revisionOf(deployment) !== BigInt(flags.revision))
+          for await (const object of observe(cluster, clock, kind, namespace, name, limited)) {
+            if (object === undefined) throw notFound(kind, namespace, name)
+            if (flags.revision > 0 && rollout.revision(object) !== BigInt(flags.revision))
               throw new GantryError(
                 'FailedPrecondition',
-                `the newest revision of deployment "${name}" is ${revisionOf(deployment)}, not ${flags.revision}`,
+                `the newest revision of ${word} "${name}" is ${rollout.revision(object)}, not ${flags.revision}`,
               )
-            const readiness = rolloutReadiness(deployment)
+            const readiness = readinessOf(object)
             if (readiness.is === 'failed')
               throw new GantryError('FailedPrecondition', readiness.text, {
                 details: [
                   {
-                    remedy: `\`gantry describe deployment ${name}\` tells why, \`gantry rollout undo deployment/${name}\` goes back`,
+                    remedy: `\`gantry describe ${word} ${name}\` tells why, \`gantry rollout undo ${word}/${name}\` goes back`,
                   },
                 ],
               })
@@ -102,40 +127,51 @@ const history = defineCommand({
   },
   completes: 'deployments',
   async run({ flags, args, environment, global, target }) {
-    const { cluster, deployments } = await rolloutsOf({ flags, args, environment, global, target })
+    const { cluster, all } = await rolloutsOf({ flags, args, environment, global, target })
     const format = parseFormat(flags.output)
     const texts: string[] = []
-    for (const deployment of deployments) {
-      const revisions = await revisionsOf(cluster, deployment)
-      const chosen = flags.revision > 0 ? [findRevision(deployment, revisions, BigInt(flags.revision))] : revisions
-      const title = `deployment.apps/${deployment.metadata.name}`
-      if (format.is !== 'table') texts.push(await formatObjects(format, chosen, flags.revision > 0))
-      else if (flags.revision > 0)
-        texts.push(`${title} with revision #${flags.revision}\n${await describeRevision(chosen[0]!)}`)
-      else
-        texts.push(
-          `${title}\n${formatTable([['REVISION', 'CHANGE-CAUSE'], ...chosen.map((replicaSet) => [String(revisionOf(replicaSet)), changeCause(replicaSet)])])}`,
-        )
+    for (const rolledOut of all) {
+      const { object, rollout } = rolledOut
+      const revisions = await rollout.revisions(cluster, object)
+      const one = flags.revision > 0 ? findRevision(rolledOut, revisions, BigInt(flags.revision)) : undefined
+      if (format.is !== 'table') {
+        const keepers = (one === undefined ? revisions : [one]).map(({ keeper }) => keeper)
+        texts.push(await formatObjects(format, keepers, one !== undefined))
+      } else if (one !== undefined)
+        texts.push(`${wordOf(object)} with revision #${one.number}\n${await describeRevision(one)}`)
+      else {
+        const rows = revisions.map(({ number, cause }) => [String(number), cause === '' ? '<none>' : cause])
+        texts.push(`${wordOf(object)}\n${formatTable([['REVISION', 'CHANGE-CAUSE'], ...rows])}`)
+      }
     }
     environment.stdout.write(texts.join('\n'))
   },
 })
 
-async function describeRevision(replicaSet: ReplicaSet): Promise<string> {
-  const { describeTemplate } = await import('../describe/template.ts')
-  return describeTemplate(replicaSet.spec.template)
+async function describeRevision({ template }: Revision): Promise<string> {
+  const { templateEntries } = await import('../../proto/client/describe/template.ts')
+  return formatPage([entry('Pod Template', templateEntries(template))])
 }
 
-/** A subcommand that changes deployments one by one. */
+function findRevision({ object, word }: RolledOut, revisions: readonly Revision[], number: bigint): Revision {
+  const found = revisions.find((revision) => revision.number === number)
+  if (found !== undefined) return found
+  throw new GantryError(
+    'NotFound',
+    `${word} "${object.metadata.name}" has no revision ${number}; it keeps ${revisions.map((revision) => revision.number).join(', ') || 'none'}`,
+  )
+}
+
+/** A subcommand that changes objects one by one; `change` answers with a sentence where nothing is to be changed. */
 function changer<F extends Command['flags']>(
   word: string,
   definition: { usage: string; summary: string; example: string; flags: F },
   change: (
-    rollouts: Rollouts,
-    deployment: Deployment,
+    cluster: ClusterClient,
+    rolledOut: RolledOut,
     flags: Readonly<Record<string, unknown>>,
     now: number,
-  ) => Promise<{ patch: JsonValue; type: 'JSON' | 'STRATEGIC' } | string>,
+  ) => Promise<Patch | string>,
 ): Command {
   return defineCommand({
     usage: definition.usage,
@@ -146,7 +182,7 @@ function changer<F extends Command['flags']>(
     async run({ flags, args, environment, global, target }) {
       const given = flags as Readonly<Record<string, unknown>>
       const dryRun: DryRun = parseDryRun(given['dry-run'] as string)
-      const rollouts = await rolloutsOf({
+      const { cluster, all } = await rolloutsOf({
         flags: flags as unknown as FlagValues<typeof choice>,
         args,
         environment,
@@ -154,17 +190,18 @@ function changer<F extends Command['flags']>(
         target,
       })
       const failures: GantryError[] = []
-      for (const deployment of rollouts.deployments) {
-        const { namespace, name } = deployment.metadata
+      for (const rolledOut of all) {
+        const {
+          kind,
+          metadata: { namespace, name },
+        } = rolledOut.object
         try {
-          const made = await change(rollouts, deployment, given, environment.clock.now())
+          const made = await change(cluster, rolledOut, given, environment.clock.now())
           if (typeof made !== 'string' && dryRun !== 'client') {
-            await rollouts.cluster.patch('Deployment', namespace, name, made.type, made.patch, {
-              dryRun: dryRun === 'server',
-            })
+            await cluster.patch(kind, namespace, name, made.type, made.patch, { dryRun: dryRun === 'server' })
           }
           environment.stdout.write(
-            `deployment.apps/${name} ${typeof made === 'string' ? made : word}${dryRunNote(dryRun)}\n`,
+            `${wordOf(rolledOut.object)} ${typeof made === 'string' ? made : word}${dryRunNote(dryRun)}\n`,
           )
         } catch (thrown) {
           failures.push(GantryError.from(thrown))
@@ -183,38 +220,19 @@ const undo = changer(
     example: 'gantry rollout undo deploy/web --to-revision=2',
     flags: { 'to-revision': { type: 'integer', value: 'number', default: 0, help: 'which; 0: the one before' } },
   },
-  async ({ cluster }, deployment, flags) => {
-    const { name } = deployment.metadata
-    if (deployment.spec.paused === true)
-      throw new GantryError('FailedPrecondition', `deployment "${name}" is paused and cannot go back`, {
-        details: [{ remedy: `resume it first: \`gantry rollout resume deployment/${name}\`` }],
-      })
-    const revisions = await revisionsOf(cluster, deployment)
+  async (cluster, rolledOut, flags) => {
+    const { object, rollout, word } = rolledOut
+    refusePaused(rolledOut, 'go back')
+    const revisions = await rollout.revisions(cluster, object)
     const wanted = flags['to-revision'] as number
     if (wanted === 0 && revisions.length < 2)
-      throw new GantryError('FailedPrecondition', `deployment "${name}" has no earlier revision`)
-    const chosen = wanted === 0 ? revisions.at(-2)! : findRevision(deployment, revisions, BigInt(wanted))
-    if (chosen === revisions.at(-1))
-      return `skipped rollback (current template already matches revision ${revisionOf(chosen)})`
-    const { encodeJson } = await import('../../proto/codec/codec.ts')
-    const template = (encodeJson(chosen).spec as { template: { metadata?: { labels?: Record<string, string> } } })
-      .template
-    const { [HASH_LABEL]: _, ...labels } = template.metadata?.labels ?? {}
-    return {
-      type: 'JSON',
-      patch: [
-        {
-          op: 'replace',
-          path: '/spec/template',
-          value: { ...template, metadata: { ...template.metadata, labels } } as unknown as JsonValue,
-        },
-      ],
-    }
+      throw new GantryError('FailedPrecondition', `${word} "${object.metadata.name}" has no earlier revision`)
+    const chosen = wanted === 0 ? revisions.at(-2)! : findRevision(rolledOut, revisions, BigInt(wanted))
+    return chosen === revisions.at(-1)
+      ? `skipped rollback (current template already matches revision ${chosen.number})`
+      : rollout.undo(object, chosen)
   },
 )
-
-/** Any change of the template is a new revision; this one changes nothing else. */
-const RESTARTED = 'gantry.dev/restartedAt'
 
 const restart = changer(
   'restarted',
@@ -224,18 +242,19 @@ const restart = changer(
     example: 'gantry rollout restart deploy/web',
     flags: {},
   },
-  async (_, deployment, _flags, now) => {
-    const { name } = deployment.metadata
-    if (deployment.spec.paused === true)
-      throw new GantryError('FailedPrecondition', `deployment "${name}" is paused and cannot restart`, {
-        details: [{ remedy: `resume it first: \`gantry rollout resume deployment/${name}\`` }],
-      })
-    return {
-      type: 'STRATEGIC',
-      patch: { spec: { template: { metadata: { annotations: { [RESTARTED]: formatTime(now) } } } } },
-    }
+  async (_, rolledOut, _flags, now) => {
+    refusePaused(rolledOut, 'restart')
+    return rolledOut.rollout.restart(rolledOut.object, now)
   },
 )
+
+function refusePaused({ object, rollout, word }: RolledOut, what: string): void {
+  if (rollout.pause?.isPaused(object) !== true) return
+  const { name } = object.metadata
+  throw new GantryError('FailedPrecondition', `${word} "${name}" is paused and cannot ${what}`, {
+    details: [{ remedy: `resume it first: \`gantry rollout resume ${word}/${name}\`` }],
+  })
+}
 
 function pauser(paused: boolean): Command {
   const word = paused ? 'paused' : 'resumed'
@@ -247,13 +266,12 @@ function pauser(paused: boolean): Command {
       example: `gantry rollout ${paused ? 'pause' : 'resume'} deploy/web`,
       flags: {},
     },
-    async (_, deployment) => {
-      if ((deployment.spec.paused ?? false) === paused)
-        throw new GantryError(
-          'FailedPrecondition',
-          `deployments.apps "${deployment.metadata.name}" is ${paused ? 'already' : 'not'} paused`,
-        )
-      return { type: 'STRATEGIC', patch: { spec: { paused } } }
+    async (_, { object, rollout: { pause } }) => {
+      const what = `${pluralWord(object.kind)} "${object.metadata.name}"`
+      if (pause === undefined) throw new GantryError('FailedPrecondition', `${what} cannot be paused`)
+      if (pause.isPaused(object) === paused)
+        throw new GantryError('FailedPrecondition', `${what} is ${paused ? 'already' : 'not'} paused`)
+      return pause.set(paused)
     },
   )
 }

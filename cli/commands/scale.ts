@@ -1,9 +1,8 @@
 /** `gantry scale`: sets how many replicas run. */
 import { fieldAt } from '../../proto/codec/custom.ts'
-import { programKinds } from '../../proto/client/program-kinds.ts'
-import { customKinds } from '../../proto/schema/custom/definitions.ts'
+import { kindsWith, recordOf } from '../../proto/client/kinds/registry.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import type { AnyResource, JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
+import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
 import { selectObjects, choiceFlags, type SelectedObject } from '../object-selection.ts'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
@@ -12,22 +11,6 @@ import { EXIT } from '../../proto/terminal/failure.ts'
 import { waitUntilReady } from '../waiting.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import { kindWord, pluralWord } from '../../proto/client/kind-words.ts'
-
-/** Those that have replicas: of custom kinds their definitions say where. */
-function scalableKinds(): Kind[] {
-  return [
-    'Deployment',
-    'ReplicaSet',
-    ...programKinds
-      .custom()
-      .filter(({ stored }) => stored.scale !== undefined)
-      .map(({ id }) => id),
-  ]
-}
-
-function replicasPath(kind: Kind): string[] {
-  return (customKinds.get(kind)?.stored.scale?.specReplicasPath ?? '.spec.replicas').slice(1).split('.')
-}
 
 export default defineCommand({
   usage: '--replicas=COUNT (TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR | TYPE --all | -f FILE) [flags]',
@@ -49,7 +32,14 @@ export default defineCommand({
     const dryRun = parseDryRun(flags['dry-run'])
     if (args.length === 0 && flags.filename.length === 0)
       throw new UsageError('which workload? Say TYPE/NAME', 'such as deploy/web')
-    const names = await selectObjects({ flags, args, environment, global, target, kinds: scalableKinds() })
+    const names = await selectObjects({
+      flags,
+      args,
+      environment,
+      global,
+      target,
+      kinds: kindsWith(({ scale }) => scale !== undefined),
+    })
     const cluster = await target.cluster()
     const answers = await Promise.allSettled(
       names.map((name) => scaleOne(cluster, name, replicas, flags['current-replicas'], dryRun)),
@@ -72,7 +62,7 @@ async function scaleOne(
   dryRun: 'none' | 'client' | 'server',
 ): Promise<void> {
   const live = (await cluster.get(kind, namespace, name)) as AnyResource
-  const path = replicasPath(kind)
+  const path = recordOf(kind).scale!.replicasPath
   const present = fieldAt(live, path.join('.'))
   if (current >= 0 && present !== current) {
     throw new GantryError(

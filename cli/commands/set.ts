@@ -1,7 +1,8 @@
 /** `gantry set`: single settings of the containers of workloads and pods. */
 import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
-import type { Container, Deployment, JsonObject, Kind, Pod, PodSpec, ReplicaSet } from '../../proto/gen/types.ts'
+import { kindsWith, recordOf } from '../../proto/client/kinds/registry.ts'
+import type { AnyResource, Container, JsonObject, PodSpec } from '../../proto/gen/types.ts'
 import { selectObjects, choiceFlags } from '../object-selection.ts'
 import { defineCommand, type Command } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
@@ -10,13 +11,8 @@ import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import type { Flags, FlagValues } from '../../proto/terminal/flags.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
 
-/** Those with containers; a lone name is of the first. */
-const KINDS = ['Deployment', 'ReplicaSet', 'Pod'] as const satisfies readonly Kind[]
-
-type Holder = Deployment | ReplicaSet | Pod
-
 /** Per container what is to be merged into it (strategic merge, the key is the name); empty for one that stays. */
-type Change = (container: Container, holder: Holder) => JsonObject
+type Change = (container: Container, holder: AnyResource) => JsonObject
 
 interface Setter<F extends Flags> {
   readonly usage: string
@@ -43,11 +39,18 @@ function setter<const F extends Flags>({ what, isSetting, read, ...definition }:
         throw new UsageError('of which workload or pod? Say TYPE/NAME, such as deploy/web')
       const change = read(args.filter(isSetting), flags as unknown as FlagValues<F>)
       const dryRun = parseDryRun((flags as unknown as { 'dry-run': string })['dry-run'])
-      const names = await selectObjects({ flags: chosen, args: operands, environment, global, target, kinds: KINDS })
+      const names = await selectObjects({
+        flags: chosen,
+        args: operands,
+        environment,
+        global,
+        target,
+        kinds: kindsWith(({ podSpec }) => podSpec !== undefined),
+      })
       const cluster = await target.cluster()
       const answers = await Promise.allSettled(
         names.map(async ({ kind, namespace, name }) => {
-          const holder = (await cluster.get(kind, namespace, name)) as Holder
+          const holder = (await cluster.get(kind, namespace, name)) as AnyResource
           const patch = podSpecPatch(holder, change)
           if (patch !== undefined && dryRun !== 'client')
             await cluster.patch(kind, namespace, name, 'STRATEGIC', patch, { dryRun: dryRun === 'server' })
@@ -64,12 +67,12 @@ function setter<const F extends Flags>({ what, isSetting, read, ...definition }:
   })
 }
 
-function podSpecOf(holder: Holder): PodSpec {
-  return holder.kind === 'Pod' ? holder.spec : holder.spec.template.spec
+function podSpecOf(holder: AnyResource): PodSpec {
+  return recordOf(holder.kind).podSpec!.of(holder)
 }
 
 /** Undefined if nothing changes. */
-function podSpecPatch(holder: Holder, change: Change): JsonObject | undefined {
+function podSpecPatch(holder: AnyResource, change: Change): JsonObject | undefined {
   const lists = Object.entries({
     containers: podSpecOf(holder).containers,
     initContainers: podSpecOf(holder).initContainers ?? [],
@@ -81,11 +84,12 @@ function podSpecPatch(holder: Holder, change: Change): JsonObject | undefined {
   })
   if (lists.length === 0) return undefined
   const spec = Object.fromEntries(lists)
-  return holder.kind === 'Pod' ? { spec } : { spec: { template: { spec } } }
+  const { path } = recordOf(holder.kind).podSpec!
+  return path.reduceRight((inner: JsonObject, field): JsonObject => ({ [field]: inner }), spec)
 }
 
 /** Fails for a name that no container of the object has. */
-function mustHave(holder: Holder, name: string): void {
+function mustHave(holder: AnyResource, name: string): void {
   const { containers, initContainers = [] } = podSpecOf(holder)
   const names = [...containers, ...initContainers].map((container) => container.name)
   if (names.includes(name)) return

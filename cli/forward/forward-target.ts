@@ -1,7 +1,9 @@
 /** The pod that connections to an operand go to: a pod itself, or one of a workload's or Service's, ready if any is. */
 import { GantryError } from '../../proto/base/errors.ts'
 import { formatLabelSelector } from '../../proto/objects/selector.ts'
-import type { Pod, Service } from '../../proto/gen/types.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
+import { kindsWith, recordOf } from '../../proto/client/kinds/registry.ts'
+import type { AnyResource, Kind, Pod, Service } from '../../proto/gen/types.ts'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { UsageError, notFound } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
@@ -79,37 +81,29 @@ async function selectionOf(cluster: ClusterClient, operand: string, namespace: s
   const [word, name, ...more] = operand.includes('/') ? operand.split('/') : ['pod', operand]
   if (name === undefined || name === '' || more.length > 0) throw new UsageError(`"${operand}" is not POD or TYPE/NAME`)
   const kind = kindOf(word!)
-  switch (kind) {
-    case 'Pod':
-      return {
-        selection: { fieldSelector: `metadata.name=${name}` },
-        service: undefined,
-        gone: notFound('Pod', namespace, name),
-      }
-    case 'Deployment':
-    case 'ReplicaSet': {
-      const { spec } = await cluster.get(kind, namespace, name)
-      return { selection: { labelSelector: formatLabelSelector(spec.selector) }, service: undefined, gone: undefined }
+  const { pods } = recordOf(kind)
+  if (pods === undefined)
+    throw new UsageError(
+      `a ${kind} has no pods to connect to; this works on ${formatList(kindsWith((record) => record.pods !== undefined))}`,
+    )
+  if (pods.are === 'itself')
+    return {
+      selection: { fieldSelector: `metadata.name=${name}` },
+      service: undefined,
+      gone: notFound(kind, namespace, name),
     }
-    case 'Service': {
-      const service = await cluster.get('Service', namespace, name)
-      const selector = Object.entries(service.spec.selector ?? {})
-      if (selector.length === 0)
-        throw new GantryError(
-          'FailedPrecondition',
-          `${kindWord(kind)} "${name}" selects no pods of its own, so there is none to connect to`,
-        )
-      return {
-        selection: { labelSelector: selector.map(([key, value]) => `${key}=${value}`).join(',') },
-        service,
-        gone: undefined,
-      }
-    }
-    default:
-      throw new UsageError(
-        `a ${kind} has no pods to connect to; this works on pods, services, deployments and replicasets`,
-      )
-  }
+  const object: AnyResource = await cluster.get(kind, namespace, name)
+  const labelSelector = formatLabelSelector(pods.selector(object))
+  if (labelSelector === '')
+    throw new GantryError(
+      'FailedPrecondition',
+      `${kindWord(kind)} "${name}" selects no pods of its own, so there is none to connect to`,
+    )
+  return { selection: { labelSelector }, service: object.kind === 'Service' ? object : undefined, gone: undefined }
+}
+
+function formatList(kinds: readonly Kind[]): string {
+  return new Intl.ListFormat('en-GB').format(kinds.map((kind) => resourceOf(kind).plural))
 }
 
 /** Ready before running, older before newer. */

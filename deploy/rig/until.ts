@@ -1,6 +1,6 @@
 /** Waiting for an object of a rig's cluster. */
 import type { ClusterClient } from '../../proto/client/cluster.ts'
-import { readinessOf } from '../../proto/client/readiness.ts'
+import { readinessOf } from '../../proto/client/kinds/registry.ts'
 import { isIn, parseWaitCondition } from '../../proto/client/wait-condition.ts'
 import { observe } from '../../proto/client/follow.ts'
 import { withDeadline } from '../../proto/base/deadline.ts'
@@ -9,7 +9,6 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock, type Clock } from '../../proto/base/clock.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { ObjectKey } from '../../proto/client/object-key.ts'
-import { isNodeReady } from '../../proto/objects/node.ts'
 
 /**
  * What is waited for:
@@ -54,7 +53,7 @@ export function checkOf(goal: Goal): Check {
 }
 
 function isReady(object: AnyResource): boolean {
-  return object.kind === 'Node' ? isNodeReady(object) : readinessOf(object).is === 'ready'
+  return readinessOf(object).is === 'ready'
 }
 
 /**

@@ -7,7 +7,7 @@ import { GantryError } from '../base/errors.ts'
 import { UNDEFINED_KIND } from '../schema/kinds.ts'
 import type { Kind } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
-import { readinessOf } from './readiness.ts'
+import { readinessOf } from './kinds/registry.ts'
 import { observe } from './follow.ts'
 import { withDeadline } from '../base/deadline.ts'
 

@@ -6,6 +6,7 @@ import { formatAge } from '../objects/columns/age.ts'
 import type { ClusterClient } from './cluster.ts'
 import { observe } from './follow.ts'
 import { kindWord } from './kind-words.ts'
+import { recordOf } from './kinds/registry.ts'
 import type { WaitOptions } from './ready-wait.ts'
 
 /**
@@ -43,11 +44,6 @@ function holdOf({ kind, metadata }: AnyResource, now: number): string {
     ...(left > 0 ? [`its grace ends in ${formatAge(left)}`] : []),
     ...(finalizers.length > 0 ? [`finalizers ${finalizers.join(', ')}`] : []),
   ]
-  const unsaid =
-    kind === 'Pod'
-      ? 'its node to confirm'
-      : kind === 'Namespace'
-        ? `all that is in it to be gone (\`gantry get all -n ${name}\` lists what runs there)`
-        : 'the control plane'
+  const unsaid = recordOf(kind).deletionWaitsFor?.(name) ?? 'the control plane'
   return `${kindWord(kind)}/${name} waits for ${reasons.length === 0 ? unsaid : reasons.join(' and ')}`
 }

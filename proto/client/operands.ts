@@ -7,6 +7,7 @@ import { nearest } from '../base/nearest.ts'
 import { UNSUPPORTED_MESSAGE } from '../base/problem.ts'
 import { programKinds } from './program-kinds.ts'
 import type { Kind } from '../gen/types.ts'
+import { kindsWith, recordOf } from './kinds/registry.ts'
 import { UsageError } from './failures.ts'
 
 export interface NamedObject {
@@ -19,7 +20,10 @@ export type Operands =
   | { readonly are: 'names'; readonly names: readonly NamedObject[] }
 
 /** What "all" stands for: what runs, not what configures it. */
-const ALL: readonly Kind[] = ['Pod', 'Service', 'Deployment', 'ReplicaSet']
+function kindsInAll(): readonly Kind[] {
+  const place = (kind: Kind): number => recordOf(kind).inAll!
+  return kindsWith(({ inAll }) => inAll !== undefined).sort((a, b) => place(a) - place(b))
+}
 
 /** The kind that a word names; UsageError with the nearest name if none. */
 export function kindOf(word: string): Kind {
@@ -48,7 +52,7 @@ export function parseOperands(args: readonly string[]): Operands {
   if (first === undefined)
     throw new UsageError('which objects? Say TYPE, TYPE NAME or TYPE/NAME', '`gantry api-resources` lists the types')
   if (args.some((arg) => arg.includes('/'))) return { are: 'names', names: args.map(parsePair) }
-  const kinds = first.split(',').flatMap((word) => (word === 'all' ? ALL : [kindOf(word)]))
+  const kinds = first.split(',').flatMap((word) => (word === 'all' ? kindsInAll() : [kindOf(word)]))
   if (names.length === 0) return { are: 'kinds', kinds: [...new Set(kinds)] }
   return { are: 'names', names: kinds.flatMap((kind) => names.map((name) => ({ kind, name }))) }
 }

@@ -1,13 +1,12 @@
 /** The pods that an operand means: a pod by name, or those of a workload. */
 import { GantryError } from '../base/errors.ts'
 import { formatLabelSelector } from '../objects/selector.ts'
-import type { Kind, Pod } from '../gen/types.ts'
+import type { AnyResource, Pod } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
 import { UsageError } from './failures.ts'
 import { kindWord } from './kind-words.ts'
+import { kindsWith, recordOf } from './kinds/registry.ts'
 import { kindOf } from './operands.ts'
-
-const WORKLOADS: readonly Kind[] = ['Deployment', 'ReplicaSet']
 
 /** The pod; where there is none, but a deployment of that name, the error says how to name its pods. */
 async function podNamed(cluster: ClusterClient, namespace: string, name: string): Promise<Pod> {
@@ -28,12 +27,16 @@ export async function findPods(cluster: ClusterClient, operand: string, namespac
   const [word, name] = operand.includes('/') ? (operand.split('/', 2) as [string, string]) : ['pod', operand]
   const kind = kindOf(word)
   if (kind === 'Pod') return [await podNamed(cluster, namespace, name)]
-  if (kind !== 'Deployment' && kind !== 'ReplicaSet')
+  const { pods } = recordOf(kind)
+  if (pods?.are !== 'made') {
+    const makers = kindsWith((record) => record.pods?.are === 'made')
     throw new UsageError(
-      `a ${kind} has no pods; this works on pods and ${WORKLOADS.map((workload) => `${workload}s`).join(' and ')}`,
+      `a ${kind} has no pods; this works on pods and ${makers.map((maker) => `${maker}s`).join(' and ')}`,
     )
-  const { spec } = await cluster.get(kind, namespace, name)
-  const { items } = await cluster.list('Pod', { namespace, labelSelector: formatLabelSelector(spec.selector) })
+  }
+  const object: AnyResource = await cluster.get(kind, namespace, name)
+  const labelSelector = formatLabelSelector(pods.selector(object))
+  const { items } = await cluster.list('Pod', { namespace, labelSelector })
   if (items.length === 0) {
     throw new GantryError('FailedPrecondition', `${kindWord(kind)}/${name} has no pods now`, {
       details: [{ remedy: `\`gantry describe ${kind.toLowerCase()} ${name}\` tells why` }],

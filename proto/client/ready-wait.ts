@@ -3,13 +3,12 @@ import type { Clock } from '../base/clock.ts'
 import { withDeadline } from '../base/deadline.ts'
 import { GantryError } from '../base/errors.ts'
 import { formatAge } from '../objects/columns/age.ts'
-import type { Kind } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
 import { notFound, throwFailures } from './failures.ts'
 import { observe } from './follow.ts'
 import { kindWord } from './kind-words.ts'
 import type { ObjectKey } from './object-key.ts'
-import { readinessOf } from './readiness.ts'
+import { readinessOf, recordOf } from './kinds/registry.ts'
 
 export interface WaitOptions {
   readonly clock: Clock
@@ -19,9 +18,6 @@ export interface WaitOptions {
   /** Is told after each change what those that are still waited for wait for, a sentence each. */
   readonly onWaiting?: (texts: readonly string[], left: number) => void
 }
-
-/** Kinds that take time to get ready; the others are so once they exist. */
-const KINDS_WITH_READINESS: ReadonlySet<Kind> = new Set<Kind>(['Pod', 'Deployment', 'ReplicaSet'])
 
 /**
  * The sentences of those that took time to get ready. FailedPrecondition for an object that will not get ready by
@@ -49,7 +45,7 @@ export async function awaitReady(
           open.set(object, waiting)
           tell()
         })
-        if (KINDS_WITH_READINESS.has(object.kind)) ready.push(text)
+        if (recordOf(object.kind).takesTime === true) ready.push(text)
         open.delete(object)
         tell()
       }),

@@ -3,6 +3,7 @@ import { readContexts } from '../client/context.ts'
 import { programKinds } from '../client/program-kinds.ts'
 import { resourceOf, resources } from '../schema/schema.ts'
 import type { Kind } from '../gen/types.ts'
+import { kindsWith } from '../client/kinds/registry.ts'
 import type { Candidate, Command, Completes, Program } from './command.ts'
 import { parseLine, tokenize } from './command-line.ts'
 import type { Flag, FlagValues, Flags } from './flags.ts'
@@ -165,11 +166,16 @@ async function offerOperand(
         ? []
         : prefix.includes('/')
           ? pairs(prefix, target)
-          : [...(await namesOf('Pod', target)), ...words(['Deployment', 'ReplicaSet'], '/')]
+          : [...(await namesOf('Pod', target)), ...words(makers(), '/')]
     case 'deployments':
-      return prefix.includes('/') ? pairs(prefix, target) : words(['Deployment'], '/')
+      return prefix.includes('/')
+        ? pairs(prefix, target)
+        : words(
+            kindsWith(({ rollout }) => rollout !== undefined),
+            '/',
+          )
     case 'workloads':
-      return prefix.includes('/') ? pairs(prefix, target) : words(['Deployment', 'ReplicaSet'], '/')
+      return prefix.includes('/') ? pairs(prefix, target) : words(makers(), '/')
     case 'kinds-and-names': {
       if (prefix.includes('/')) return pairs(prefix, target)
       const kind = operands[0] === undefined ? undefined : await kindCalled(operands[0], target)
@@ -196,6 +202,11 @@ async function kindCalled(word: string, target: Target): Promise<Kind | undefine
 async function learn(target: Target): Promise<void> {
   const { learnKinds } = await import('../client/custom-kinds.ts')
   await learnKinds(await target.cluster())
+}
+
+/** Kinds whose objects make pods. */
+function makers(): Kind[] {
+  return kindsWith(({ pods }) => pods?.are === 'made')
 }
 
 function words(list: readonly Kind[], end: string): Candidate[] {

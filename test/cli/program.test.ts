@@ -267,7 +267,7 @@ describe('the program', () => {
       (await console.run(['__complete', '--', ...words])).stdout
     assert.equal(await complete('ro'), 'rollout\n')
     assert.equal(await complete('rollout', 're'), 'restart\nresume\n')
-    assert.equal(await complete('get', 'p'), 'pods\n')
+    assert.equal(await complete('get', 'p'), 'pods\npodtemplates\n')
     assert.equal(await complete('get', 'pods', ''), 'web-1\n')
     assert.equal(await complete('get', 'pod/'), 'pod/web-1\n')
     assert.equal(await complete('logs', 'we'), 'web-1\n')

@@ -108,7 +108,11 @@ describe('gantry set', () => {
       ['set image deploy/shop', 2, 'which image? Say CONTAINER=IMAGE; the container "*" is every one'],
       ['set image web=a', 2, 'of which workload or pod? Say TYPE/NAME, such as deploy/web'],
       ['set image deploy/shop web=', 2, 'web=: the image is missing'],
-      ['set image svc/shop web=a', 2, 'Service shop: this works on Deployments, ReplicaSets and Pods only'],
+      [
+        'set image svc/shop web=a',
+        2,
+        'Service shop: this works on Deployments, ReplicaSets, Pods and ReplicationControllers only',
+      ],
       ['set env deploy/shop', 2, 'which variables? Say NAME=VALUE to set one, NAME- to take one away'],
       ['set resources deploy/shop --limits=memory', 2, '"memory" is not NAME=AMOUNT, such as memory=256Mi'],
       ['set imgae deploy/shop web=a', 2, 'unknown command "gantry set imgae"; did you mean "image"?'],

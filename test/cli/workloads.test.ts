@@ -29,7 +29,7 @@ describe('commands for workloads and nodes', () => {
     assert.equal((await console.run('scale deployment web --replicas=1 --current-replicas=5')).exit, 0)
     assert.equal(
       (await console.run('scale pod/web --replicas=1')).stderr,
-      'error: Pod web: this works on Deployments and ReplicaSets only\n',
+      'error: Pod web: this works on Deployments, ReplicaSets and ReplicationControllers only\n',
     )
     assert.equal((await console.run('scale deploy/web --replicas=-1')).exit, 2)
     assert.equal((await console.run('scale deploy/nope --replicas=1')).exit, 3)

@@ -1,5 +1,5 @@
 /** Whether what is seen is what is expected. Pure: sights in, verdicts out, with what was seen in words. */
-import { readinessOf } from '../../../proto/client/readiness.ts'
+import { readinessOf } from '../../../proto/client/kinds/registry.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, JsonValue } from '../../../proto/gen/types.ts'
 import { allPass, equal, showPlain } from './expectation.ts'
@@ -95,9 +95,8 @@ function judgeObject(
   }
 }
 
-/** As `apply --wait` means it; a node by its condition. */
+/** As `apply --wait` means it. */
 function judgeReadiness(object: AnyResource): ConditionResult {
-  if (object.kind === 'Node') return judgeCondition(object, { type: 'Ready', status: 'True' })
   const readiness = readinessOf(object)
   return {
     holds: readiness.is === 'ready',

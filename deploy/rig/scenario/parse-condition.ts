@@ -2,6 +2,7 @@
  * Reads what is looked at and what is expected of it: one flat map, whose first word (object, run, http …) says what is
  * looked at.
  */
+import { recordOf } from '../../../proto/client/kinds/registry.ts'
 import { kindOf } from '../../../proto/client/operands.ts'
 import { parseSinglePath } from '../../../proto/base/jsonpath/jsonpath.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -207,7 +208,8 @@ function readPodOperand(slot: YamlNode, scope: Scope): string | undefined {
   if (text === undefined) return undefined
   return slot.read(() => {
     const kind = kindOf(text.includes('/') ? text.slice(0, text.indexOf('/')) : 'pod')
-    if (kind !== 'Pod' && kind !== 'Deployment' && kind !== 'ReplicaSet')
+    const are = recordOf(kind).pods?.are
+    if (are !== 'itself' && are !== 'made')
       throw new GantryError('InvalidArgument', `a ${kind} has no pods; name a pod or a workload`)
     return text.includes('/') ? text : `pod/${text}`
   })

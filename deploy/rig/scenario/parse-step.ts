@@ -1,4 +1,5 @@
 /** Reads steps: a map with one word that says what is done, and beside it what goes with every step. */
+import { kindsWith } from '../../../proto/client/kinds/registry.ts'
 import { kindOf } from '../../../proto/client/operands.ts'
 import { formatDuration } from '../../../proto/base/duration.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -318,8 +319,6 @@ function readPatch(slot: YamlNode, scope: StepScope): Read | undefined {
       }
 }
 
-const SCALABLE: readonly Kind[] = ['Deployment', 'ReplicaSet']
-
 /** TYPE/NAME of one of some kinds, as the command line takes it. */
 function readWorkload(slot: YamlNode, text: string, kinds: readonly Kind[]): string | undefined {
   try {
@@ -337,7 +336,11 @@ function readWorkload(slot: YamlNode, text: string, kinds: readonly Kind[]): str
 
 function readScale(slot: YamlNode): Read | undefined {
   const workloads = slot.entries().flatMap(([name, count]) => {
-    const workload = readWorkload(count, name, SCALABLE)
+    const workload = readWorkload(
+      count,
+      name,
+      kindsWith(({ scale }) => scale !== undefined),
+    )
     const replicas = count.integer(0)
     return workload === undefined || replicas === undefined ? [] : [{ workload, replicas }]
   })
@@ -353,7 +356,14 @@ function readRollout(slot: YamlNode, scope: StepScope): Read | undefined {
   if (verb === undefined) return undefined
   const object = slot.isMap ? slot.fields<string>([verb], 'a rollout')!.get(verb)! : slot
   const text = readWord(object, scope)
-  const workload = text === undefined ? undefined : readWorkload(object, text, ['Deployment'])
+  const workload =
+    text === undefined
+      ? undefined
+      : readWorkload(
+          object,
+          text,
+          kindsWith(({ rollout }) => rollout !== undefined),
+        )
   return workload === undefined
     ? undefined
     : {

@@ -6,7 +6,7 @@ import { inspectJson } from '../../codec/codec.ts'
 import { applyDefaults } from '../../codec/defaults.ts'
 import { GantryError } from '../../base/errors.ts'
 import { problemError, problem } from '../../base/problem.ts'
-import { programKinds } from '../program-kinds.ts'
+import { kindsWith } from '../kinds/registry.ts'
 import { validate } from '../../validation/validation.ts'
 import type { AnyResource, ApplyResponseOutcome, JsonObject, Kind } from '../../gen/types.ts'
 import type { ClusterClient } from '../cluster.ts'
@@ -175,7 +175,7 @@ export async function planPrune(
 ): Promise<AnyResource[]> {
   const kept = new Set(manifests.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`))
   await learnKinds(cluster)
-  const kinds = programKinds.kinds().filter((kind) => kind !== 'Event' && kind !== 'Lease')
+  const kinds = kindsWith(({ machinery }) => machinery !== true)
   const lists = await Promise.all(
     kinds.map((kind) => cluster.list(kind, { namespace: '', labelSelector: `${SET_LABEL}=${set}` })),
   )

@@ -15,6 +15,8 @@ import type { ClusterClient } from '../cluster.ts'
 import { UsageError, throwFailures, LocatedFailure } from '../failures.ts'
 import { kindWord } from '../kind-words.ts'
 import { isUnknownKind, learnKinds } from '../custom-kinds.ts'
+import { LAST_ORDER } from '../kinds/kind-record.ts'
+import { recordOf } from '../kinds/registry.ts'
 import { readSources, type Reading, type SourceText } from './sources.ts'
 
 /** An object of a manifest with the place where it is to be. */
@@ -28,17 +30,8 @@ export interface Manifest {
 }
 
 /** Kinds that others need come first; the rest in the order of the files. */
-const RANK: Partial<Record<Kind, number>> = {
-  CustomResourceDefinition: 0,
-  Namespace: 0,
-  Node: 1,
-  Secret: 2,
-  ConfigMap: 2,
-}
-const LAST_RANK = 3
-
 export function rankOf(kind: Kind): number {
-  return RANK[kind] ?? LAST_RANK
+  return recordOf(kind).applyOrder ?? LAST_ORDER
 }
 
 export interface ReadOptions {

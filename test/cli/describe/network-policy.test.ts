@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { networkPolicyEntries } from '../../../cli/describe/network-policy.ts'
-import { formatPage } from '../../../cli/describe/page.ts'
+import { networkPolicyEntries } from '../../../proto/client/describe/network-policy.ts'
+import { formatPage } from '../../../cli/output/page.ts'
 import { pod } from '../objects.ts'
 import { policyOf } from '../../controller/dispatch/network/policy-fixture.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { formatPage } from '../../../cli/describe/page.ts'
-import { probeEntries, probeText } from '../../../cli/describe/probes.ts'
+import { formatPage } from '../../../cli/output/page.ts'
+import { probeEntries, probeText } from '../../../proto/client/describe/probes.ts'
 import type { Probe } from '../../../proto/gen/types.ts'
 import { makeContainer } from '../../agent/fakes.ts'
 

@@ -8,7 +8,7 @@ import { unifiedDiff } from '../../../cli/output/diff.ts'
 import { Progress } from '../../../proto/terminal/output/progress.ts'
 import { formatTable, Table } from '../../../proto/terminal/output/table.ts'
 import { escapeControls } from '../../../proto/terminal/output/escape-controls.ts'
-import { formatPage } from '../../../cli/describe/page.ts'
+import { formatPage } from '../../../cli/output/page.ts'
 import { formatYaml } from '../../../proto/base/yaml-text.ts'
 import { parseCustomColumns } from '../../../cli/output/custom-columns.ts'
 

@@ -45,8 +45,8 @@ const CASES: readonly (readonly [string, Observation, boolean, string | RegExp])
   ],
   ['deployment/web', objects(), false, 'none'],
   ['pod/a', objects(pod('a', { status: { phase: 'Pending' } })), false, /^pod\/a: Pending$/],
-  ['node/n1', objects(node('n1')), true, 'node/n1: Ready=True (AgentReady: the agent is connected)'],
-  ['node/n1', objects(sick('n1')), false, 'node/n1: Ready=Unknown (Lost: silent for 5 s)'],
+  ['node/n1', objects(node('n1')), true, 'node/n1: ready'],
+  ['node/n1', objects(sick('n1')), false, 'node/n1: silent for 5 s'],
   [
     '{ object: node/n1, condition: ready=unknown }',
     objects(sick('n1')),
