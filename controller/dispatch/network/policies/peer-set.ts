@@ -31,8 +31,12 @@ export class PeerSet {
   readonly #members = new Map<string, readonly string[]>()
   readonly #parts = new Map<number, Part>()
 
-  constructor(selector: PeerSelector) {
+  readonly #newVersion: () => string
+
+  /** `newVersion` says none twice, also to a set that goes and comes back. */
+  constructor(selector: PeerSelector, newVersion: () => string) {
     this.selector = selector
+    this.#newVersion = newVersion
   }
 
   /** Takes a pod in, or what has changed of it. False if its addresses are in already. */
@@ -74,7 +78,7 @@ export class PeerSet {
         },
       }
     }
-    return { version: String(++versions), content }
+    return { version: this.#newVersion(), content }
   }
 
   #newPart(index: number): Part {
@@ -115,9 +119,6 @@ export class PeerSet {
     return true
   }
 }
-
-/** Never the same twice, also for a set that goes and comes back. */
-let versions = 0
 
 /** By the address alone, which therefore is in one part only: FNV-1a. */
 function partOf(element: string): number {

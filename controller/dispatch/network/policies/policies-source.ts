@@ -249,7 +249,7 @@ export class PoliciesSource implements NetworkSource {
   #useSet(selector: PeerSelector): PeerSet {
     let set = this.#sets.get(selector.id)
     if (set === undefined) {
-      set = new PeerSet(selector)
+      set = new PeerSet(selector, () => String(++this.#versions))
       this.#sets.set(selector.id, set)
       for (const namespace of this.#namespacesOf(set)) this.#trackNamespace(set, namespace)
     }
