@@ -145,7 +145,9 @@ describe('the API on etcd over mTLS', function () {
       (error: GantryError) =>
         error.code === 'Forbidden' && /system:node:n1/.test(error.message) && error.details[0]?.remedy !== '',
     )
-    await assert.rejects(node.client('Cluster').version({}), { code: 'Forbidden' })
+    // Which version it is everybody may know, as at the path /version.
+    assert.equal((await node.client('Cluster').version({})).version, '1.2.3')
+    await assert.rejects(node.client('Cluster').why({ namespace: 'default', pod: 'web' }), { code: 'Forbidden' })
   })
 
   it('carries errors whole: stale resourceVersion, unknown field, too large, conflict of owners', async () => {
