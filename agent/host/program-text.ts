@@ -26,7 +26,7 @@ const SAFE_WORD_PATTERNS: Readonly<Record<Language, RegExp>> = {
   nft: /^[A-Za-z0-9:_][A-Za-z0-9:_/.-]*(?: \. [A-Za-z0-9:_][A-Za-z0-9:_/.-]*)*$/,
 }
 
-export class ProgramText<L extends Language = Language> {
+class ProgramText<L extends Language = Language> {
   readonly language: L
   readonly text: string
 

@@ -120,7 +120,7 @@ function loadBalancerOnPort(view: ObjectsView, port: number): string | undefined
   )?.[0]
 }
 
-export function ownerOf({ kind, metadata }: Ingress | Gateway | HTTPRoute): string {
+function ownerOf({ kind, metadata }: Ingress | Gateway | HTTPRoute): string {
   return `${kind}/${metadata.namespace}/${metadata.name}`
 }
 

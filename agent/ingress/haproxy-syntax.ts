@@ -44,7 +44,7 @@ function refused(text: string, why: string): GantryError {
 }
 
 /** A text within a format string, where "%" begins a variable. */
-export function literal(text: string): string {
+function literal(text: string): string {
   return text.replaceAll('%', '%%')
 }
 

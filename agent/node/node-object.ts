@@ -21,7 +21,7 @@ export interface NodeSettings {
 }
 
 /** Pods at most, unless the configuration says otherwise. */
-export const DEFAULT_MAX_PODS = 250
+const DEFAULT_MAX_PODS = 250
 
 const KUBELET_PORT = 10250
 

@@ -18,7 +18,7 @@ export interface ImageGcPolicy {
   readonly lowPercent: number
 }
 
-export const DEFAULT_IMAGE_GC_POLICY: ImageGcPolicy = { age: 7 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 }
+const DEFAULT_IMAGE_GC_POLICY: ImageGcPolicy = { age: 7 * 24 * 3_600_000, highPercent: 85, lowPercent: 80 }
 
 const HOUSEKEEPING_INTERVAL_MS = 10_000
 const IMAGE_GC_INTERVAL_MS = 300_000

@@ -2,8 +2,7 @@
 import type { JsonObject, JsonValue } from '../../proto/gen/types.ts'
 import { UsageError } from '../../proto/client/failures.ts'
 
-export const SERVICE_TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const
-export type ServiceType = (typeof SERVICE_TYPES)[number]
+export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName'
 
 export const portFlag = {
   tcp: {

@@ -14,7 +14,7 @@ import { ROOT_CA, type NamespaceDefaults } from './namespace-defaults.ts'
 import { describeNew } from './pod-specs.ts'
 
 /** Where clients in a pod look for their token. */
-export const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 const VOLUME_PREFIX = 'kube-api-access-'
 /** Seconds; a little more than an hour, as in Kubernetes. */
 const TOKEN_SECONDS = 3607

@@ -17,7 +17,7 @@ import { accountUser, type AccountTokens, type BoundObject, type TokenSubject, t
  */
 const DELETION_LEEWAY_MS = 60_000
 
-export const ACCOUNTS_GROUP = 'system:serviceaccounts'
+const ACCOUNTS_GROUP = 'system:serviceaccounts'
 export const AUTHENTICATED_GROUP = 'system:authenticated'
 
 /** Of a user: the pod that the token is bound to. */

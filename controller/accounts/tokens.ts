@@ -65,7 +65,7 @@ interface Claims {
 /** Tokens whose signature need not be looked at again. */
 const VERIFIED_CACHE_SIZE = 1_000
 
-export const SUBJECT_PREFIX = 'system:serviceaccount:'
+const SUBJECT_PREFIX = 'system:serviceaccount:'
 
 /** "system:serviceaccount:NAMESPACE:NAME": what an account is called as a user. */
 export function accountUser(namespace: string, name: string): string {

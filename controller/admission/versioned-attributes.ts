@@ -25,7 +25,7 @@ const CONTROLLERS_NAMESPACE = 'kube-system'
 const EXEMPT_GROUP = 'admissionregistration.k8s.io'
 
 /** Who asks, as webhooks and policies are told: reconcilers as Kubernetes' controllers. */
-export function requestUser({ user, controllerAccount: account = '' }: WriteContext): User {
+function requestUser({ user, controllerAccount: account = '' }: WriteContext): User {
   if (user !== undefined) return user
   return {
     name: `system:serviceaccount:${CONTROLLERS_NAMESPACE}:${account}`,

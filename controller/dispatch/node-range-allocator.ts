@@ -13,7 +13,7 @@ import type { Participant, Participation, Preparation, ProposedWrite, Transactio
 import { sessionOf } from '../nodehealth/node-session.ts'
 import { PodCidrAllocator } from './pod-cidr-allocator.ts'
 
-export const DEFAULT_POD_CIDR = '10.244.0.0/16'
+const DEFAULT_POD_CIDR = '10.244.0.0/16'
 
 /**
  * Annotation with ranges that a node would like to have, separated by commas, until the write that registers it is
@@ -30,7 +30,7 @@ function rangeKey(range: string): string {
   return `${CLAIMS_PREFIX}pod-range/${range}`
 }
 
-export const NODE_CLAIMS: ClaimScheme<'Node'> = {
+const NODE_CLAIMS: ClaimScheme<'Node'> = {
   kind: 'Node',
   owner: 'node',
   prefixes: ['pod-range/'],

@@ -19,7 +19,7 @@ import { NetworkStream } from './network/stream.ts'
 import type { TokenIssuer } from './pod-tokens.ts'
 
 /** How often a node gives a sign of life (milliseconds). */
-export const HEARTBEAT_INTERVAL_MS = 1_000
+const HEARTBEAT_INTERVAL_MS = 1_000
 
 /** Messages that may wait for a node to take them: one that says it lives, and takes nothing, would fill the memory. */
 const MAX_QUEUED_MESSAGES = 10_000

@@ -94,7 +94,7 @@ export function validatePodStatus(pod: Pod, observed: PodStatus, grants: NodeAll
 }
 
 /** Addresses of a node by which others reach it. */
-export function internalAddresses({ status: { addresses = [] } }: Pick<Node, 'status'>): string[] {
+function internalAddresses({ status: { addresses = [] } }: Pick<Node, 'status'>): string[] {
   return addresses.flatMap(({ type, address = '' }) => (type === 'InternalIP' && address !== '' ? address : []))
 }
 

@@ -9,7 +9,7 @@ import type { Strategy } from './strategy.ts'
 export const NAMESPACE_FINALIZER = 'kubernetes'
 
 /** They cannot be deleted, as in Kubernetes. */
-export const PROTECTED_NAMESPACES: readonly string[] = ['default', 'kube-public', 'kube-system']
+const PROTECTED_NAMESPACES: readonly string[] = ['default', 'kube-public', 'kube-system']
 
 export const namespaceStrategy: Strategy<'Namespace'> = {
   prepareForCreate(namespace) {

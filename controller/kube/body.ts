@@ -14,9 +14,9 @@ import { openEnvelope, type Envelope } from './envelope.ts'
 import { checkValues, faultOf, placeOf, scanJson } from './json-scan.ts'
 import { HttpError } from './status.ts'
 
-export const JSON_TYPE = 'application/json'
-export const YAML_TYPE = 'application/yaml'
-export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
+const JSON_TYPE = 'application/json'
+const YAML_TYPE = 'application/yaml'
+const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
 
 /** Characters of JSON in which the place of a fault is looked for. */
 const SEARCH_LIMIT = 512 * 1024

@@ -74,7 +74,7 @@ export function pretty(pieces: Pieces): Pieces {
   return [Buffer.from(`${JSON.stringify(JSON.parse(Buffer.concat(pieces).toString()), null, 2)}\n`)]
 }
 
-export function jsonOf(object: EncodableObject): JsonObject {
+function jsonOf(object: EncodableObject): JsonObject {
   return JSON.parse(Buffer.from(object.json()).toString()) as JsonObject
 }
 

@@ -56,7 +56,7 @@ export function varint(value: number): Buffer {
 }
 
 /** The magic alone: bytes that begin so are meant to be protobuf. */
-export function isEnvelope(bytes: Uint8Array): boolean {
+function isEnvelope(bytes: Uint8Array): boolean {
   return MAGIC.equals(bytes.subarray(0, MAGIC.length))
 }
 

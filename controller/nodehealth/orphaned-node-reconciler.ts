@@ -13,7 +13,7 @@ import { watchSource, writeContext, type Reconciler, type ReconcileParts } from 
  * begun. Less than a silent node has: a controller that fell is seen to be gone seconds after its nodes began to dial
  * elsewhere, which takes them less than one.
  */
-export const REREGISTER_GRACE_MS = 3_000
+const REREGISTER_GRACE_MS = 3_000
 
 export class OrphanedNodeReconciler implements Reconciler {
   readonly name = 'orphans'

@@ -21,7 +21,7 @@ export function checkOperations(operations: readonly Operation[]): void {
 }
 
 /** ResourceExhausted, with the size, for a value over VALUE_LIMIT. */
-export function checkSize(operation: Operation): void {
+function checkSize(operation: Operation): void {
   if (operation.kind === 'put' && operation.value.length > VALUE_LIMIT) {
     throw new GantryError(
       'ResourceExhausted',

@@ -53,7 +53,7 @@ export function nodeSlot(number: number): MachineSlot {
 }
 
 /** The number of a node by its name; undefined for what is no node's. */
-export function nodeNumber(name: string): number | undefined {
+function nodeNumber(name: string): number | undefined {
   const digits = /^n([1-9]\d*)$/.exec(name)?.[1]
   return digits === undefined ? undefined : Number(digits)
 }

@@ -12,7 +12,7 @@ export function duplexPair(): [PairedDuplex, PairedDuplex] {
   return [near, far]
 }
 
-export class PairedDuplex extends Duplex {
+class PairedDuplex extends Duplex {
   other!: PairedDuplex
   #taken: (() => void) | undefined
   #alone = false

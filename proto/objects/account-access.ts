@@ -15,7 +15,7 @@ export type Access = (typeof ACCESS_LEVELS)[number]
  * Of an account that says nothing: every pod has a token of its namespace's default account, so it does nothing but
  * discover.
  */
-export const DEFAULT_ACCESS: Access = 'none'
+const DEFAULT_ACCESS: Access = 'none'
 
 /** A word that is none of them gives nothing. */
 export function accessOf({ metadata: { annotations } }: Pick<ServiceAccount, 'metadata'>): Access {

@@ -1,5 +1,5 @@
 /** The containers of a pod, of all sorts. */
-import type { Container, ContainerStatus, Pod } from '../gen/types.ts'
+import type { Container, Pod } from '../gen/types.ts'
 
 /** Init containers, then the others, then those that were added later. */
 export function allContainers({
@@ -21,7 +21,7 @@ export function isRestartableInitContainer({ restartPolicy }: Pick<Container, 'r
   return restartPolicy === 'Always'
 }
 
-export function sidecarsOf({ spec: { initContainers = [] } }: Pick<Pod, 'spec'>): Container[] {
+function sidecarsOf({ spec: { initContainers = [] } }: Pick<Pod, 'spec'>): Container[] {
   return initContainers.filter(isRestartableInitContainer)
 }
 
@@ -34,11 +34,4 @@ export function isSidecar({ spec }: Pick<Pod, 'spec'>, name: string): boolean {
 /** The containers that are to run as long as the pod does, sidecars last. */
 export function lastingContainers(pod: Pick<Pod, 'spec'>): Container[] {
   return [...pod.spec.containers, ...sidecarsOf(pod)]
-}
-
-/** Statuses of containers of all sorts, in the order of `allContainers`. */
-export function allContainerStatuses({
-  status: { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] },
-}: Pick<Pod, 'status'>): ContainerStatus[] {
-  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses]
 }

@@ -33,7 +33,7 @@ export interface PodReferences {
 export const DEFAULT_SERVICE_ACCOUNT = 'default'
 
 /** Of a token volume that does not say how long its token is good. */
-export const DEFAULT_TOKEN_EXPIRATION_SECONDS = 3600
+const DEFAULT_TOKEN_EXPIRATION_SECONDS = 3600
 
 class ReferenceCollector implements PodReferences {
   readonly configMaps = new Set<string>()

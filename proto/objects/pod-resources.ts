@@ -119,7 +119,7 @@ export function enforceableLimits(pod: PodSums): Record<string, string> {
 }
 
 /** The node has said that it can never give the pod what its spec asks for now. */
-export function isResizeInfeasible({ status }: PodSums): boolean {
+function isResizeInfeasible({ status }: PodSums): boolean {
   return findCondition(status?.conditions, 'PodResizePending')?.reason === 'Infeasible'
 }
 

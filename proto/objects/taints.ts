@@ -13,7 +13,7 @@ export const UNSCHEDULABLE_TAINT: Taint = { key: 'node.kubernetes.io/unschedulab
 /**
  * Whether one toleration covers a taint: same effect (or any), same key (or any, with Exists), same value (or Exists).
  */
-export function toleratesTaint(
+function toleratesTaint(
   { key = '', operator = 'Equal', value = '', effect }: Toleration,
   taint: Pick<Taint, 'key' | 'value' | 'effect'>,
 ): boolean {

@@ -180,7 +180,7 @@ function checked(header: Header): ArchiveEntry {
 }
 
 /** "./a/b" → a, b. Refuses whatever would lead out of the place copied to. */
-export function componentsOf(name: string): string[] {
+function componentsOf(name: string): string[] {
   const [first, ...components] = name.replace(/\/+$/, '').split('/')
   const odd =
     first !== '.' ||

@@ -126,7 +126,7 @@ function readValue(name: string, flag: Flag, raw: unknown): unknown {
 }
 
 /** The library's own parser of a command: for help and for parsing. */
-export function commanderOf(path: string, command: Command, globalFlags: Flags): Commander {
+function commanderOf(path: string, command: Command, globalFlags: Flags): Commander {
   const commander = new Commander(path)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined, writeOut: () => undefined })

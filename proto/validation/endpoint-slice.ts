@@ -9,7 +9,7 @@ import type { Report } from './report.ts'
 
 export const endpointSliceRules: KindRules<'EndpointSlice'> = { object: validateEndpointSlice }
 
-export const MOST_ENDPOINTS = 1000
+const MOST_ENDPOINTS = 1000
 const MOST_PORTS = 100
 const MOST_ADDRESSES = 100
 const MOST_HINTS = 8

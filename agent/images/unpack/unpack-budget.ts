@@ -15,8 +15,8 @@ export interface UnpackLimits {
 export const DEFAULT_UNPACK_LIMITS: UnpackLimits = { bytes: 32 * 2 ** 30, files: 2_000_000 }
 
 /** The field that the details of an error name for an image that is too large. */
-export const SIZE_FIELD = 'images.maxUnpackedSize'
-export const FILES_FIELD = 'images.maxFiles'
+const SIZE_FIELD = 'images.maxUnpackedSize'
+const FILES_FIELD = 'images.maxFiles'
 /** So many bytes are written between two looks at the disk. */
 const DISK_CHECK_INTERVAL_BYTES = 256 * 2 ** 20
 /** What is left free of the disk: other pods need it, too. */

@@ -18,7 +18,7 @@ const FAMILIES = [4, 6] as const
 
 /** "behind<family outside><family inside>", and "on<family outside>": who is on a segment at all. */
 export type OverlaySet = `behind${AddressFamily}${AddressFamily}` | `on${AddressFamily}`
-export const OVERLAY_SETS: readonly OverlaySet[] = [
+const OVERLAY_SETS: readonly OverlaySet[] = [
   ...FAMILIES.flatMap((outer) => FAMILIES.map((inner) => `behind${outer}${inner}` as const)),
   ...FAMILIES.map((outer) => `on${outer}` as const),
 ]

@@ -1,6 +1,6 @@
 /** The backends that have a number in the kernel: their slots, and what the table holds of them. */
 import { GantryError } from '../../../proto/base/errors.ts'
-import { addressOf, type NftTarget } from './endpoints.ts'
+import { type NftTarget } from './endpoints.ts'
 import { hex, LARGEST_NUMBER, MARK_PREFIX, mark, pickChain, type ElementMap } from './layout.ts'
 import type { BackendPlan } from './service-plan.ts'
 
@@ -161,8 +161,4 @@ export class BackendNumberAllocator {
 
 export function numberOf(value: string): number {
   return Number(value) - MARK_PREFIX
-}
-
-export function addressesOf(targets: readonly NftTarget[]): string[] {
-  return targets.map(addressOf)
 }

@@ -18,7 +18,7 @@ export const FAMILIES: readonly AddressFamily[] = [4, 6]
  */
 export const MARK_PREFIX = 0x4700_0000
 export const LARGEST_NUMBER = 0x00ff_ffff
-export const REJECT_MARK = mark(0)
+const REJECT_MARK = mark(0)
 /**
  * Clients of Services with affinity that are remembered at once; further ones get an endpoint, but not surely the same
  * again.

@@ -152,7 +152,7 @@ export class NodeHandlerRunner implements HandlerRunner {
   }
 }
 
-export class UnknownPortError extends Error {
+class UnknownPortError extends Error {
   constructor(name: string) {
     super(`the container has no port named "${name}"`)
     this.name = 'UnknownPortError'

@@ -17,7 +17,7 @@ import { instanceOf, runningStage } from './pod-state.ts'
 /** Milliseconds that a pod's ending waits at most to be told that no node sends it anything any more. */
 export const ENDPOINT_DRAIN_TIMEOUT_MS = 5_000
 /** Milliseconds from SIGTERM to SIGKILL for a container whose grace was over before, as in Kubernetes. */
-export const MINIMUM_GRACE_PERIOD_MS = 2_000
+const MINIMUM_GRACE_PERIOD_MS = 2_000
 
 /** Why and how a container is ended. */
 export interface KillPlan {

@@ -7,7 +7,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { START_FAILURE_FIELD } from '../contract.ts'
 
 /** As a shell would exit: POSIX.1-2017, 2.8.2. */
-export const NOT_FOUND = 127
+const NOT_FOUND = 127
 export const NOT_EXECUTABLE = 126
 
 const MISSING_DIRECTORY = /chdir to/i

@@ -3,7 +3,7 @@ import { CelError } from './error.ts'
 
 /** Steps of one expression, and of all expressions of one object; as Kubernetes has them. */
 export const EXPRESSION_LIMIT = 1_000_000
-export const OBJECT_LIMIT = 10_000_000
+const OBJECT_LIMIT = 10_000_000
 
 export class Budget {
   #left: number

@@ -40,7 +40,7 @@ const RESERVED: ReadonlySet<string> = new Set([
 ])
 
 /** What a field is called in CEL, where not every name is an identifier; undefined for one that cannot be reached. */
-export function escapedName(name: string): string | undefined {
+function escapedName(name: string): string | undefined {
   if (!/^[A-Za-z_./-][A-Za-z0-9_./-]*$/.test(name)) return undefined
   if (RESERVED.has(name)) return `__${name}__`
   return name

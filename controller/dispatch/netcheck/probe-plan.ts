@@ -137,6 +137,6 @@ export function planProbes(participants: readonly Participant[], subjects: Check
   return planned
 }
 
-export function endpoint(address: string, port: number): string {
+function endpoint(address: string, port: number): string {
   return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
 }

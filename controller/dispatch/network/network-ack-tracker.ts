@@ -12,7 +12,7 @@ import { controllerOf } from '../../nodehealth/node-session.ts'
 import type { NetworkFeed } from './feed.ts'
 
 /** Milliseconds after which nobody waits for a node any more. */
-export const ACK_TIMEOUT_MS = 5_000
+const ACK_TIMEOUT_MS = 5_000
 
 export interface NetworkAckTrackerParts {
   readonly feed: NetworkFeed

@@ -18,7 +18,7 @@ export class PeersSource implements NetworkSource {
 }
 
 /** What is stored since before statuses were validated may be anything: nodes are told of addresses and ranges only. */
-export function peerOf(node: Node): PeerNode {
+function peerOf(node: Node): PeerNode {
   const {
     metadata: { name, labels = {} },
     spec: { podCIDR, podCIDRs },

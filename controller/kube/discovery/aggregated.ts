@@ -9,7 +9,7 @@ import type { ServedSubresource } from '../contract.ts'
 import { clientVerbs, type ApiGroup, type ApiResource } from './groups.ts'
 import type { Document } from './documents.ts'
 
-export const AGGREGATED_VERSIONS = ['v2', 'v2beta1'] as const
+const AGGREGATED_VERSIONS = ['v2', 'v2beta1'] as const
 export type AggregatedVersion = (typeof AGGREGATED_VERSIONS)[number]
 
 /** The Content-Type of the answer. */

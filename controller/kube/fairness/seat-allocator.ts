@@ -22,7 +22,7 @@ export interface PriorityLevels {
   readonly system: PriorityLevel
 }
 
-export const DEFAULT_PRIORITY_LEVELS: PriorityLevels = {
+const DEFAULT_PRIORITY_LEVELS: PriorityLevels = {
   ordinary: { inFlight: 50, queueLength: 200, longRunning: 1_000 },
   system: { inFlight: 500, queueLength: 2_000, longRunning: 10_000 },
 }

@@ -36,7 +36,7 @@ async function reviewToken(
   }
 }
 
-export function userInfo({ name, uid, groups, extra = {} }: User): UserInfo {
+function userInfo({ name, uid, groups, extra = {} }: User): UserInfo {
   return {
     username: name,
     uid,

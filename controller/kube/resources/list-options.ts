@@ -81,7 +81,7 @@ export function freshnessOf(version: string): Freshness {
   return Number(version) === 0 ? ANY : { is: 'notOlder', revision: Number(version) }
 }
 
-export function selectionOf({ query, target: { resource, namespace } }: ResourceRequest): Selection {
+function selectionOf({ query, target: { resource, namespace } }: ResourceRequest): Selection {
   return parameter(
     () =>
       new Selection(

@@ -25,7 +25,7 @@ export interface CommandClient {
 /** Pieces of input that wait at most; then the client is made to wait. */
 export const MAX_PENDING_INPUTS = 4
 /** Bytes of a piece of input at most. */
-export const MAX_INPUT_BYTES = 64 * 1024
+const MAX_INPUT_BYTES = 64 * 1024
 
 export function pieces(data: Uint8Array): Uint8Array[] {
   return Array.from({ length: Math.ceil(data.length / MAX_INPUT_BYTES) }, (_, at) =>

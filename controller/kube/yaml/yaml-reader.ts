@@ -17,7 +17,7 @@ import { parseYaml, YAML_LIMIT, type ParsedYaml } from './parse.ts'
 const INLINE_PARSE_LIMIT = 1_024
 /** Milliseconds that a text may take, and that the thread waits for the next one before it ends. */
 export const READ_DEADLINE = 10_000
-export const IDLE = 60_000
+const IDLE = 60_000
 /** Megabytes of objects in the thread. */
 const MEMORY = 256
 

@@ -9,7 +9,7 @@ import type { Endpoint, EndpointPort, ServiceSpec } from '../../../proto/gen/typ
 /** Marks the EndpointSlices of Service default/kubernetes that the control plane keeps. */
 export const API_SLICES_MANAGER = 'apiservice-controller.gantry.dev'
 
-export const PORT_NAME = 'https'
+const PORT_NAME = 'https'
 const PORT = 443
 
 /** One EndpointSlice: controllers that have one port. */

@@ -6,7 +6,7 @@ import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../../proto/gen
 import type { Draft } from '../../api/contract.ts'
 import { controllerReference } from '../../../proto/objects/owners.ts'
 
-export const HASH_LABEL = 'pod-template-hash'
+const HASH_LABEL = 'pod-template-hash'
 export const REVISION = 'deployment.kubernetes.io/revision'
 export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history'
 /**

@@ -17,7 +17,7 @@ import type {
  * The most addresses that one Endpoints object names.
  * https://kubernetes.io/docs/concepts/services-networking/service/#over-capacity-endpoints
  */
-export const MOST_ADDRESSES = 1000
+const MOST_ADDRESSES = 1000
 
 export interface EndpointsContent {
   readonly subsets: readonly EndpointSubset[]

@@ -3,7 +3,7 @@ import type { Endpoint, EndpointPort, EndpointSlice } from '../../../proto/gen/t
 import { portsKey, type EndpointGroup } from './desired-endpoints.ts'
 
 /** As Kubernetes has it: small enough to be sent for each change, large enough for most Services to need one. */
-export const SLICE_SIZE = 100
+const SLICE_SIZE = 100
 
 export interface SliceContent {
   readonly addressType: EndpointSlice['addressType']

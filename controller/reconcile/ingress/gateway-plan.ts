@@ -25,7 +25,7 @@ import type {
 import { applyConditions, type ConditionUpdate } from './conditions.ts'
 
 /** Where Ingresses are served: the agents' settings may say otherwise, and then their events tell of a clash. */
-export const INGRESS_PORTS: ReadonlyMap<number, string> = new Map([
+const INGRESS_PORTS: ReadonlyMap<number, string> = new Map([
   [80, 'HTTP'],
   [443, 'HTTPS'],
 ])

@@ -12,7 +12,7 @@ import { watchSource, writeContext, type Reconciler, type ReconcileParts } from 
 import { planNetwork } from './plan.ts'
 
 /** Keeps a Network until the last pod on it has gone. */
-export const IN_USE_FINALIZER = 'gantry.dev/network-in-use'
+const IN_USE_FINALIZER = 'gantry.dev/network-in-use'
 
 export class NetworkReconciler implements Reconciler {
   readonly name = 'network'

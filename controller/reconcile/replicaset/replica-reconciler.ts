@@ -1,7 +1,7 @@
 /** Applies what the plan says for a kind whose objects each want a number of pods. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { sameJson } from '../../../proto/base/json.ts'
-import type { Pod, ReplicaSetStatus, Resources } from '../../../proto/gen/types.ts'
+import type { Pod, ReplicaSetStatus } from '../../../proto/gen/types.ts'
 import type { Draft, WriteContext } from '../../api/contract.ts'
 import { controllerOf, controllerReference } from '../../../proto/objects/owners.ts'
 import { ControllerRefManager } from '../controller-ref-manager.ts'
@@ -180,7 +180,7 @@ function comparable({
 }
 
 /** A pod after the template. */
-export function podOf(owner: ReplicaOwner): Draft<'Pod'> {
+function podOf(owner: ReplicaOwner): Draft<'Pod'> {
   const {
     metadata,
     spec: { template },

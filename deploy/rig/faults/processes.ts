@@ -21,7 +21,7 @@ const ENDING = 5_000
 const LOOK = 5
 
 /** Every process of a machine that has a command line. */
-export async function processesOf(machine: Machine): Promise<MachineProcess[]> {
+async function processesOf(machine: Machine): Promise<MachineProcess[]> {
   // Each argument on a line of its own, ended by NUL and begun by its file's name. Processes that end meanwhile are no
   // failure.
   const { stdout } = await machine.run(['sh', '-c', `exec grep -saz -H '' /proc/[0-9]*/cmdline`], { allow: [0, 1, 2] })

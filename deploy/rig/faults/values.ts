@@ -37,7 +37,7 @@ class ValueError extends Error {
 }
 
 /** Names that stand for several machines. */
-export const GROUPS: Readonly<Record<string, (machine: Named) => boolean>> = {
+const GROUPS: Readonly<Record<string, (machine: Named) => boolean>> = {
   nodes: ({ role }) => role === 'node',
   controllers: ({ role }) => role === 'controller',
   all: () => true,

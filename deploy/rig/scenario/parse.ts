@@ -164,6 +164,6 @@ function readControllers(slot: YamlNode | undefined): number {
 }
 
 /** The machines that a rig of this section has. */
-export function machinesOf({ nodes, controllers }: RigSection): Named[] {
+function machinesOf({ nodes, controllers }: RigSection): Named[] {
   return [...controllerSlots(controllers), ...Array.from({ length: nodes }, (_, at) => nodeSlot(at + 1)), REGISTRY_SLOT]
 }

@@ -14,7 +14,7 @@ export function nameEntries({ metadata }: AnyResource): Entry[] {
  * Without what `kubectl apply` keeps of the configuration that it applied last: it repeats the object, and of a Secret
  * the values as well.
  */
-export function shownAnnotations(
+function shownAnnotations(
   annotations: Readonly<Record<string, string>> | undefined,
 ): Record<string, string> | undefined {
   if (annotations === undefined) return undefined

@@ -15,7 +15,7 @@ import { throwFailures } from '../failures.ts'
 import { atManifest, rankOf, type Manifest } from './manifests.ts'
 
 /** Objects that belong together carry this label with the set's name; only it decides what `--prune` may remove. */
-export const SET_LABEL = 'gantry.dev/set'
+const SET_LABEL = 'gantry.dev/set'
 
 export interface Step {
   readonly manifest: Manifest

@@ -72,7 +72,7 @@ async function filesIn(directory: string, recursive: boolean): Promise<string[]>
     .sort()
 }
 
-export async function readInput({ stdin }: Pick<Reading, 'stdin'>): Promise<string> {
+async function readInput({ stdin }: Pick<Reading, 'stdin'>): Promise<string> {
   const chunks: Buffer[] = []
   for await (const chunk of stdin) chunks.push(Buffer.from(chunk))
   return Buffer.concat(chunks).toString('utf8')

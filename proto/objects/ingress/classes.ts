@@ -13,7 +13,7 @@ export const INGRESS_NODE_LABEL = 'gantry.dev/entrance'
 /** What is said where there is none, and the administrator's remedy. */
 export const NO_INGRESS_NODE_MESSAGE = `No node is an entrance: gantry label node NODE ${INGRESS_NODE_LABEL}=true makes one`
 /** On an IngressClass: serves what names no class. */
-export const DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
+const DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
 /** How classes were named before spec.ingressClassName. */
 export const INGRESS_CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 

@@ -9,7 +9,7 @@ import { entryPath, fieldPath } from '../../base/path.ts'
 import { isObject, own, setOwn } from '../../base/json.ts'
 
 /** What every object has, and what is embedded in it. */
-export const HEADER: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata'])
+const HEADER: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata'])
 
 /** The schema of an item of a list. */
 export function itemSchema({ items }: JSONSchemaProps): JSONSchemaProps | undefined {
@@ -104,11 +104,4 @@ export function fillDefaults(value: JsonValue, schema: JSONSchemaProps): void {
     }
     fillDefaults(value[name]!, child)
   }
-}
-
-/** Whether anything in it has a default. */
-export function hasDefaults(schema: JSONSchemaProps): boolean {
-  if (schema.default !== undefined) return true
-  const below = [...Object.values(schema.properties ?? {}), itemSchema(schema), schema.additionalProperties]
-  return below.some((child) => typeof child === 'object' && hasDefaults(child))
 }

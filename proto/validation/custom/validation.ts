@@ -140,7 +140,7 @@ function validateList(
 }
 
 /** What may not come twice in a list: the whole item of a set, the keys of an item of a map. */
-export function identityOf(schema: JSONSchemaProps): ((item: JsonValue) => string) | undefined {
+function identityOf(schema: JSONSchemaProps): ((item: JsonValue) => string) | undefined {
   switch (schema['x-kubernetes-list-type']) {
     case 'set':
       return (item) => canonical(item)

@@ -80,7 +80,7 @@ function entriesOf(value: object): Map<unknown, unknown> {
 }
 
 /** Negative, zero or positive, for values that have an order. */
-export function compare(a: unknown, b: unknown): number {
+function compare(a: unknown, b: unknown): number {
   const [x, y] = [orderOf(a), orderOf(b)]
   return x < y ? -1 : x > y ? 1 : 0
 }

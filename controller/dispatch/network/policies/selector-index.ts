@@ -13,7 +13,7 @@ export const ALL_NAMESPACES = '*'
  * "key=value" of the demand that fewest values meet, one of which an object must have; undefined if a selector demands
  * no value.
  */
-export function demandedTerms({ requirements }: LabelMatcher): readonly string[] | undefined {
+function demandedTerms({ requirements }: LabelMatcher): readonly string[] | undefined {
   const demands = requirements
     .filter(({ operator }) => operator === 'In')
     .sort((a, b) => a.values.length - b.values.length)

@@ -9,7 +9,7 @@ const MEBI = 2 ** 20
  * threads; 34, 62 and 12 open files; 3 MB of disk each), with room for work: images, the log of etcd, a shim for each
  * pod.
  */
-export const NEEDS = {
+const NEEDS = {
   node: { memory: 48 * MEBI, disk: 64 * MEBI, pids: 48, files: 128, inotifyInstances: 1, inotifyWatches: 16 },
   controller: { memory: 128 * MEBI, disk: 256 * MEBI, pids: 64, files: 256, inotifyInstances: 0, inotifyWatches: 0 },
   registry: { memory: 24 * MEBI, disk: 64 * MEBI, pids: 16, files: 64, inotifyInstances: 0, inotifyWatches: 0 },

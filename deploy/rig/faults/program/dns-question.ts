@@ -10,7 +10,7 @@ import {
 
 /** Bytes of a header, and of the length before a message over TCP (RFC 1035 section 4.2.2). */
 const HEADER = 12
-export const LENGTH = 2
+const LENGTH = 2
 
 /** Numbers of an answer's code, RFC 1035 section 4.1.1. */
 const CODES = { servfail: 2, nxdomain: 3 } as const

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { withReference } from '../../../controller/kube/reference.ts'
-import { findAnyKind, unservedKind } from '../../../proto/schema/kinds.ts'
-import { apiVersionOf, resources } from '../../../proto/schema/schema.ts'
-import { TestApiServer } from './test-api-server.ts'
+import { withReference } from './kubernetes-reference.ts'
+import { findAnyKind, unservedKind } from '../../proto/schema/kinds.ts'
+import { apiVersionOf, resources } from '../../proto/schema/schema.ts'
+import { TestApiServer } from '../controller/kube/test-api-server.ts'
 import { discover, REFERENCE } from './write-reference.ts'
 
 describe('docs/kubernetes.md', () => {

@@ -1,10 +1,10 @@
 /** `npm run docs`: docs/kubernetes.md says again what the server serves. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { withReference, type DiscoveredGroup } from '../../../controller/kube/reference.ts'
-import { TestApiServer } from './test-api-server.ts'
+import { withReference, type DiscoveredGroup } from './kubernetes-reference.ts'
+import { TestApiServer } from '../controller/kube/test-api-server.ts'
 
-export const REFERENCE = join(import.meta.dirname, '..', '..', '..', 'docs', 'kubernetes.md')
+export const REFERENCE = join(import.meta.dirname, '..', '..', 'docs', 'kubernetes.md')
 
 /** What a face serves, by its own discovery. */
 export async function discover(face: TestApiServer): Promise<DiscoveredGroup[]> {
