@@ -6,7 +6,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { podSelectorOf } from '../../proto/objects/pod-selection.ts'
 import { labelSelectorMatcher, type LabelMatcher } from '../../proto/objects/selector.ts'
-import type { AnyResource, OwnerReference, Resources } from '../../proto/gen/types.ts'
+import type { AnyResource, Kind, OwnerReference, Resources } from '../../proto/gen/types.ts'
 import type { WriteContext } from '../api/contract.ts'
 import type { Change } from '../informer/contract.ts'
 import { controllerOf, controllerReference } from '../../proto/objects/owners.ts'
@@ -16,10 +16,7 @@ import { keyOf, makeKey } from '../runner/key.ts'
 import type { WriteExpectations } from './write-expectations.ts'
 import type { ReconcileParts } from '../runner/runner.ts'
 
-type OwnerKind = 'Deployment' | 'ReplicaSet' | 'ReplicationController'
-type OwnedKind = 'ReplicaSet' | 'Pod'
-
-export interface ControllerRefManagerOptions<O extends OwnerKind, K extends OwnedKind> {
+export interface ControllerRefManagerOptions<O extends Kind, K extends Kind> {
   readonly owner: O
   readonly owned: K
   readonly context: WriteContext
@@ -28,7 +25,7 @@ export interface ControllerRefManagerOptions<O extends OwnerKind, K extends Owne
   readonly adoptable: (object: Resources[K]) => boolean
 }
 
-export class ControllerRefManager<O extends OwnerKind, K extends OwnedKind> {
+export class ControllerRefManager<O extends Kind, K extends Kind> {
   readonly #parts: ReconcileParts
   readonly #options: ControllerRefManagerOptions<O, K>
   /** By namespace, names of objects that have no controller. */
