@@ -1,7 +1,7 @@
 /**
  * What the control plane told of the network, kept for the agent's next run: `ranges.json`, and `view`, a file of
- * updates, each behind its length (4 bytes, big endian), written in a row and now and then anew. It has TLS keys in it where the node is an entrance,
- * so it belongs on a tmpfs that only root reads.
+ * updates, each behind its length (4 bytes, big endian), written in a row and now and then anew. It has TLS keys in it
+ * where the node is an entrance, so it belongs on a tmpfs that only root reads.
  */
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -26,8 +26,8 @@ export interface KeptView {
   loadRanges(): Promise<unknown>
   putRanges(ranges: NodeRanges): Promise<void>
   /**
-   * Adds updates; `whole` gives all there is in parts, when it is time to begin anew. Never fails: a view that cannot be
-   * kept is told again by the control plane.
+   * Adds updates; `whole` gives all there is in parts, when it is time to begin anew. Never fails: a view that cannot
+   * be kept is told again by the control plane.
    */
   add(updates: readonly NetworkUpdate[], whole: () => Iterable<NetworkUpdate>): void
   /** Resolves when all that was added is written. */

@@ -8,7 +8,7 @@ import { Channel } from '../../../proto/base/channel.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Client, Connection } from '../../../proto/rpc/contract.ts'
-import type { Services } from '../../../proto/gen/types.ts'
+import type { ControllerMessage, Services } from '../../../proto/gen/types.ts'
 import { between } from './world.ts'
 
 /** Shares of all messages. */
@@ -22,10 +22,18 @@ export interface Disorder {
 const LOST_FOUND_OUT = 1_500
 const SWAPPED = 50
 
-export function disorderly(connection: Connection, disorder: Disorder, clock: Clock, random: Random): Connection {
+export interface DisorderParts {
+  readonly disorder: Disorder
+  readonly clock: Clock
+  readonly random: Random
+  /** Sees each message as it arrives. */
+  readonly received: (message: ControllerMessage) => void
+}
+
+export function disorderly(connection: Connection, parts: DisorderParts): Connection {
   const nodes = connection.client('Nodes')
   const session: Client<Services['Nodes']>['session'] = (requests, options) =>
-    shuffled(nodes.session(requests, options), disorder, clock, random)
+    shuffled(nodes.session(requests, options), parts)
   return {
     ...connection,
     address: connection.address,
@@ -39,19 +47,18 @@ export function disorderly(connection: Connection, disorder: Disorder, clock: Cl
   }
 }
 
-async function* shuffled<T>(
-  messages: AsyncIterable<T>,
-  disorder: Disorder,
-  clock: Clock,
-  random: Random,
-): AsyncGenerator<T, void, undefined> {
-  const out = new Channel<T>()
-  let held: { readonly message: T } | undefined
+async function* shuffled(
+  messages: AsyncIterable<ControllerMessage>,
+  { disorder, clock, random, received }: DisorderParts,
+): AsyncGenerator<ControllerMessage, void, undefined> {
+  const out = new Channel<ControllerMessage>()
+  let held: { readonly message: ControllerMessage } | undefined
   const release = (): void => {
     if (held !== undefined) out.push(held.message)
     held = undefined
   }
-  const take = (message: T): void => {
+  const take = (message: ControllerMessage): void => {
+    received(message)
     const { lost, doubled, swapped } = disorder
     const chance = lost + doubled + swapped > 0 ? random.next() : 1
     if (chance < lost)

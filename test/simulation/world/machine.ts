@@ -2,9 +2,10 @@
  * A machine with what outlives its agent: containers, images, network attachments, volumes, and the disk with the
  * agent's records. A power loss takes all but the disk, and of the disk what was written last.
  */
-import { FakeMachine } from '../../../agent/runtime/fake.ts'
+import { FakeMachine, type FakeContainer } from '../../../agent/runtime/fake.ts'
 import type { Attachment } from '../../../agent/network/contract.ts'
 import type { Random } from '../../../proto/base/random.ts'
+import type { Fact, Instance } from '../facts.ts'
 import { SimulatedDisk } from './disk.ts'
 import { Host } from './process.ts'
 import type { World } from './world.ts'
@@ -14,6 +15,7 @@ export class Machine {
   readonly world: World
   readonly random: Random
   readonly disk: SimulatedDisk
+  readonly #note: (fact: Fact) => void
   containers: FakeMachine
   /** Attachments of pods, by uid. */
   attached = new Map<string, Attachment>()
@@ -31,20 +33,51 @@ export class Machine {
   /** The registry does not answer. */
   registryAway = false
 
-  constructor(name: string, address: string, world: World) {
+  constructor(name: string, address: string, world: World, note: (fact: Fact) => void) {
+    this.#note = note
     this.host = new Host(name, address, world)
     this.world = world
     this.random = world.random(`machine ${name}`)
     this.disk = new SimulatedDisk(world.random(`disk ${name}`))
-    this.containers = new FakeMachine(world.clock)
+    this.containers = new ObservedMachine(name, world, note)
   }
 
   powerOff(): void {
     this.host.powerOff()
     for (const container of this.containers.containers.values()) container.timer?.cancel()
-    this.containers = new FakeMachine(this.world.clock)
+    this.containers = new ObservedMachine(this.host.name, this.world, this.#note)
+    this.#note({ is: 'powerLost', node: this.host.name })
     this.attached = new Map()
     this.projected = new Map()
     this.disk.powerLost()
   }
+}
+
+/** Tells of every process that begins and ends. */
+class ObservedMachine extends FakeMachine {
+  readonly #name: string
+  readonly #note: (fact: Fact) => void
+
+  constructor(name: string, world: World, note: (fact: Fact) => void) {
+    super(world.clock)
+    this.#name = name
+    this.#note = note
+  }
+
+  override begin(container: FakeContainer): void {
+    super.begin(container)
+    this.#note({ is: 'begun', node: this.#name, instance: instanceOf(container) })
+  }
+
+  override end(container: FakeContainer, exitCode: number, oomKilled = false): void {
+    if (container.state.state === 'running')
+      this.#note({ is: 'ended', node: this.#name, instance: instanceOf(container) })
+    super.end(container, exitCode, oomKilled)
+  }
+}
+
+/** Which instance it is stands in the path of its log. */
+function instanceOf({ spec: { id, sandboxId, logPath } }: FakeContainer): Instance {
+  const [attempt, container] = logPath.split('/').reverse()
+  return { id, podUid: sandboxId, container: container!, attempt: Number.parseInt(attempt!, 10) }
 }

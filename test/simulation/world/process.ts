@@ -27,6 +27,11 @@ export class Host {
     return this.#up
   }
 
+  /** Milliseconds for which its processes are paused yet. */
+  get pausedFor(): number {
+    return Math.max(0, ...[...this.#processes].map((process) => process.pausedFor))
+  }
+
   get boots(): number {
     return this.#boots
   }
@@ -57,7 +62,8 @@ export class Process {
   readonly clock: Clock
   readonly #ends: (() => void)[] = []
   #alive = true
-  #paused = false
+  #pausedUntil = 0
+  #pauses = 0
   #waiting: (() => void)[] = []
 
   constructor(name: string, host: Host, world: World) {
@@ -75,10 +81,15 @@ export class Process {
     return this.#alive
   }
 
+  /** Milliseconds for which it is paused yet. */
+  get pausedFor(): number {
+    return Math.max(0, this.#pausedUntil - this.world.time)
+  }
+
   /** Something comes into the process. */
   enter(call: () => void): void {
     if (!this.#alive) return
-    if (this.#paused) this.#waiting.push(call)
+    if (this.#pauses > 0) this.#waiting.push(call)
     else call()
   }
 
@@ -97,9 +108,10 @@ export class Process {
 
   /** It does not run for so long, as one that was stopped or swapped out; what comes meanwhile waits. */
   pause(millis: number): void {
-    this.#paused = true
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.world.time + millis)
+    this.#pauses++
     this.world.after(millis, `resume ${this.name}`, () => {
-      this.#paused = false
+      if (--this.#pauses > 0) return
       for (const call of this.#waiting.splice(0)) this.enter(call)
     })
   }

@@ -50,8 +50,8 @@ export function simulatedRuntime(
 }
 
 /**
- * Something that a machine does for its agent: takes a while, then happens or fails, and after a further while the agent
- * learns it. After a power loss nothing of it happens.
+ * Something that a machine does for its agent: takes a while, then happens or fails, and after a further while the
+ * agent learns it. After a power loss nothing of it happens.
  */
 export function operate<T>(machine: Machine, process: Process, label: string, effect: () => Promise<T>): Promise<T> {
   const { world, random, host } = machine

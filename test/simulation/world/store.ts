@@ -6,6 +6,7 @@
 import type { CommitResult, Operation, Store, Term, WatchBatch } from '../../../controller/store/contract.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
 import { Channel } from '../../../proto/base/channel.ts'
+import { delay } from '../../../proto/base/clock.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Network } from './network.ts'
@@ -14,6 +15,9 @@ import { between, type World } from './world.ts'
 
 /** Milliseconds within which a call is answered or fails, as EtcdStore has it. */
 const CALL_TIMEOUT = 3_000
+
+/** Milliseconds until a watch that broke begins again. */
+const WATCH_AGAIN = 50
 
 /** A commit that happened. */
 export interface Committed {
@@ -30,6 +34,8 @@ export class SimulatedEtcd {
   readonly #network: Network
   readonly #random: Random
   readonly #observers = new Set<(committed: Committed) => void>()
+  readonly #watches = new Set<() => void>()
+  #revision = 1
   /** Answers Unavailable at once, as without a majority. */
   available = true
   /** Of calls, those that get lost, on the way there or back. */
@@ -47,6 +53,12 @@ export class SimulatedEtcd {
 
   onCommit(observer: (committed: Committed) => void): void {
     this.#observers.add(observer)
+  }
+
+  /** Forgets a share of its history; watches that were told less begin anew, those of this moment break. */
+  compact(share: number): void {
+    this.memory.compact(Math.floor(this.#revision * share))
+    for (const fail of [...this.#watches]) fail()
   }
 
   /** As a controller's process has it. */
@@ -70,9 +82,10 @@ export class SimulatedEtcd {
 
   async #commit(process: Process, operations: readonly Operation[], term: Term | undefined): Promise<CommitResult> {
     const result = await this.memory.commit(operations, term)
-    if (result.outcome === 'committed')
-      for (const observer of this.#observers)
-        observer({ writer: process.name, operations, term, revision: result.revision })
+    if (result.outcome !== 'committed') return result
+    this.#revision = result.revision
+    for (const observer of this.#observers)
+      observer({ writer: process.name, operations, term, revision: result.revision })
     return result
   }
 
@@ -81,6 +94,7 @@ export class SimulatedEtcd {
     const random = this.#random
     const lost = (): boolean => this.lossShare > 0 && random.next() < this.lossShare
     return new Promise<T>((resolve, reject) => {
+      if (!process.alive) return
       const late = process.clock.after(CALL_TIMEOUT, () =>
         reject(new GantryError('Unavailable', `etcd did not answer within ${CALL_TIMEOUT} ms`)),
       )
@@ -126,12 +140,28 @@ export class SimulatedEtcd {
     const pipe = this.#network.pipe<() => void>(this.host, process.host, `${process.name} watch ${prefix}`, (told) =>
       process.enter(told),
     )
+    // What breaks a watch on the way makes it begin again after what it has been told.
+    let told = after
     const follow = async (): Promise<void> => {
+      let [mine, broken] = [0, new AbortController()]
+      const fail = (): void => broken.abort()
+      this.#watches.add(fail)
       try {
-        for await (const batch of this.memory.watch(prefix, after, ended.signal))
-          pipe.send(() => void arrived.push(batch))
+        while (!ended.signal.aborted) {
+          broken = new AbortController()
+          const round = ++mine
+          for await (const batch of this.memory.watch(prefix, told, AbortSignal.any([ended.signal, broken.signal])))
+            pipe.send(() => {
+              if (round !== mine || batch.revision <= told) return
+              told = batch.revision
+              arrived.push(batch)
+            })
+          if (!ended.signal.aborted) await delay(this.#world.clock, WATCH_AGAIN)
+        }
       } catch (thrown) {
         pipe.send(() => arrived.fail(thrown))
+      } finally {
+        this.#watches.delete(fail)
       }
     }
     void follow()

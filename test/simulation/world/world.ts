@@ -8,6 +8,9 @@ import { seededRandom, type Random } from '../../../proto/base/random.ts'
 import { EventQueue } from './event-queue.ts'
 import { Trace } from './trace.ts'
 
+/** Milliseconds: no two different times are nearer to each other. A power of two, so that sums of them are exact. */
+const TICK = 1 / 1024
+
 /** When every simulation begins. */
 const START = Date.UTC(2026, 0, 1, 12)
 
@@ -43,7 +46,10 @@ export class World {
 
   /** Calls once after `millis`. `label` is what the trace tells of it. */
   after(millis: number, label: string, call: () => void): Timer {
-    return this.#queue.push(this.#time + Math.max(0, millis), label, call)
+    if (millis <= 0) return this.#queue.push(this.#time, label, call)
+    const due = Math.round((this.#time + millis) / TICK) * TICK
+    // Time moves on whenever somebody waits, or who waits for the rest of a rounded time would wait for ever.
+    return this.#queue.push(due > this.#time ? due : this.#time + TICK, label, call)
   }
 
   /** Takes the next event, if it is due before `until`, and lets everything happen that follows from it at once. */
