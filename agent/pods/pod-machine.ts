@@ -106,8 +106,9 @@ export class PodMachine {
   update(pod: Pod): void {
     const { record } = this
     const same = record.assigned && desiredFingerprint(record.pod) === desiredFingerprint(pod)
+    const { containers } = record
     this.#apply([{ change: 'assigned', pod, at: this.now() }])
-    if (same) return
+    if (same && this.record.containers === containers) return
     this.objectsChanged()
     this.#follow()
   }

@@ -12,6 +12,7 @@ import { checkAdmission } from './plan/admission.ts'
 import type { PodDependencies } from './dependencies.ts'
 import { PodTarget } from './pod-target.ts'
 import { PodMachine } from './pod-machine.ts'
+import { hasStarted } from './plan/lost-record.ts'
 import { endedRecord, instanceIn, isTornDown, newRecord, runningStage } from './plan/pod-state.ts'
 import { hasPendingResize, allocatedPod } from './plan/resize.ts'
 import { isTerminal } from '../../proto/objects/pod.ts'
@@ -286,12 +287,5 @@ function attachments(records: readonly PodRecord[]): Map<string, Attachment> {
     records.flatMap((record): [string, Attachment][] =>
       record.sandbox?.attachment === undefined ? [] : [[record.pod.metadata.uid, record.sandbox.attachment]],
     ),
-  )
-}
-
-/** True if the control plane has been told of a container of the pod that ran. */
-function hasStarted({ status }: Pod): boolean {
-  return [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].some(
-    ({ state, lastState }) => (state?.running ?? state?.terminated ?? lastState?.terminated) !== undefined,
   )
 }

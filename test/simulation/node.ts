@@ -22,7 +22,7 @@ import { Outbox } from '../../agent/session/outbox.ts'
 import { Session } from '../../agent/session/session.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { PodFolders } from '../../agent/volumes/pod-folders.ts'
-import { listeningLogger, type Complaint } from './world/logger.ts'
+import { isBug, listeningLogger, type Complaint } from './world/logger.ts'
 import type { Machine } from './world/machine.ts'
 import {
   healthyActions,
@@ -32,7 +32,10 @@ import {
   simulatedVolumes,
 } from './world/node-services.ts'
 import type { Process } from './world/process.ts'
-import { operate, simulatedRuntime } from './world/runtime.ts'
+import { isMachineFault, operate, simulatedRuntime } from './world/runtime.ts'
+
+/** Milliseconds until systemd starts an agent that ended by itself. */
+const RESTART = 1_000
 
 export interface SimulatedNodeParts {
   readonly machine: Machine
@@ -84,8 +87,13 @@ export class SimulatedNode {
     this.#process = process
     this.#run(process).catch((thrown: unknown) => {
       if (!process.alive) return
-      this.#parts.complain({ process: process.name, message: 'the agent ended by itself', error: thrown })
+      const { world } = machine
+      world.trace.note(world.time, `${process.name} ended: ${(thrown as Error).message}`)
+      // A machine that fails explains the end of its agent, which systemd then starts again.
+      if (isBug(thrown) || !isMachineFault(thrown))
+        this.#parts.complain({ process: process.name, message: 'the agent ended by itself', error: thrown })
       process.kill()
+      world.after(RESTART, `restart ${process.name}`, () => this.start())
     })
   }
 

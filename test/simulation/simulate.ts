@@ -2,7 +2,7 @@
  * Simulations from the command line:
  *
  *   npm run simulate -- --seed 7 --steps 20          one seed; `--trace` prints all that happens
- *   npm run simulate -- --seed 1 --seeds 1000        a thousand of them; those that fail are told with their shrunk form
+ *   npm run simulate -- --seed 1 --seeds 1000        a thousand of them; those that fail are told and shrunk
  *   npm run simulate -- --scenario FILE              a scenario as a failure prints it
  *
  * Ends with 1 if a simulation failed.

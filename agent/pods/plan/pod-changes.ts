@@ -15,6 +15,7 @@ import {
   wasMade,
 } from './container-changes.ts'
 import { containerRecord, hasContainersToRun, isStarted, isStopping, podProgress, type PodState } from './pod-state.ts'
+import { caughtUpContainers } from './lost-record.ts'
 import { recordResizeRequest } from './resize.ts'
 
 export function applyChange(state: PodState, change: Change): PodState {
@@ -209,6 +210,8 @@ function assign(state: PodState, pod: Pod, at: number): PodState {
   }
   if (!sameJson(record.pod.spec, pod.spec)) next = forgiveAll(next)
   next = withRecord(next, recordResizeRequest(next.record, pod))
+  const starting = (container: string): boolean => state.busy.has(`start/${container}`)
+  next = withRecord(next, { containers: caughtUpContainers(next.record, pod, at, starting) })
   const resumed = !record.assigned
   next = withRecord(next, { pod, ...(resumed && { assigned: true, withdrawn: undefined }) })
   return stopIfDue(resumed ? resume(next) : next, at)

@@ -4,6 +4,7 @@
  */
 import { allContainers, isEphemeral, isRestartableInitContainer, isSidecar } from '../../../proto/objects/containers.ts'
 import { isDeleting } from '../../../proto/objects/deletion.ts'
+import { recordsFromStatus } from './lost-record.ts'
 import type { Container, Pod } from '../../../proto/gen/types.ts'
 import type { Image } from '../../images/contract.ts'
 import type {
@@ -54,7 +55,7 @@ export function newRecord(pod: Pod, now: number, failed?: PodRecord['failed']): 
     ...record,
     acceptedAt: now,
     stage: isStopping(record) ? { stage: 'stopping', since: now } : { stage: 'active', since: now },
-    containers: {},
+    containers: recordsFromStatus(pod, now),
     dead: [],
     timeline: [],
     status: {},
@@ -63,7 +64,13 @@ export function newRecord(pod: Pod, now: number, failed?: PodRecord['failed']): 
 
 /** A pod that had ended before it was given to the node: nothing of it is there, and its status is not the node's. */
 export function endedRecord(pod: Pod, now: number, failed: PodRecord['failed']): PodRecord {
-  return { ...newRecord(pod, now, failed), stage: { stage: 'tornDown' }, settled: true, status: pod.status }
+  return {
+    ...newRecord(pod, now, failed),
+    stage: { stage: 'tornDown' },
+    containers: {},
+    settled: true,
+    status: pod.status,
+  }
 }
 
 const NEVER_STARTED: ContainerRecord = { attempt: 0, failures: 0, stage: { stage: 'idle' } }

@@ -80,7 +80,9 @@ export function adoptionChanges(
     const state = existing.get(id)?.state
     switch (state?.state) {
       case undefined:
-        return stage.stage === 'creating'
+        // Without a sandbox the machine has lost its power, and with it perhaps what the record said last: one that was
+        // about to be may have run, and what may run only once is not begun again on a guess.
+        return stage.stage === 'creating' && (sandboxExists || sandbox === undefined)
           ? [{ change: 'abandoned', id }]
           : [{ change: 'ended', end: lostTermination(stage, instance, now), at: now }]
       case 'created':

@@ -12,6 +12,7 @@ import { between } from './world.ts'
 
 /** Milliseconds that a verb takes before and after its effect. */
 const USUAL = 4
+const FAULT = 'an input/output error'
 
 export function simulatedRuntime(
   machine: Machine,
@@ -76,6 +77,10 @@ export function operate<T>(machine: Machine, process: Process, label: string, ef
   })
 }
 
+export function isMachineFault(thrown: unknown): boolean {
+  return GantryError.is(thrown, 'Internal') && thrown.message.endsWith(FAULT)
+}
+
 function fault(label: string): GantryError {
-  return new GantryError('Internal', `${label}: an input/output error`)
+  return new GantryError('Internal', `${label}: ${FAULT}`)
 }
