@@ -2,7 +2,7 @@
  * Whether the cluster is as its specs say: once all faults are mended and time has passed, nothing may be left that
  * these functions tell of. Each answers with what is not as it should be.
  */
-import { healthOf } from '../../controller/dispatch/health.ts'
+import { healthOf } from '../../controller/nodehealth/health.ts'
 import type { Deployment, EndpointSlice, Pod, Secret } from '../../proto/gen/types.ts'
 import type { AppName } from './actions.ts'
 import { staysReady } from './behaviour.ts'
@@ -147,7 +147,7 @@ const cachesShowTheStore: Shortfalls = ({ facts, controllers }) =>
   controllers.flatMap(({ name, running }) => {
     if (running === undefined) return []
     return [...facts.objects.values()].flatMap(({ kind, metadata }) => {
-      const shown = running.informer.lister(kind).get(metadata.namespace, metadata.name)
+      const shown = running.controller.informer.lister(kind).get(metadata.namespace, metadata.name)
       return shown?.metadata.resourceVersion === metadata.resourceVersion
         ? []
         : [

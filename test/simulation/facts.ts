@@ -18,8 +18,10 @@ export type Fact =
   | { readonly is: 'acknowledged'; readonly verb: 'create' | 'write' | 'delete'; readonly object: AnyResource }
   /** The process of a container's instance began on a machine, or ended there. */
   | { readonly is: 'begun' | 'ended'; readonly node: string; readonly instance: Instance }
-  /** A machine lost its power, and every process on it. */
-  | { readonly is: 'powerLost'; readonly node: string }
+  /**
+   * A machine lost its power, and every process on it; the records of these pods (by uid) are as they were before.
+   */
+  | { readonly is: 'powerLost'; readonly node: string; readonly fellBack: ReadonlySet<string> }
   /** An agent was given an object by name. */
   | {
       readonly is: 'given'

@@ -1,4 +1,5 @@
 /** A whole cluster in a simulated world: its store, controllers and nodes, and the network between them. */
+import { MemoryEventLog } from '../../controller/events/memory-news.ts'
 import { livenessWith } from '../../agent/session/session.ts'
 import { decodeResource } from '../../proto/codec/wire.ts'
 import type { Kind } from '../../proto/gen/types.ts'
@@ -44,12 +45,16 @@ export class SimulatedCluster {
     const complain = (complaint: Complaint): void => void this.complaints.push(complaint)
     const seeds = world.random('seeds')
     const seed = (): number => Math.floor(seeds.next() * 2 ** 31)
-    this.controllers = numbered('c', shape.controllers).map(
-      (name, index) =>
+    const events = new MemoryEventLog(world.clock)
+    const members = numbered('c', shape.controllers).map((name, index) => ({ name, address: `10.0.0.${index + 1}` }))
+    this.controllers = members.map(
+      ({ name, address }) =>
         new SimulatedController({
           name,
-          host: new Host(name, `10.0.0.${index + 1}`, world),
+          host: new Host(name, address, world),
+          members,
           etcd: this.etcd,
+          events,
           transport,
           seed: seed(),
           complain,
@@ -78,7 +83,7 @@ export class SimulatedCluster {
   }
 
   get leader(): SimulatedController | undefined {
-    const name = this.controllers.find(({ running }) => running !== undefined)?.running?.election.leader()
+    const name = this.controllers.find(({ running }) => running !== undefined)?.running?.controller.election.leader()
     return this.controllers.find((controller) => controller.name === name)
   }
 

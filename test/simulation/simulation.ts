@@ -106,18 +106,10 @@ class Simulation {
   async #begin(): Promise<void> {
     this.#cluster.start()
     await settled()
-    const ready = (): boolean => this.#cluster.leader !== undefined
+    // Every pod needs its namespace's ServiceAccount, which the leader makes.
+    const ready = (): boolean =>
+      this.#cluster.leader !== undefined && this.#cluster.facts.list('ServiceAccount').length > 0
     for (let until = 0; until < BEGINNING && !ready() && !this.#over; until += LOOK) await this.#pass(until + LOOK)
-    for (let tries = 0; tries < 20 && !this.#over; tries++) {
-      let made = false
-      void this.#user
-        .ask('make namespace', (api) =>
-          api.create({ kind: 'Namespace', metadata: { name: 'default' } }, { fieldManager: 'user' }),
-        )
-        .then(({ is }) => (made = is === 'done'))
-      await this.#pass(this.#world.time + LOOK)
-      if (made) return
-    }
   }
 
   async #act(): Promise<void> {

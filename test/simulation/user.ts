@@ -37,7 +37,10 @@ export class User {
     const running = controllers.filter((controller) => controller.running !== undefined)
     if (running.length === 0) return Promise.resolve({ is: 'refused', error: new GantryError('Unavailable', 'nobody') })
     const { host, running: at } = pick(this.#random, running)
-    const { process, api } = at!
+    const {
+      process,
+      controller: { api },
+    } = at!
     this.#waiting++
     return new Promise<Answer<T>>((resolve) => {
       const settle = (answer: Answer<T>): void => {

@@ -37,9 +37,9 @@ export const containersRunOnce: Invariant = {
 }
 
 /**
- * What may run only once is not started again: neither after it ended, nor after its agent or its machine did. One
- * start is excused: that of a machine which lost its power before anybody could be told of the first (the node's
- * records are not flushed to disk).
+ * What may run only once is not started again: neither after it ended, nor after its agent or its machine did. Records
+ * are not flushed to disk, so one start is excused after a power loss: where nobody was told of the first yet, or where
+ * the loss brought an older state of the record back.
  */
 export const onceMeansOnce: Invariant = {
   name: 'an at-most-once pod never runs twice',
@@ -53,7 +53,8 @@ export const onceMeansOnce: Invariant = {
         for (const { name, state } of status.containerStatuses ?? [])
           if (state?.running !== undefined || state?.terminated !== undefined) told.add(`${metadata.uid}/${name}`)
       }
-      if (fact.is === 'powerLost') for (const key of starts.keys()) if (!told.has(key)) forgotten.add(key)
+      if (fact.is === 'powerLost')
+        for (const key of starts.keys()) if (!told.has(key) || fact.fellBack.has(key.split('/')[0]!)) forgotten.add(key)
       if (fact.is !== 'begun') return undefined
       const { instance } = fact
       const pod = facts.byUid(instance.podUid)
@@ -73,10 +74,13 @@ const PHASES = ['Pending', 'Running', 'Succeeded', 'Failed']
 export const statusOnlyAdvances: Invariant = {
   name: 'observed status never moves backwards',
   make() {
+    /** Pods whose records a power loss has set back: what is told of them begins anew. */
+    const setBack = new Set<string>()
     return (fact) => {
+      if (fact.is === 'powerLost') for (const uid of fact.fellBack) setBack.add(uid)
       if (fact.is !== 'committed' || fact.before?.kind !== 'Pod' || fact.after?.kind !== 'Pod') return undefined
       const { before, after } = fact
-      if (before.metadata.uid !== after.metadata.uid) return undefined
+      if (before.metadata.uid !== after.metadata.uid || setBack.has(after.metadata.uid)) return undefined
       const problem = phaseBack(before, after) ?? startBack(before, after) ?? containersBack(before, after)
       return problem === undefined ? undefined : `pod ${after.metadata.name}: ${problem}`
     }

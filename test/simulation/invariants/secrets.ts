@@ -36,8 +36,12 @@ export const nodesAreToldOnlyWhatTheyUse: Invariant = {
 }
 
 function referencesOf({ metadata: { namespace }, spec }: Pod): string[] {
-  return (spec.volumes ?? []).flatMap(({ secret, configMap }) => [
+  return (spec.volumes ?? []).flatMap(({ secret, configMap, projected }) => [
     ...(secret === undefined ? [] : [`Secret/${namespace}/${secret.secretName}`]),
     ...(configMap === undefined ? [] : [`ConfigMap/${namespace}/${configMap.name}`]),
+    ...(projected?.sources ?? []).flatMap((source) => [
+      ...(source.secret === undefined ? [] : [`Secret/${namespace}/${source.secret.name}`]),
+      ...(source.configMap === undefined ? [] : [`ConfigMap/${namespace}/${source.configMap.name}`]),
+    ]),
   ])
 }

@@ -30,11 +30,15 @@ export class SimulatedDisk {
     return [...this.#records].flatMap(([uid, states]) => (states.at(-1) === undefined ? [] : [uid]))
   }
 
-  powerLost(): void {
+  /** Uids of pods whose records are there, and older than they were. */
+  powerLost(): Set<string> {
+    const fellBack = new Set<string>()
     for (const [uid, states] of this.#records) {
       const kept = this.#random.next() < DAMAGED_SHARE ? undefined : pick(this.#random, states)
+      if (kept !== undefined && kept !== states.at(-1)) fellBack.add(uid)
       this.#records.set(uid, [kept])
     }
+    return fellBack
   }
 
   /** As the agent's process has it. */

@@ -46,10 +46,9 @@ export class Machine {
     this.host.powerOff()
     for (const container of this.containers.containers.values()) container.timer?.cancel()
     this.containers = new ObservedMachine(this.host.name, this.world, this.#note)
-    this.#note({ is: 'powerLost', node: this.host.name })
     this.attached = new Map()
     this.projected = new Map()
-    this.disk.powerLost()
+    this.#note({ is: 'powerLost', node: this.host.name, fellBack: this.disk.powerLost() })
   }
 }
 

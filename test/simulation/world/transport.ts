@@ -2,7 +2,13 @@
  * gRPC between the processes of the world: the network in memory of proto/rpc, whose frames take the time that the
  * simulated network says, or are lost. Hosts go by their addresses there.
  */
-import type { CallContext, Connection, KeepaliveOptions, RpcServer } from '../../../proto/rpc/contract.ts'
+import type {
+  AuthorizeCall,
+  CallContext,
+  Connection,
+  KeepaliveOptions,
+  RpcServer,
+} from '../../../proto/rpc/contract.ts'
 import { MemoryNetwork, type MemoryHost } from '../../../proto/rpc/memory/network.ts'
 import type { Network } from './network.ts'
 import type { Host, Process } from './process.ts'
@@ -28,8 +34,8 @@ export class Transport {
     return this.#place(process).connect(address, { user, liveness })
   }
 
-  server(process: Process, port: number): RpcServer {
-    return this.#place(process).server({ port })
+  server(process: Process, port: number, authorize: AuthorizeCall): RpcServer {
+    return this.#place(process).server({ port, authorize })
   }
 
   #place(process: Process): MemoryHost {
