@@ -1,7 +1,8 @@
 /** What a node makes of a pod that it has run and has no record of any more. */
 import assert from 'node:assert/strict'
-import { catchUpWithStatus, hasStarted, recordsFromStatus } from '../../../../agent/pods/plan/lost-record.ts'
-import { newRecord } from '../../../../agent/pods/plan/pod-state.ts'
+import { caughtUpContainers, hasStarted, recordsFromStatus } from '../../../../agent/pods/plan/lost-record.ts'
+import { nextAttempt } from '../../../../agent/pods/plan/pod-state.ts'
+import type { ContainerRecord, ContainerStage, Termination } from '../../../../agent/state/contract.ts'
 import type { ContainerStatus, Pod } from '../../../../proto/gen/types.ts'
 import { makePod } from '../../fakes.ts'
 
@@ -26,19 +27,24 @@ const CRASHED = told({
   restartCount: 3,
 })
 
+/** How a container's record says that it ended. */
+function endOf(known: ContainerRecord | undefined): Termination {
+  assert.equal(known?.stage.stage, 'ended')
+  return (known.stage as Extract<ContainerStage, { stage: 'ended' }>).end
+}
+
 describe('a record that was lost', () => {
   it('is of containers that ended: one that was told to run at a time nobody knows, so that its count goes on', () => {
     const { main } = recordsFromStatus(podWith(RUNNING), NOW)
-    assert.deepEqual(
-      [main!.attempt, main!.ended?.id, main!.ended?.exitCode, main!.ended?.reason, main!.ended?.finishedAt],
-      [2, 'abc', 137, 'ContainerStatusUnknown', NOW],
-    )
-    assert.equal(main!.ended?.startedAt, Date.parse(BEGUN))
+    const { id, exitCode, reason, startedAt, finishedAt } = endOf(main)
+    assert.deepEqual([main!.attempt, id, exitCode, reason], [2, 'abc', 137, 'ContainerStatusUnknown'])
+    assert.deepEqual([startedAt, finishedAt], [Date.parse(BEGUN), NOW])
+    assert.equal(nextAttempt(main!), 3)
   })
 
   it('has the end that was told of one that waits to be started again', () => {
     const { main } = recordsFromStatus(podWith(CRASHED), NOW)
-    assert.deepEqual([main!.attempt, main!.ended?.exitCode, main!.ended?.finishedAt], [3, 1, Date.parse(ENDED)])
+    assert.deepEqual([main!.attempt, endOf(main).exitCode, endOf(main).finishedAt], [3, 1, Date.parse(ENDED)])
   })
 
   it('is empty of what never ran', () => {
@@ -52,30 +58,33 @@ describe('a record that was lost', () => {
     const pod = makePod('web')
     const init = told({ name: 'setup', state: { terminated: { exitCode: 0, startedAt: BEGUN, finishedAt: ENDED } } })
     const { setup } = recordsFromStatus({ ...pod, status: { initContainerStatuses: [init] } }, NOW)
-    assert.deepEqual([setup!.attempt, setup!.ended, setup!.last?.exitCode], [1, undefined, 0])
+    assert.deepEqual([setup!.attempt, setup!.stage.stage, setup!.last?.exitCode], [1, 'idle', 0])
   })
 
   it('that is older than what was told catches up, but for what is there or about to be', () => {
     const pod = podWith(RUNNING)
-    const record = newRecord(pod, NOW)
+    const none = { containers: {} }
     assert.equal(
-      catchUpWithStatus(record, pod, NOW, () => true),
-      false,
+      caughtUpContainers(none, pod, NOW, () => true),
+      none.containers,
     )
-    assert.equal(
-      catchUpWithStatus(record, pod, NOW, () => false),
-      true,
-    )
-    assert.equal(record.containers.main?.ended?.attempt, 2)
+    const containers = caughtUpContainers(none, pod, NOW, () => false)
+    assert.equal(endOf(containers.main).attempt, 2)
     // Told again, or of an earlier instance, nothing changes.
     assert.equal(
-      catchUpWithStatus(record, pod, NOW, () => false),
-      false,
+      caughtUpContainers({ containers }, pod, NOW, () => false),
+      containers,
     )
-    record.containers.main!.ended = { ...record.containers.main!.ended!, attempt: 5 }
+    const later = { main: { ...containers.main!, attempt: 5 } }
     assert.equal(
-      catchUpWithStatus(record, pod, NOW, () => false),
-      false,
+      caughtUpContainers({ containers: later }, pod, NOW, () => false),
+      later,
+    )
+    const instance = { id: 'def', attempt: 0, stopSignal: '' }
+    const creating = { main: { attempt: 0, failures: 0, stage: { stage: 'creating' as const, instance } } }
+    assert.equal(
+      caughtUpContainers({ containers: creating }, pod, NOW, () => false),
+      creating,
     )
   })
 })
