@@ -255,7 +255,7 @@ export class Dispatcher implements Handlers<NodesService> {
       issuer: this.#issuer,
       listener: {
         messageReceived: (from) => this.#lives.messageReceived(from, id),
-        observed: (from, pods) => this.#statuses.observe(from, pods),
+        observed: (from, pods) => this.#statuses.observe(from, pods, id),
         assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
         events: (from, events) => this.#publish(from, events),
         reported: (from, status) => this.#reports.observe(from, { session: id, status, peer }),

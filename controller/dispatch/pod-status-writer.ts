@@ -13,6 +13,7 @@ import { WorkQueue } from '../../proto/base/workqueue.ts'
 import type { AnyResource, ObservedPod, Pod, PodStatus, TimelineStep } from '../../proto/gen/types.ts'
 import type { EventSink, ObjectApi } from '../api/contract.ts'
 import type { Informer } from '../informer/contract.ts'
+import { sessionOf } from '../nodehealth/node-session.ts'
 import type { NodeWarningRecorder } from './node-warning-recorder.ts'
 import { validatePodStatus, foreignConditions, nodeOwnedStatus } from './pod-status-validation.ts'
 
@@ -93,6 +94,13 @@ function foreignFlaw(node: string, { namespace, name }: ObservedPod, object: Any
   return object.spec.nodeName === node ? undefined : `pod ${namespace}/${name}, which is not its own`
 }
 
+/** What a node said of a pod, and in which session; undefined: it is not asked which. */
+interface Report {
+  readonly node: string
+  readonly session: string | undefined
+  readonly observed: ObservedPod
+}
+
 export class PodStatusWriter {
   readonly #api: ObjectApi
   readonly #informer: Informer
@@ -105,7 +113,7 @@ export class PodStatusWriter {
    * By node and uid: of a pod that is not known here yet, what another node says must not take the place of what its
    * own does.
    */
-  readonly #latest = new Map<string, { node: string; observed: ObservedPod }>()
+  readonly #latest = new Map<string, Report>()
   readonly #assigned = new Map<string, string>()
   /** Reports under way about pods that are not known here, by node. */
   readonly #unknown = new Map<string, Set<string>>()
@@ -151,8 +159,11 @@ export class PodStatusWriter {
     return new Set([...[...this.#latest.values()].map(({ observed }) => observed.uid), ...this.#assigned.keys()]).size
   }
 
-  /** Takes over what a node reports of its own pods. */
-  observe(node: string, pods: readonly ObservedPod[]): void {
+  /**
+   * Takes over what a node reports of its own pods in a session. Once the node has a newer one, perhaps with another
+   * controller, what waits of this is not written any more: what the node said since would be undone.
+   */
+  observe(node: string, pods: readonly ObservedPod[], session?: string): void {
     for (const observed of pods) {
       const pod = this.#informer.byUid(observed.uid)
       // A pod that is not bound yet, as far as is known here, may be bound already.
@@ -165,7 +176,7 @@ export class PodStatusWriter {
         continue
       }
       const key = keyOf(node, observed.uid)
-      this.#latest.set(key, { node, observed })
+      this.#latest.set(key, { node, session, observed })
       this.#queue.add(key)
     }
   }
@@ -205,7 +216,7 @@ export class PodStatusWriter {
     if (entry === undefined) return this.#known(node, uid)
     const { observed } = entry
     try {
-      await this.#store(node, observed)
+      await this.#store(entry)
     } catch (thrown) {
       if (GantryError.is(thrown, ...PERMANENT_ERRORS)) {
         // The same again would be refused again; what the node reports next may not be.
@@ -228,7 +239,8 @@ export class PodStatusWriter {
   }
 
   /** A pod that is not the node's (any more), or another of the same name, is left alone in both respects. */
-  async #store(node: string, { namespace, name, uid, status: seen, released }: ObservedPod): Promise<void> {
+  async #store({ node, session, observed }: Report): Promise<void> {
+    const { namespace, name, uid, status: seen, released } = observed
     const mine = (pod: Pod): boolean => pod.metadata.uid === uid && pod.spec.nodeName === node
     const pod = await this.#api.mutate(
       'Pod',
@@ -237,7 +249,9 @@ export class PodStatusWriter {
       'status',
       (stored) => {
         const status =
-          mine(stored) && seen !== undefined ? mergeStatus(stored.status, seen, this.#assigned.get(uid)) : undefined
+          mine(stored) && seen !== undefined && this.#isPresent(node, session)
+            ? mergeStatus(stored.status, seen, this.#assigned.get(uid))
+            : undefined
         if (status === undefined) return false
         this.#requireTrue(node, stored, status)
         stored.status = status
@@ -246,6 +260,15 @@ export class PodStatusWriter {
     )
     if (seen !== undefined && mine(pod)) this.#tellForeign(node, pod, seen)
     if (released && mine(pod)) await this.#api.release(namespace, name, uid, CONTEXT)
+  }
+
+  /**
+   * Whether the node has no newer session than this, as far as the cache shows. Where it shows less than there is, it
+   * shows an older pod as well: the write then meets a conflict and comes again.
+   */
+  #isPresent(node: string, session: string | undefined): boolean {
+    const stored = this.#informer.lister('Node').get('', node)
+    return session === undefined || stored === undefined || sessionOf(stored) === session
   }
 
   /**

@@ -44,8 +44,8 @@ export class SimulatedDisk {
   /** As the agent's process has it. */
   state(process: Process): StateStore {
     /** Writes happen at once and in the order of the calls, as those of FileState; only the answer takes time. */
-    const written = (write: () => void): Promise<void> => {
-      if (this.full) return Promise.reject(new GantryError('ResourceExhausted', 'the disk is full'))
+    const written = (write: () => void, needsRoom = true): Promise<void> => {
+      if (this.full && needsRoom) return Promise.reject(new GantryError('ResourceExhausted', 'the disk is full'))
       if (process.alive) write()
       if (this.slowness === 0) return Promise.resolve()
       return new Promise((resolve) => process.clock.after(between(this.#random, 0, this.slowness), resolve))
@@ -53,7 +53,7 @@ export class SimulatedDisk {
     return {
       load: () => Promise.resolve(this.#load()),
       put: (record) => written(() => this.#put(record.pod.metadata.uid, JSON.stringify(record))),
-      remove: (uid) => written(() => this.#put(uid, undefined)),
+      remove: (uid) => written(() => this.#put(uid, undefined), false),
       putNode: (node) => written(() => void (this.#node = node)),
     }
   }
