@@ -8,14 +8,8 @@ import { resourceOf } from '../proto/schema/schema.ts'
 import { type Invocation } from '../proto/terminal/command.ts'
 import { manifestFlags, manifestsOf } from './manifest-flags.ts'
 import { parseNames } from '../proto/client/operands.ts'
+import type { ObjectKey } from '../proto/client/object-key.ts'
 import { UsageError } from '../proto/client/failures.ts'
-
-export interface SelectedObject {
-  readonly kind: Kind
-  /** Empty for kinds that belong to the cluster. */
-  readonly namespace: string
-  readonly name: string
-}
 
 /** Flags that choose; for commands whose operands are workloads. */
 export const choiceFlags = {
@@ -48,7 +42,7 @@ export async function selectObjects({
   target,
   kinds,
   typeIsAll = false,
-}: Choice): Promise<readonly SelectedObject[]> {
+}: Choice): Promise<readonly ObjectKey[]> {
   if (flags.filename.length > 0) {
     if (args.length > 0) throw new UsageError('give files or names, not both')
     const manifests = await manifestsOf({ flags, environment, global, target }, 'named')

@@ -1,7 +1,7 @@
 /** `gantry apply`: makes the cluster match manifests. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, ApplyResponseOutcome } from '../../proto/gen/types.ts'
-import { CASCADES, FIELD_MANAGER, type ClusterClient, type DeleteFlags } from '../../proto/client/cluster.ts'
+import { type ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
@@ -21,6 +21,7 @@ import { manifestFlags, manifestsOf, requireValidation, validateFlag } from '../
 import { waitUntilGone, waitUntilReady } from '../waiting.ts'
 import { UsageError } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
+import { CASCADES, FIELD_MANAGER, type DeleteFlags } from '../../proto/client/cluster-options.ts'
 
 const OUTCOMES: Record<ApplyResponseOutcome, string> = {
   CREATED: 'created',

@@ -5,14 +5,14 @@ import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, Kind } from '../../proto/gen/types.ts'
-import { FIELD_MANAGER, type WriteFlags } from '../../proto/client/cluster.ts'
+import { FIELD_MANAGER, type WriteFlags } from '../../proto/client/cluster-options.ts'
 import { defineCommand, type Command, type Invocation } from '../../proto/terminal/command.ts'
 import { awaitEstablished, isUnknownKind, kindDefinedBy } from '../../proto/client/custom-kinds.ts'
 import { dryRunFlag, dryRunNote, parseDryRun, type DryRun } from '../dry-run.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
 import { ingressOf } from '../ingress-rules.ts'
-import { atManifest, selectManifests } from '../../proto/client/manifests/manifests.ts'
+import { atManifest, rankOf, selectManifests } from '../../proto/client/manifests/manifests.ts'
 import { formatObjects, OUTPUT_HELP, parseFormat, type Format } from '../output/format.ts'
 import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { tlsFlags, tlsSecret } from './create-tls.ts'
@@ -428,7 +428,7 @@ export default defineCommand({
  */
 function inOrder<T extends { object: AnyResource }>(drafts: readonly T[], dryRun: boolean): (readonly T[])[] {
   if (dryRun) return [drafts]
-  const isFirst = ({ object }: T): boolean => object.kind === 'Namespace' || object.kind === 'CustomResourceDefinition'
+  const isFirst = ({ object }: T): boolean => rankOf(object.kind) === 0
   return [drafts.filter(isFirst), drafts.filter((draft) => !isFirst(draft))].filter((part) => part.length > 0)
 }
 

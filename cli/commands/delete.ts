@@ -1,9 +1,10 @@
 /** `gantry delete`: ends objects, and waits until they are gone. */
 import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
-import type { AnyResource, Kind } from '../../proto/gen/types.ts'
-import { CASCADES, type ClusterClient, type DeleteFlags } from '../../proto/client/cluster.ts'
+import type { AnyResource } from '../../proto/gen/types.ts'
+import { type ClusterClient } from '../../proto/client/cluster.ts'
 import { waitUntilGone } from '../waiting.ts'
+import type { ObjectKey } from '../../proto/client/object-key.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
@@ -13,12 +14,7 @@ import { parseOperands } from '../../proto/client/operands.ts'
 import { mapConcurrently } from '../../proto/client/manifests/apply-plan.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import { kindWord } from '../../proto/client/kind-words.ts'
-
-interface DeletionTarget {
-  readonly kind: Kind
-  readonly namespace: string
-  readonly name: string
-}
+import { CASCADES, type DeleteFlags } from '../../proto/client/cluster-options.ts'
 
 export default defineCommand({
   usage: '(-f FILE | TYPE [NAME… | -l SELECTOR | --all] | TYPE/NAME…) [flags]',
@@ -71,7 +67,7 @@ export default defineCommand({
     const cluster = await target.cluster()
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
-    const doomed: readonly DeletionTarget[] = fromFiles
+    const doomed: readonly ObjectKey[] = fromFiles
       ? (await manifestsOf({ flags, environment, global, target }, 'named')).reverse()
       : await select(cluster, args, flags, await target.namespace())
     if (doomed.length === 0) {
@@ -115,7 +111,7 @@ async function select(
     'all-namespaces': boolean
   },
   namespace: string,
-): Promise<DeletionTarget[]> {
+): Promise<ObjectKey[]> {
   const operands = parseOperands(args)
   const selected = flags.all || flags.selector !== undefined || flags['field-selector'] !== undefined
   if (operands.are === 'names') {
@@ -142,13 +138,13 @@ interface Deletion {
   /** Only looks whether they exist. */
   readonly dryRun: boolean
   readonly ignoreMissing: boolean
-  readonly line: (object: DeletionTarget) => string
+  readonly line: (object: ObjectKey) => string
 }
 
 async function deleteAll(
   cluster: ClusterClient,
   environment: Environment,
-  doomed: readonly DeletionTarget[],
+  doomed: readonly ObjectKey[],
   options: DeleteFlags,
   deletion: Deletion,
 ): Promise<AnyResource[]> {

@@ -1,7 +1,7 @@
 /** `gantry describe`: everything about objects, for reading. */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
-import type { ClusterClient, Selection } from '../../proto/client/cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { describeObject } from '../../proto/client/describe/describe.ts'
 import { formatPage } from '../output/page.ts'
@@ -9,6 +9,7 @@ import { EXIT } from '../../proto/terminal/failure.ts'
 import { manifestFlags, manifestsOf } from '../manifest-flags.ts'
 import { parseOperands } from '../../proto/client/operands.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
+import type { Selection } from '../../proto/client/cluster-options.ts'
 
 export default defineCommand({
   usage: '(TYPE [NAME… | -l SELECTOR] | TYPE/NAME… | -f FILE) [flags]',

@@ -1,5 +1,5 @@
 /** `gantry diff`: what `apply` would change. */
-import { FIELD_MANAGER } from '../../proto/client/cluster.ts'
+import { FIELD_MANAGER } from '../../proto/client/cluster-options.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
 import { selectManifests } from '../../proto/client/manifests/manifests.ts'

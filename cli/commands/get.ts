@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonValue, Kind } from '../../proto/gen/types.ts'
-import type { ClusterClient, Selection } from '../../proto/client/cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
@@ -16,6 +16,7 @@ import { Table } from '../../proto/terminal/output/table.ts'
 import { watchWithRetry } from '../../proto/client/follow.ts'
 import { UsageError, throwFailures } from '../../proto/client/failures.ts'
 import type { FlagValues } from '../../proto/terminal/flags.ts'
+import type { Selection } from '../../proto/client/cluster-options.ts'
 
 const flags = {
   ...manifestFlags,

@@ -3,7 +3,8 @@ import { fieldAt } from '../../proto/codec/custom.ts'
 import { kindsWith, recordOf } from '../../proto/client/kinds/registry.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, JsonObject, JsonValue } from '../../proto/gen/types.ts'
-import { selectObjects, choiceFlags, type SelectedObject } from '../object-selection.ts'
+import { selectObjects, choiceFlags } from '../object-selection.ts'
+import type { ObjectKey } from '../../proto/client/object-key.ts'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { dryRunFlag, dryRunNote, parseDryRun } from '../dry-run.ts'
@@ -56,7 +57,7 @@ export default defineCommand({
 
 async function scaleOne(
   cluster: ClusterClient,
-  { kind, namespace, name }: SelectedObject,
+  { kind, namespace, name }: ObjectKey,
   replicas: number,
   current: number,
   dryRun: 'none' | 'client' | 'server',

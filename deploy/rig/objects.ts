@@ -3,7 +3,7 @@
  * or objects.
  */
 import { fileURLToPath } from 'node:url'
-import { FIELD_MANAGER, type ClusterClient } from '../../proto/client/cluster.ts'
+import { type ClusterClient } from '../../proto/client/cluster.ts'
 import { awaitGone } from '../../proto/client/gone-wait.ts'
 import { collectManifests, type Manifest } from '../../proto/client/manifests/manifests.ts'
 import { readSources } from '../../proto/client/manifests/sources.ts'
@@ -14,6 +14,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { resourceOf, resources } from '../../proto/schema/schema.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import { FIELD_MANAGER } from '../../proto/client/cluster-options.ts'
 
 /**
  * A file or directory (path or file: URL), an http(s) address, or objects as a manifest has them: defaults, status and

@@ -15,7 +15,6 @@ import type {
   ApplyResponseOutcome,
   CopyInput,
   CopyOutput,
-  DeleteRequestPropagation,
   Event,
   ExecInput,
   ExecOutput,
@@ -38,40 +37,7 @@ import type {
 import type { Clock } from '../base/clock.ts'
 import { type Connect, ServerPool } from './server-pool.ts'
 import { notFound } from './failures.ts'
-
-export const FIELD_MANAGER = 'gantry'
-
-export interface Selection {
-  /** Empty: every namespace. */
-  readonly namespace: string
-  readonly labelSelector?: string | undefined
-  readonly fieldSelector?: string | undefined
-  /** Objects a page. */
-  readonly limit?: number | undefined
-}
-
-export interface WriteFlags {
-  readonly dryRun?: boolean | undefined
-  readonly fieldManager?: string | undefined
-}
-
-/** What becomes of what an object owns, as `--cascade` names it. */
-export const CASCADES: Readonly<Record<string, DeleteRequestPropagation>> = {
-  background: 'BACKGROUND',
-  foreground: 'FOREGROUND',
-  orphan: 'ORPHAN',
-}
-
-export interface DeleteFlags extends WriteFlags {
-  readonly propagation?: DeleteRequestPropagation | undefined
-  readonly gracePeriodSeconds?: number | undefined
-  readonly uid?: string | undefined
-  /** Of a pod: ResourceExhausted if it may not go now. */
-  readonly eviction?: boolean | undefined
-}
-
-export type Change<K extends Kind = Kind> =
-  { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Resources[K] } | { readonly type: 'BOOKMARK' }
+import { FIELD_MANAGER, type Selection, type WriteFlags, type DeleteFlags, type Change } from './cluster-options.ts'
 
 /** A kind as the server calls it. */
 function calledBy(kind: Kind): { apiVersion: string; kind: string } {

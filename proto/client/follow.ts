@@ -2,7 +2,8 @@
 import { GantryError, type ErrorCode } from '../base/errors.ts'
 import { delay, type Clock } from '../base/clock.ts'
 import type { Kind, Resources } from '../gen/types.ts'
-import type { Change, ClusterClient, Selection } from './cluster.ts'
+import type { ClusterClient } from './cluster.ts'
+import type { Change, Selection } from './cluster-options.ts'
 
 /**
  * RESTARTED: every present object follows as ADDED, up to a BOOKMARK; what was known and does not come again is gone.

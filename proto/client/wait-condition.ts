@@ -1,8 +1,9 @@
 /** What is waited for: a condition, a value, that an object is there or gone. The words of `kubectl wait --for`. */
 import { encodeJson } from '../codec/codec.ts'
 import type { Clock } from '../base/clock.ts'
-import type { AnyResource, Kind } from '../gen/types.ts'
+import type { AnyResource } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
+import type { ObjectKey } from './object-key.ts'
 import { UsageError, notFound } from './failures.ts'
 import type { Path } from '../base/jsonpath/syntax.ts'
 import { findValues, parseSinglePath, showValue } from '../base/jsonpath/jsonpath.ts'
@@ -14,10 +15,7 @@ export type WaitCondition =
   /** Without a value: that the path finds anything. */
   | { readonly is: 'path'; readonly path: Path; readonly value: string | undefined }
 
-export interface WaitTarget {
-  readonly kind: Kind
-  readonly namespace: string
-  readonly name: string
+export interface WaitTarget extends ObjectKey {
   /** Only this object of that name; another one means that it is gone. */
   readonly uid?: string | undefined
 }

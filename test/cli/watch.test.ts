@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Change, ClusterClient } from '../../proto/client/cluster.ts'
+import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { watchWithRetry, observe } from '../../proto/client/follow.ts'
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
@@ -7,6 +7,7 @@ import { FakeClock } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { pod } from './objects.ts'
 import { withDeadline } from '../../proto/base/deadline.ts'
+import type { Change } from '../../proto/client/cluster-options.ts'
 
 /** A cluster whose watches are these, one after the other; a code is the error that ends one. */
 function scripted(watches: readonly (Change<'Pod'> | ErrorCode)[][]): { cluster: ClusterClient; opened: () => number } {
