@@ -4,9 +4,9 @@
  *
  * What a person, a manifest or a key calls a kind is looked up here, since that may mean another kind in another
  * cluster. What it is then called in memory (`object.kind`) means one kind in the whole process: whoever has an object
- * has all that is to be known of its kind (resourceOf, customKinds.get), and no registry is handed from caller to caller.
- * A controller's informer fills its own as it takes in definitions; a client fills one from the server as it meets words
- * that it does not know.
+ * has all that is to be known of its kind (resourceOf, customKinds.get), and no registry is handed from caller to
+ * caller. A controller's informer fills its own as it takes in definitions; a client fills one from the server as it
+ * meets words that it does not know.
  */
 import type { CustomResourceDefinition, Kind } from '../gen/types.ts'
 import { customKindOf, customKinds, type CustomKind } from './custom/definitions.ts'

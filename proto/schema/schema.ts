@@ -59,7 +59,7 @@ export function apiVersionOf(resource: Pick<ResourceSchema, 'group' | 'version'>
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
 }
 
-/** The kind of the schema with this name in this group and version; a KindRegistry knows those that are defined, too. */
+/** The kind of the schema with this name in this group and version; a KindRegistry knows defined ones, too. */
 export function findKind(apiVersion: string, kind: string): Kind | undefined {
   const resource = byKind.get(kind)
   return resource !== undefined && apiVersionOf(resource) === apiVersion ? (resource.kind as Kind) : undefined
