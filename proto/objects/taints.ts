@@ -36,11 +36,6 @@ export function repellingTaint(pod: Pick<Pod, 'spec'>, { spec }: Pick<Node, 'spe
   return spec.taints?.find((taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(pod, taint))
 }
 
-/** A node has one taint of each key and effect. */
-export function isSameTaint(a: Pick<Taint, 'key' | 'effect'>, b: Pick<Taint, 'key' | 'effect'>): boolean {
-  return a.key === b.key && a.effect === b.effect
-}
-
 /** "key=value:effect", as `gantry taint` reads it. */
 export function formatTaint({ key, value, effect }: Pick<Taint, 'key' | 'value' | 'effect'>): string {
   return `${key}${value === undefined || value === '' ? '' : `=${value}`}:${effect}`

@@ -5,7 +5,7 @@
 import { customKinds } from '../../../proto/schema/custom/definitions.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { sameJson } from '../../../proto/base/json.ts'
-import { isDeleting } from '../../../proto/objects/deletion.ts'
+import { isDeleting, hasFinalizer, withoutFinalizer } from '../../../proto/objects/deletion.ts'
 import type { AnyResource, CustomResourceDefinition, CustomResourceDefinitionStatus } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { CLEANUP_FINALIZER } from '../../kinds/custom-resource-definition.ts'
@@ -75,7 +75,7 @@ export class DefinitionReconciler implements Reconciler {
   }
 
   async #cleanUp(definition: CustomResourceDefinition): Promise<undefined> {
-    if (definition.metadata.finalizers?.includes(CLEANUP_FINALIZER) !== true) return
+    if (!hasFinalizer(definition, CLEANUP_FINALIZER)) return
     const objects = this.#objectsOf(definition)
     let failure: unknown
     const going = objects.filter(({ metadata: { deletionTimestamp } }) => deletionTimestamp === undefined)
@@ -135,9 +135,9 @@ export class DefinitionReconciler implements Reconciler {
       '',
       name,
       '',
-      ({ metadata }) => {
-        if (metadata.uid !== uid || metadata.finalizers?.includes(CLEANUP_FINALIZER) !== true) return false
-        metadata.finalizers = metadata.finalizers.filter((finalizer) => finalizer !== CLEANUP_FINALIZER)
+      (stored) => {
+        if (stored.metadata.uid !== uid || !hasFinalizer(stored, CLEANUP_FINALIZER)) return false
+        stored.metadata.finalizers = withoutFinalizer(stored, CLEANUP_FINALIZER)
         return undefined
       },
       this.#context,

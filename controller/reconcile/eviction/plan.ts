@@ -5,8 +5,7 @@
 import { parseTime } from '../../../proto/base/time.ts'
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
 import { tolerationOf } from '../../../proto/objects/taints.ts'
-import { findCondition } from '../../../proto/objects/conditions.ts'
-import { isTerminal } from '../../../proto/objects/pod.ts'
+import { isTerminal, scheduledAt } from '../../../proto/objects/pod.ts'
 import { isDeleting } from '../../../proto/objects/deletion.ts'
 
 export type Eviction =
@@ -44,12 +43,6 @@ function toleratedFor(pod: Pod, taint: Taint, now: number): number {
   if (toleration === undefined) return 0
   const { tolerationSeconds } = toleration
   if (tolerationSeconds === undefined) return Infinity
-  const since = Math.max(taint.timeAdded === undefined ? 0 : parseTime(taint.timeAdded), cameAt(pod))
+  const since = Math.max(taint.timeAdded === undefined ? 0 : parseTime(taint.timeAdded), scheduledAt(pod))
   return since + Math.max(0, tolerationSeconds) * 1000 - now
-}
-
-function cameAt(pod: Pod): number {
-  const time =
-    findCondition(pod.status.conditions, 'PodScheduled')?.lastTransitionTime ?? pod.metadata.creationTimestamp
-  return time === undefined ? 0 : parseTime(time)
 }

@@ -2,6 +2,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import { isKind, resourceOf } from '../../../proto/schema/schema.ts'
 import { sameJson } from '../../../proto/base/json.ts'
+import { hasFinalizer, withoutFinalizer } from '../../../proto/objects/deletion.ts'
 import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
 import type { WriteContext } from '../../api/contract.ts'
 import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../../api/deletion.ts'
@@ -149,9 +150,8 @@ export class GarbageReconciler implements Reconciler {
 
   #removeFinalizer(object: AnyResource, finalizer: string): Promise<void> {
     return this.#change(object, (stored) => {
-      const { finalizers = [] } = stored.metadata
-      if (!finalizers.includes(finalizer)) return false
-      stored.metadata.finalizers = finalizers.filter((other) => other !== finalizer)
+      if (!hasFinalizer(stored, finalizer)) return false
+      stored.metadata.finalizers = withoutFinalizer(stored, finalizer)
       return true
     })
   }

@@ -7,7 +7,7 @@ import type { WriteContext } from '../../api/contract.ts'
 import { withCondition } from '../../../proto/objects/conditions.ts'
 import { keyOf, makeKey, splitKey } from '../../runner/key.ts'
 import { isBound } from '../../../proto/objects/pod.ts'
-import { isDeleting } from '../../../proto/objects/deletion.ts'
+import { isDeleting, hasFinalizer, withFinalizer, withoutFinalizer } from '../../../proto/objects/deletion.ts'
 import { watchSource, writeContext, type Reconciler, type ReconcileParts } from '../../runner/runner.ts'
 import { planNetwork } from './plan.ts'
 
@@ -46,8 +46,7 @@ export class NetworkReconciler implements Reconciler {
       .list(namespace)
       .filter((pod) => isBound(pod) && networksOf(pod).includes(key))
     const leaving = isDeleting(network)
-    if (leaving || network.metadata.finalizers?.includes(IN_USE_FINALIZER) !== true)
-      await this.#hold(network, leaving, users)
+    if (leaving || !hasFinalizer(network, IN_USE_FINALIZER)) await this.#hold(network, leaving, users)
     if (leaving) return
     const pods = new Map<string, number>()
     for (const {
@@ -96,8 +95,9 @@ export class NetworkReconciler implements Reconciler {
       name,
       '',
       ({ metadata }) => {
-        const others = (metadata.finalizers ?? []).filter((finalizer) => finalizer !== IN_USE_FINALIZER)
-        metadata.finalizers = leaving ? others : [...others, IN_USE_FINALIZER]
+        metadata.finalizers = leaving
+          ? withoutFinalizer({ metadata }, IN_USE_FINALIZER)
+          : withFinalizer({ metadata }, IN_USE_FINALIZER)
       },
       this.#context,
     )
