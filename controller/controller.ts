@@ -16,7 +16,8 @@ import { admissionPlugins } from './admission/admission.ts'
 import { MASTERS } from './authorization/groups.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import { FIRST_NAMESPACES } from './api/identity.ts'
-import { createParticipants } from './participants.ts'
+import { ClaimCollector } from './api/claims/claim-collector.ts'
+import { CLAIM_SCHEMES, createParticipants } from './participants.ts'
 import { ObjectRegistry } from './api/objects.ts'
 import {
   advertisedAddress,
@@ -319,6 +320,10 @@ export class Controller {
     duties.add((ended) => this.scheduler.run(term, ended))
     duties.add((ended) => runReconcilers(createReconcilers(parts), parts, ended))
     duties.add((ended) => news.publishChanges(informer, ended))
+    const { store } = this.#parts
+    const schemes = CLAIM_SCHEMES
+    const claims = new ClaimCollector({ store, informer, reads: this.#reads, schemes, ...this.#common('claims') })
+    duties.add((ended) => claims.run(term, ended))
     await duties.wait()
   }
 

@@ -36,6 +36,7 @@ export type ParticipantName = keyof ParticipantTable
 export interface ParticipantTable {
   readonly 'service-addresses': Participant<'Service'>
   readonly 'node-ranges': Participant<'Node'>
+  readonly 'network-allocations': Participant<'Network'>
 }
 
 export interface Participant<K extends Kind = Kind> {

@@ -8,12 +8,12 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Node } from '../../proto/gen/types.ts'
 import { ClaimAttempt } from '../api/claims/claim-attempt.ts'
 import { ClaimTable, type ClaimTableParts } from '../api/claims/claim-table.ts'
-import { CLAIMS_PREFIX, type Claim, type ClaimScheme } from '../api/claims/claim.ts'
+import { CLAIMS_PREFIX, ClaimScheme, type Claim } from '../api/claims/claim.ts'
 import type { Participant, Participation, Preparation, ProposedWrite, TransactionOutcome } from '../api/participant.ts'
 import { sessionOf } from '../nodehealth/node-session.ts'
 import { PodCidrAllocator } from './pod-cidr-allocator.ts'
 
-const DEFAULT_POD_CIDR = '10.244.0.0/16'
+export const DEFAULT_POD_CIDR = '10.244.0.0/16'
 
 /**
  * Annotation with ranges that a node would like to have, separated by commas, until the write that registers it is
@@ -30,7 +30,7 @@ function rangeKey(range: string): string {
   return `${CLAIMS_PREFIX}pod-range/${range}`
 }
 
-const NODE_CLAIMS: ClaimScheme<'Node'> = {
+export const NODE_CLAIMS = new ClaimScheme<'Node'>({
   kind: 'Node',
   owner: 'node',
   prefixes: ['pod-range/'],
@@ -41,7 +41,7 @@ const NODE_CLAIMS: ClaimScheme<'Node'> = {
         return [key, { key, field: index === 0 ? 'spec.podCIDR' : `spec.podCIDRs[${index}]`, value }]
       }),
     ),
-}
+})
 
 export interface NodeRangeAllocatorParts extends Omit<ClaimTableParts<'Node'>, 'scheme'> {
   /** One range, or one of each family separated by a comma, the preferred first. */

@@ -13,6 +13,7 @@ import { customObjectStrategy } from './custom-object.ts'
 import { customResourceDefinitionStrategy } from './custom-resource-definition.ts'
 import { deploymentStrategy } from './deployment.ts'
 import { namespaceStrategy } from './namespace.ts'
+import { networkStrategy } from './network.ts'
 import { nodeStrategy } from './node.ts'
 import { podTemplateStrategy } from './pod-template.ts'
 import { podStrategy } from './pod.ts'
@@ -38,7 +39,7 @@ const STRATEGIES: { readonly [K in Kind]: Strategy<K> } = {
   Lease: plain,
   MutatingWebhookConfiguration: mutatingWebhookConfigurationStrategy,
   Namespace: namespaceStrategy,
-  Network: plain,
+  Network: networkStrategy,
   NetworkPolicy: plain,
   Node: nodeStrategy,
   Pod: podStrategy,

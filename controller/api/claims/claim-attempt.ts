@@ -2,7 +2,7 @@
 import type { AnyResource, Kind, Resources } from '../../../proto/gen/types.ts'
 import type { Operation } from '../../store/contract.ts'
 import type { OperationConflict, TransactionOutcome } from '../participant.ts'
-import { claimValue, ownerName, ownerOf, type Claim } from './claim.ts'
+import { ownerName, type Claim } from './claim.ts'
 import { takenError, type ClaimTable } from './claim-table.ts'
 
 const NONE: ReadonlyMap<string, Claim> = new Map()
@@ -25,6 +25,16 @@ export class ClaimAttempt<K extends Kind> {
   /** Whether a key is not to be chosen. */
   isTaken(key: string): boolean {
     return !this.#abandoned.has(key) && (this.#avoided.has(key) || this.#table.isTaken(key))
+  }
+
+  /** Whether an earlier try has met another's claim. */
+  isAvoided(key: string): boolean {
+    return this.#avoided.has(key)
+  }
+
+  /** As the cache shows it. */
+  holder(key: string): string | undefined {
+    return this.#table.holder(key)
   }
 
   /** No less than how many keys are not to be chosen. */
@@ -51,7 +61,7 @@ export class ClaimAttempt<K extends Kind> {
     this.#object = next
     this.#claims = [...after.values()].filter(({ key }) => !before.has(key))
     if (dryRun) this.#check(owner)
-    const value = claimValue(scheme as never, owner)
+    const value = scheme.valueOf(owner)
     return [
       ...this.#claims.map(({ key }): Operation => {
         const revision = this.#abandoned.get(key)
@@ -102,9 +112,13 @@ export class ClaimAttempt<K extends Kind> {
       this.#abandoned.delete(claim.key)
       // Gone in the meantime: free.
       if (current === undefined) continue
-      if (await this.#table.isAbandoned(current)) this.#abandoned.set(claim.key, current.revision)
+      const { scheme } = this.#table
+      const holder = scheme.ownerOf(current)
+      // Its own, of before: the transaction compares the object itself, so nobody else is that owner.
+      const isOwn = holder === ownerName(object as AnyResource)
+      if (isOwn || (await this.#table.isAbandoned(current))) this.#abandoned.set(claim.key, current.revision)
       else if (chosen.has(claim.key)) this.#avoided.add(claim.key)
-      else throw takenError(this.#table.scheme, object, claim, ownerOf(this.#table.scheme as never, current))
+      else throw takenError(scheme, object, claim, holder)
     }
   }
 }

@@ -8,7 +8,7 @@ import type { AnyResource, Kind, Resources } from '../../../proto/gen/types.ts'
 import type { Informer } from '../../informer/contract.ts'
 import type { Entry } from '../../store/contract.ts'
 import type { ConsistentReads } from '../consistent-reads.ts'
-import { ownerName, ownerOf, splitOwner, type Claim, type ClaimScheme } from './claim.ts'
+import { isAbandoned, ownerName, type Claim, type ClaimScheme } from './claim.ts'
 
 export interface ClaimTableParts<K extends Kind> {
   readonly scheme: ClaimScheme<K>
@@ -65,16 +65,8 @@ export class ClaimTable<K extends Kind> {
     this.#pending.delete(key)
   }
 
-  /**
-   * Whether nobody holds what an entry of the store says is held: its owner is gone, or does not say so itself. A claim
-   * is written together with its owner, so this stays true for as long as the entry is not written again.
-   */
-  async isAbandoned(entry: Pick<Entry, 'key' | 'value'>): Promise<boolean> {
-    const owner = ownerOf(this.scheme, entry)
-    if (owner === undefined) return false
-    const { namespace, name } = splitOwner(owner)
-    const found = await this.#reads.find(this.scheme.kind, namespace, name)
-    return found === undefined || !this.scheme.claimsOf(found.object).has(entry.key)
+  isAbandoned(entry: Pick<Entry, 'key' | 'value'>): Promise<boolean> {
+    return isAbandoned(this.scheme, this.#reads, entry)
   }
 
   #isPending(key: string): boolean {

@@ -24,7 +24,7 @@ import {
 /** The Service by which pods reach the control plane. */
 export const API_SERVICE = { namespace: 'default', name: 'kubernetes' } as const
 
-const DEFAULT_SERVICE_CIDR = '10.96.0.0/16'
+export const DEFAULT_SERVICE_CIDR = '10.96.0.0/16'
 
 const NONE: ReadonlySet<string> = new Set()
 

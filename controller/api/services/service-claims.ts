@@ -1,7 +1,7 @@
 /** What Services hold that only one may have: addresses and node ports. Pure. */
 import { HEADLESS } from '../../../proto/validation/service.ts'
 import type { Service } from '../../../proto/gen/types.ts'
-import { CLAIMS_PREFIX, type Claim, type ClaimScheme } from '../claims/claim.ts'
+import { CLAIMS_PREFIX, ClaimScheme, type Claim } from '../claims/claim.ts'
 import { canonical } from './service-range.ts'
 
 export function addressKey(address: string): string {
@@ -13,12 +13,12 @@ export function nodePortKey(port: number): string {
   return `${CLAIMS_PREFIX}nodeport/${port}`
 }
 
-export const SERVICE_CLAIMS: ClaimScheme<'Service'> = {
+export const SERVICE_CLAIMS = new ClaimScheme<'Service'>({
   kind: 'Service',
   owner: 'service',
   prefixes: ['address/', 'nodeport/'],
   claimsOf: serviceClaims,
-}
+})
 
 export function serviceClaims({
   spec: { clusterIPs = [], ports = [], healthCheckNodePort = 0 },

@@ -1,7 +1,7 @@
 /**
- * What a Network was given before, as far as it is its own. Its status is where that is kept, but a status may be of a
- * time when others could write it: what another Network has, and what was never given, is not taken for an allocation.
- * Of two with the same, the elder has it. Pure.
+ * What a Network was given before, as far as its status can tell. The status mirrors the Network's record
+ * (network-allocator), but may be of a time when there were no records and others could write it: what another Network
+ * has, and what was never given, is not taken for an allocation. Of two with the same, the elder has it. Pure.
  */
 import {
   formatCidr,
@@ -27,6 +27,17 @@ const PART_BITS = 6
 export function partBits(range: AddressRange): number {
   const free = (range.family === 4 ? 32 : 128) - prefixLength(range)
   return Math.max(2, Math.min(PART_BITS, free - 3))
+}
+
+/** The ranges that are chosen from, in order. */
+export function poolRanges(): AddressRange[] {
+  const size = 1n << BigInt(32 - DEFAULT_NETWORK_PREFIX)
+  const { family, first, last } = DEFAULT_NETWORK_POOL
+  const count = Number((last - first + 1n) / size)
+  return Array.from({ length: count }, (_, index) => {
+    const begin = first + BigInt(index) * size
+    return { family, first: begin, last: begin + size - 1n }
+  })
 }
 
 export interface NetworkAllocation {
@@ -80,7 +91,8 @@ function overlaps(cidr: string, range: AddressRange): boolean {
   return other !== undefined && rangesOverlap(other, range)
 }
 
-function isPart(cidr: string, ranges: readonly AddressRange[]): boolean {
+/** Whether it is one of the parts that nodes get of one of the ranges. */
+export function isPart(cidr: string, ranges: readonly AddressRange[]): boolean {
   const part = readCidr(cidr)
   if (part === undefined || formatCidr(part) !== cidr) return false
   const range = ranges.find((whole) => rangeContains(whole, part))

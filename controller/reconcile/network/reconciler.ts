@@ -21,12 +21,17 @@ export class NetworkReconciler implements Reconciler {
   readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
+  /** Uids of Networks whose record this leader has seen to. */
+  readonly #recorded = new Set<string>()
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts
     this.#context = writeContext(parts, 'network')
     this.watches = [
-      watchSource('Network', ({ type, cached: { object } }) => (type === 'deleted' ? [] : [keyOf(object)])),
+      watchSource('Network', ({ type, cached: { object } }) => {
+        if (type === 'deleted') this.#recorded.delete(object.metadata.uid)
+        return type === 'deleted' ? [] : [keyOf(object)]
+      }),
       watchSource('Pod', ({ type, cached: { object }, previous }) =>
         isBound(object) && (type !== 'modified' || previous === undefined || !isBound(previous.object))
           ? networksOf(object)
@@ -58,8 +63,11 @@ export class NetworkReconciler implements Reconciler {
       .list()
       .filter(({ metadata: { uid } }) => uid !== network.metadata.uid)
     const status = planNetwork({ network, others, pods, taken: clusterRanges }, clock.now())
-    if (sameJson(status, network.status)) return
+    // Once a term also where nothing changes: the write sees to the record, and puts right a status that strayed from it.
+    const { uid } = network.metadata
+    if (sameJson(status, network.status) && this.#recorded.has(uid)) return
     await api.mutate('Network', namespace, name, 'status', (object) => void (object.status = status), this.#context)
+    this.#recorded.add(uid)
   }
 
   /** A Network that is to go stays while pods are on it, and says so. */
