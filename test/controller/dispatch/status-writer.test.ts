@@ -83,9 +83,13 @@ describe('writer of statuses', () => {
     return placed
   }
 
-  function observe(pod: Pod, status: PodStatus, { released = false, node = 'n1' } = {}): void {
+  function observe(
+    pod: Pod,
+    status: PodStatus,
+    { released = false, node = 'n1', session }: { released?: boolean; node?: string; session?: string } = {},
+  ): void {
     const { namespace, name, uid } = pod.metadata
-    writer.observe(node, [{ namespace, name, uid, status, released }])
+    writer.observe(node, [{ namespace, name, uid, status, released }], session)
   }
 
   const stored = (name: string): Pod | undefined => plane.informer.lister('Pod').get('default', name)
@@ -99,6 +103,24 @@ describe('writer of statuses', () => {
       told.map(({ regarding, reason, message }) => [regarding.kind, regarding.metadata.name, reason, message]),
       [['Node', 'n2', 'StatusRefused', 'node n2 reports pod default/a, which is not its own']],
     )
+  })
+
+  // Found by simulation (seed 20384 of 14 steps): the controller of the older session had been cut off from the store.
+  it('does not write what a node said in an older session than the one that it has now', async () => {
+    const [older, newer] = [await bound('a'), await bound('b')]
+    const node = await plane.api.mutate(
+      'Node',
+      '',
+      'n1',
+      '',
+      ({ metadata }) => void (metadata.annotations = { ...metadata.annotations, 'gantry.dev/session': 'newer' }),
+      CONTEXT,
+    )
+    await plane.informer.waitForRevision(Number(node.metadata.resourceVersion))
+    observe(older, { phase: 'Running' }, { session: 'older' })
+    observe(newer, { phase: 'Running' }, { session: 'newer' })
+    await eventually(() => stored('b')?.status.phase === 'Running' && writer.size === 0)
+    assert.equal(stored('a')?.status.phase, 'Pending')
   })
 
   it('does not try again what is refused, says so on the pod, and takes the next one', async () => {
