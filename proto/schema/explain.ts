@@ -25,8 +25,8 @@ const DEEPEST = 12
 
 /**
  * A kind or a field of it by a path such as `deploy.spec.strategy`; indexes and keys in brackets are skipped over.
- * `recursive`: with all
- * levels of children. `kinds`: of the schema if not given. NotFound, with the nearest name, if there is no such kind or field.
+ * `recursive`: with all levels of children. `kinds`: those of the schema if not given. NotFound, with the nearest name,
+ * if there is no such kind or field.
  */
 export async function explain(
   path: string,
