@@ -1,5 +1,5 @@
 /**
- * The contract of a participant: something that takes part in the transaction which writes an object, because the object
+ * The contract of a participant: something that takes part in the transaction that writes an object, since the object
  * holds what only one may hold (an address, a port, a range, a number; later a quota's share or a volume). It prepares
  * operations that are committed with the object's own or not at all, and is told what became of them. The shape is that
  * of Kubernetes' allocation around a Service (begin, commit, undo: pkg/registry/core/service/storage/alloc.go); etcd's
@@ -14,13 +14,13 @@
  * What every participant keeps, whoever fails when (test/contract/participant.ts is the suite that all of them pass):
  *
  * - *Exclusion.* Claims are keys of the store that a transaction makes only where they are absent. Two writers, in one
- *   controller or in several whose caches lag, never get the same value: one of them is refused and chooses again, or is
+ *   controller or in several whose caches lag, never get the same value: one is refused and chooses again, or is
  *   told who has what it asked for. Memory (a cache, a set of choices under way) only makes a good choice likely.
- * - *A write in doubt leaks nothing for ever.* When nobody knows whether a transaction happened, the participant forgets
+ * - *A write in doubt leaks nothing for ever.* When nobody knows whether a transaction was made, a participant forgets
  *   its choice: the store decides. Either the object is there with its claims, or neither is.
  * - *A restart rebuilds from the store.* A participant that has just been made knows all that one knew that ran for a
  *   year, as soon as its cache is synced. Nothing has to be handed over.
- * - *A dry run leaves no claim*, in the store or in memory, and says what the write would say as far as the cache knows.
+ * - *A dry run leaves no claim*, in the store or in memory, and says what the write would, as far as the cache knows.
  * - *Deletion releases in the same transaction* that removes the object; an update that gives something up does so too.
  * - *A claim whose owner is gone is found and freed*: by whoever meets it, and by the leader from time to time (see
  *   claims/claim-collector.ts). Who takes it over compares its revision, so that two never do.

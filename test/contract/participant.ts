@@ -32,7 +32,7 @@ const CONTEXT: WriteContext = { fieldManager: 'tester' }
 const SERVICE_CIDR = '10.96.0.0/28'
 const POD_CIDR = '10.244.0.0/21'
 
-/** What the next commits of a controller meet: nothing, no answer although they are made, or no answer and no commit. */
+/** What the next commits of a controller meet: nothing, no answer though they are made, or no answer and no commit. */
 type Fault = 'none' | 'answer lost' | 'never sent'
 
 /** One controller over a store that others write, too. */

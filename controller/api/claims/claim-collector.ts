@@ -1,6 +1,6 @@
 /**
- * Brings claims and their owners together again, where they have come apart: the leader runs it from time to time. Claims
- * whose owner is gone are freed (an object that was removed otherwise than through this API); what objects say that they
+ * Brings claims and their owners together again, where they have come apart: the leader runs it now and then. Claims
+ * whose owner is gone are freed (an object was removed otherwise than through this API); what objects say that they
  * hold without a claim is claimed (objects of a version that knew no such claims, or one of two that shared a value).
  */
 import { backoffDelay, type BackoffOptions } from '../../../proto/base/backoff.ts'

@@ -74,7 +74,7 @@ export function splitOwner(owner: string): { readonly namespace: string; readonl
 }
 
 /**
- * Whether nobody holds what an entry of the store says is held: its owner is gone, or does not say so itself. A claim is
+ * Whether nobody holds what an entry of the store says is held: its owner is gone, or does not say so. A claim is
  * written together with its owner, so this stays true for as long as the entry is not written again.
  */
 export async function isAbandoned<K extends Kind>(

@@ -18,7 +18,7 @@ import type {
   TransactionOutcome,
 } from '../../api/participant.ts'
 import type { Entry, Operation, Store } from '../../store/contract.ts'
-import { DEFAULT_NETWORK_POOL, FIRST_VNI, isPart, LAST_VNI, poolRanges } from './network-allocation.ts'
+import { FIRST_VNI, isPart, LAST_VNI, poolRanges } from './network-allocation.ts'
 
 /** The fields of a Network's status that mirror its record. */
 const ALLOCATED_FIELDS = ['cidrs', 'vni', 'blocks'] as const satisfies readonly (keyof NetworkStatus)[]

@@ -63,7 +63,7 @@ export class NetworkReconciler implements Reconciler {
       .list()
       .filter(({ metadata: { uid } }) => uid !== network.metadata.uid)
     const status = planNetwork({ network, others, pods, taken: clusterRanges }, clock.now())
-    // Once a term also where nothing changes: the write sees to the record, and puts right a status that strayed from it.
+    // Once a term also where nothing changes: the write sees to the record, and mends a status that strayed from it.
     const { uid } = network.metadata
     if (sameJson(status, network.status) && this.#recorded.has(uid)) return
     await api.mutate('Network', namespace, name, 'status', (object) => void (object.status = status), this.#context)
