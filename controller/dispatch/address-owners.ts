@@ -1,6 +1,6 @@
 /**
- * Which node has which addresses. Of nodes that say the same, the one that was first in the order of the store's changes
- * has it, so every controller comes to the same answer.
+ * Which node has which addresses. Of nodes that say the same, the one that was first in the order of the store's
+ * changes has it, so every controller comes to the same answer.
  */
 import type { Node } from '../../proto/gen/types.ts'
 import type { Change } from '../informer/contract.ts'

@@ -1,7 +1,6 @@
 /**
- * Records events: counted when they repeat, and published to the event stream. Nobody
- * waits for it: with NATS down events wait in a bounded buffer, the oldest make way, and how many did is counted and
- * logged.
+ * Records events: counted when they repeat, and published to the event stream. Nobody waits for it: with NATS down
+ * events wait in a bounded buffer, the oldest make way, and how many did is counted and logged.
  */
 import { createHash } from 'node:crypto'
 import { GantryError } from '../../proto/base/errors.ts'

@@ -17,7 +17,9 @@ export const podStrategy: Strategy<'Pod'> = {
   warnings: ({ spec }) => podWarnings(spec, 'spec'),
   subresources: { ephemeralcontainers: { merge: mergeEphemeralContainers }, resize: { merge: mergeResize } },
   deletion: {
-    /** Only a pod that may have processes gets any. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
+    /**
+     * Only a pod that may have processes gets any. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+     */
     graceSeconds(pod, wanted) {
       const isIdle = !isBound(pod) || isTerminal(pod)
       return isIdle ? 0 : Math.max(0, wanted ?? pod.spec.terminationGracePeriodSeconds)

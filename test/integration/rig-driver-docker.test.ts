@@ -10,7 +10,7 @@ import { REGISTRY_PORT } from '../../deploy/rig/layout.ts'
 import { Rig } from '../../deploy/rig/rig.ts'
 import { run } from '../../proto/base/command.ts'
 import { rigDriverSuite } from '../contract/rig-driver.ts'
-import { Bench, beating, rigName, type DriverSubject } from "../contract/rig-driver-bench.ts";
+import { Bench, beating, rigName, type DriverSubject } from '../contract/rig-driver-bench.ts'
 import { usesDockerEngine, usesNodeImage } from '../docker-engine.ts'
 import { eventually } from '../eventually.ts'
 

@@ -8,7 +8,7 @@ import { NamespacesDriver, type HostOptions } from '../../deploy/rig/drivers/nam
 import { run } from '../../proto/base/command.ts'
 import { readProcess } from '../../proto/base/process.ts'
 import { rigDriverSuite } from '../contract/rig-driver.ts'
-import { Bench, beating, rigName, sizeOn, type DriverSubject } from "../contract/rig-driver-bench.ts";
+import { Bench, beating, rigName, sizeOn, type DriverSubject } from '../contract/rig-driver-bench.ts'
 import { eventually } from '../eventually.ts'
 
 const CGROUPS = '/sys/fs/cgroup'

@@ -51,7 +51,9 @@ export interface SharedChange {
 
 /** What a stream reads of the feed when it begins, and when something that concerns only its node has changed. */
 export interface FeedReader {
-  /** All that every node is told, in parts that fit into a message each. Shared by those who send it: not to be changed. */
+  /**
+   * All that every node is told, in parts that fit into a message each. Shared by those who send it: not to be changed.
+   */
   readonly whole: readonly Input<NetworkEntry>[][]
   /** What only this node is told, by key. */
   entriesOf(node: string): Map<string, FeedEntry>

@@ -20,7 +20,8 @@ describe('quality of service', () => {
     [{ requests: { cpu: '0' }, limits: { cpu: '1', memory: '1Gi' } }, 'Burstable'],
     [{ limits: { cpu: '1', memory: '1Gi' } }, 'Guaranteed'],
     [{ requests: { cpu: '1', memory: '1024Mi' }, limits: { cpu: '1000m', memory: '1Gi' } }, 'Guaranteed'],
-    // Validation refuses amounts of cpu as fine as these; where one is read all the same, it counts as the next thousandth.
+    // Validation refuses amounts of cpu as fine as these; where one is read all the same, it counts as the next
+    // thousandth.
     [{ requests: { cpu: '1m' }, limits: { cpu: '100u', memory: '1Gi' } }, 'Guaranteed'],
     [{ requests: { cpu: '1m' }, limits: { cpu: '1100u', memory: '1Gi' } }, 'Burstable'],
   ] as [ResourceRequirements, string][]) {

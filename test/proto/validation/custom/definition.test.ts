@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { decodeJson, encodeJson, inspectJson } from '../../../../proto/codec/codec.ts'
-import { customKinds } from '../../../../proto/schema/custom/definitions.ts'
 import { KindRegistry } from '../../../../proto/schema/kind-registry.ts'
 import { applyDefaults } from '../../../../proto/codec/defaults.ts'
 import { explain } from '../../../../proto/schema/explain.ts'
