@@ -57,6 +57,23 @@ describe('the record of a Network', () => {
     assert.equal((await write('mine', GIVEN)).status.vni, 101)
   })
 
+  it('keeps a part of the range for the node that has it, whatever a user writes', async () => {
+    const mine = await write('mine', GIVEN)
+    const blocks = [{ node: 'n2', cidr: '172.24.0.0/26' }]
+    const forged = await plane.api.updateStatus<'Network'>({ ...mine, status: { ...mine.status, blocks } }, USER)
+    assert.deepEqual(given(forged), given(mine))
+  })
+
+  it('does not count if it is left of an earlier Network of the name', async () => {
+    const mine = await plane.api.get('Network', 'default', 'mine')
+    const stray = { network: 'default/mine', uid: 'gone', vni: 200, cidrs: ['172.25.0.0/20'], blocks: [] }
+    const value = Buffer.from(JSON.stringify(stray))
+    await plane.store.commit([{ kind: 'put', key: networkRecordKey(mine), value, expect: { is: 'any' } }])
+    const written = await write('mine', GIVEN)
+    assert.deepEqual(given(written), [GIVEN.vni, GIVEN.cidrs, GIVEN.blocks])
+    assert.deepEqual(await record(written), { network: 'default/mine', uid: mine.metadata.uid, ...GIVEN })
+  })
+
   it('is made of the status of a Network from before there were records', async () => {
     const network = await write('mine', GIVEN)
     const key = networkRecordKey(network)
