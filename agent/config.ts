@@ -23,7 +23,7 @@ import { VXLAN_PORT } from './network/fabric/fabric-plan.ts'
 import { mayNodeSetLabel } from '../proto/objects/node-labels.ts'
 import type { RegistriesConfig } from './images/contract.ts'
 import { DEFAULT_UNPACK_LIMITS } from './images/unpack/unpack-budget.ts'
-import { allowedSysctlProblem } from './pods/plan/sysctls.ts'
+import { allowedSysctlProblem } from './host/sysctl-names.ts'
 
 /** PEM files. */
 export interface TlsFiles {

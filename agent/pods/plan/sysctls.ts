@@ -3,6 +3,7 @@
  * https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/
  */
 import type { Pod } from '../../../proto/gen/types.ts'
+import { sysctlName, sysctlNamespace } from '../../host/sysctl-names.ts'
 import type { AdmissionRejection } from './admission.ts'
 
 /** Those that cannot harm another pod nor take from the node what the pod is not charged for. */
@@ -20,24 +21,6 @@ const SAFE: ReadonlySet<string> = new Set([
   'net.ipv4.tcp_rmem',
   'net.ipv4.tcp_wmem',
 ])
-const OF_IPC = /^(kernel\.(shm|msg)\w*\*?|kernel\.sem|fs\.mqueue\.[\w.\-/*]+)$/
-const OF_NETWORK = /^net\.[\w.\-/*]+$/
-
-/**
- * As the runtime knows a setting: parts divided by dots. sysctl(8) also takes slashes, and then a dot is part of a
- * name.
- */
-export function sysctlName(name: string): string {
-  return /^[^./]*\//.test(name) ? name.replace(/[./]/g, (divider) => (divider === '/' ? '.' : '/')) : name
-}
-
-/** What is wrong with an entry of the agent's setting allowedUnsafeSysctls; undefined: nothing. */
-export function allowedSysctlProblem(entry: string): string | undefined {
-  const name = sysctlName(entry)
-  if (/\*./.test(name) || !(OF_IPC.test(name) || OF_NETWORK.test(name)))
-    return 'must be kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* or net.*, or one of them, with "*" at its end only'
-  return undefined
-}
 
 /**
  * Undefined: the node may run it. `allowed`: names beside the safe ones; one that ends in "*" is the beginning of
@@ -46,7 +29,7 @@ export function allowedSysctlProblem(entry: string): string | undefined {
 export function checkSysctls({ spec }: Pod, allowed: readonly string[]): AdmissionRejection | undefined {
   for (const { name = '' } of spec.securityContext.sysctls ?? []) {
     const known = sysctlName(name)
-    const host = OF_IPC.test(known) ? 'hostIPC' : OF_NETWORK.test(known) ? 'hostNetwork' : undefined
+    const host = sysctlNamespace(known)
     if (host === undefined) return forbidden(name, "it does not belong to a pod's namespaces")
     if (spec[host] === true) return forbidden(name, `it is the node's own with ${host}`)
     if (!SAFE.has(known) && !allowed.some((entry) => covers(sysctlName(entry), known)))

@@ -2,7 +2,7 @@
 import { podResolver } from '../../dns/node-link.ts'
 import type { Attachment } from '../../network/contract.ts'
 import { allocatedPod } from '../plan/resize.ts'
-import { sysctlName } from '../plan/sysctls.ts'
+import { sysctlName } from '../../host/sysctl-names.ts'
 import { attachRequest, podAddresses } from './attach-request.ts'
 import { done, type StepContext, type StepResult } from './contract.ts'
 import { sandboxHostname } from './pod-files.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { AGENT_SETTINGS } from '../../../../agent/config.ts'
-import { allowedSysctlProblem, checkSysctls, sysctlName } from '../../../../agent/pods/plan/sysctls.ts'
+import { allowedSysctlProblem, sysctlName } from '../../../../agent/host/sysctl-names.ts'
+import { checkSysctls } from '../../../../agent/pods/plan/sysctls.ts'
 import { parseConfig } from '../../../../proto/base/config-file.ts'
 import type { PodSpec } from '../../../../proto/gen/types.ts'
 import { makePod } from '../../fakes.ts'
