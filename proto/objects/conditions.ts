@@ -56,19 +56,34 @@ export function withCondition<C extends ConditionLike>(
   const before = list[at]
   if (before === undefined) return [...list, condition]
   if (!renew && sameCondition(before, condition)) return list
-  list[at] =
-    before.status === condition.status && before.lastTransitionTime !== undefined
-      ? { ...condition, lastTransitionTime: before.lastTransitionTime }
-      : condition
+  list[at] = renewed(before, condition)
   return list
 }
 
-/** The conditions with several set and written anew. */
+/** A condition written anew: its time moves only if the status does. */
+function renewed<C extends ConditionLike>(before: C, condition: C): C {
+  return before.status === condition.status && before.lastTransitionTime !== undefined
+    ? { ...condition, lastTransitionTime: before.lastTransitionTime }
+    : condition
+}
+
+/**
+ * The conditions with several set and written anew, one after the other. A node says how many there are, before anybody
+ * has counted them: the time taken grows with their number, not with its square.
+ */
 export function withConditions<C extends ConditionLike>(
   conditions: readonly C[] | undefined,
   observed: readonly C[],
 ): C[] {
-  return observed.reduce((list, condition) => withCondition(list, condition, { renew: true }), [...(conditions ?? [])])
+  const list = [...(conditions ?? [])]
+  const places = new Map<string, number>()
+  for (const [index, { type }] of list.entries()) if (!places.has(type)) places.set(type, index)
+  for (const condition of observed) {
+    const place = places.get(condition.type)
+    if (place === undefined) places.set(condition.type, list.push(condition) - 1)
+    else list[place] = renewed(list[place]!, condition)
+  }
+  return list
 }
 
 export function withoutCondition<C extends { readonly type: string }>(
