@@ -31,7 +31,8 @@ describe('objects of custom kinds', () => {
 
   it('are stored, read and given their defaults', async () => {
     const kind = await plane.define(cronTabs())
-    assert.equal(kind, 'CronTab.stable.example.com')
+    // Another registry of this process may have a kind of this name: then a number tells them apart.
+    assert.match(kind, /^CronTab\.stable\.example\.com(@\d+)?$/)
     const made = await plane.create(cronTab('a', { extra: { anything: [1, { b: null }] } }))
     assert.equal(made.metadata.generation, 1)
     assert.deepEqual(
