@@ -101,6 +101,10 @@ interface Report {
   readonly observed: ObservedPod
 }
 
+function isOwn({ node, observed: { uid } }: Report, { metadata, spec }: Pod): boolean {
+  return metadata.uid === uid && spec.nodeName === node
+}
+
 export class PodStatusWriter {
   readonly #api: ObjectApi
   readonly #informer: Informer
@@ -239,34 +243,44 @@ export class PodStatusWriter {
   }
 
   /** A pod that is not the node's (any more), or another of the same name, is left alone in both respects. */
-  async #store({ node, session, observed }: Report): Promise<void> {
+  async #store(report: Report): Promise<void> {
+    const { node, observed } = report
     const { namespace, name, uid, status: seen, released } = observed
-    const mine = (pod: Pod): boolean => pod.metadata.uid === uid && pod.spec.nodeName === node
-    const pod = await this.#api.mutate(
-      'Pod',
-      namespace,
-      name,
-      'status',
-      (stored) => {
-        const status =
-          mine(stored) && seen !== undefined && this.#isPresent(node, session)
-            ? mergeStatus(stored.status, seen, this.#assigned.get(uid))
-            : undefined
-        if (status === undefined) return false
-        this.#requireTrue(node, stored, status)
-        stored.status = status
-      },
-      CONTEXT,
-    )
-    if (seen !== undefined && mine(pod)) this.#tellForeign(node, pod, seen)
-    if (released && mine(pod)) await this.#api.release(namespace, name, uid, CONTEXT)
+    let merged = await this.#merge(report)
+    while (merged.ahead !== undefined) {
+      await this.#informer.waitForRevision(merged.ahead)
+      merged = await this.#merge(report)
+    }
+    if (!isOwn(report, merged.pod)) return
+    if (seen !== undefined) this.#tellForeign(node, merged.pod, seen)
+    if (released) await this.#api.release(namespace, name, uid, CONTEXT)
   }
 
   /**
-   * Whether the node has no newer session than this, as far as the cache shows. Where it shows less than there is, it
-   * shows an older pod as well: the write then meets a conflict and comes again.
+   * Writes what the node reports, if it is its pod and the session its newest. `ahead`: nothing was written, because
+   * the stored pod has this revision and the cache is not there yet. What a newer session wrote comes after the Node
+   * that says so: only a cache that shows the pod as it is stored shows whose turn it is.
    */
-  #isPresent(node: string, session: string | undefined): boolean {
+  async #merge(report: Report): Promise<{ readonly pod: Pod; readonly ahead?: number | undefined }> {
+    const { node, session, observed } = report
+    const { namespace, name, uid, status: seen } = observed
+    let ahead: number | undefined
+    const merge = (stored: Pod): false | void => {
+      const revision = Number(stored.metadata.resourceVersion)
+      ahead = session !== undefined && revision > this.#informer.revision ? revision : undefined
+      if (ahead !== undefined || seen === undefined || !isOwn(report, stored) || !this.#isCurrent(node, session))
+        return false
+      const status = mergeStatus(stored.status, seen, this.#assigned.get(uid))
+      if (status === undefined) return false
+      this.#requireTrue(node, stored, status)
+      stored.status = status
+    }
+    const pod = await this.#api.mutate('Pod', namespace, name, 'status', merge, CONTEXT)
+    return { pod, ahead }
+  }
+
+  /** Whether the node has no newer session than this, as far as the cache shows. */
+  #isCurrent(node: string, session: string | undefined): boolean {
     const stored = this.#informer.lister('Node').get('', node)
     return session === undefined || stored === undefined || sessionOf(stored) === session
   }

@@ -21,6 +21,20 @@ const FINDINGS: Readonly<Record<string, Finding>> = {
       { at: 2136.4, do: 'deletePod', share: 0.48 },
     ],
   },
+  'a controller whose cache is behind does not write what a node said in an older session over what it said since': {
+    seed: 2001845,
+    controllers: 3,
+    nodes: 3,
+    actions: [
+      { at: 0, do: 'writeSecret', name: 'key', text: 'first' },
+      { at: 10, do: 'deploy', name: 'web', replicas: 2, app: 'steady' },
+      { at: 1353.946153097786, do: 'expose', name: 'web' },
+      { at: 1353.946153097786, do: 'killAgent', share: 0.5330759764183313, millis: 553.3584278076887 },
+      { at: 1489.033523737453, do: 'roll', name: 'web', app: 'brief' },
+      { at: 2364.8790900129825, do: 'cutFromStore', share: 0.3128979098983109, millis: 11198.49795147311 },
+      { at: 6108.2683835644275, do: 'storeLossy', lost: 0.2568133740546182, millis: 2666.120123467408 },
+    ],
+  },
 }
 
 describe('what simulations have found', function () {
