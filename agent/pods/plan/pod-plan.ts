@@ -10,7 +10,7 @@
  */
 import { allContainers, isSidecar } from '../../../proto/objects/containers.ts'
 import type { Container } from '../../../proto/gen/types.ts'
-import type { Kill, PodRecord } from '../../state/contract.ts'
+import type { Kill, PodRecord, Termination } from '../../state/contract.ts'
 import { killPlanFor, nextKillStep, terminationOrder, type KillPlan } from './kill-plan.ts'
 import {
   containerRecord,
@@ -208,9 +208,17 @@ function planContainer(state: PodState, now: number, draft: PodPlanBuilder, cont
     case 'ended':
       if (!shouldRestart(record.pod, name, stage.end)) return
       if (stage.retryAt > now && !changed) draft.wake(stage.retryAt)
-      else planStart(state, draft, container, turn)
+      else planStart(state, draft, container, turn && !mayStillRun(record, stage.end))
       return
   }
+}
+
+/**
+ * A start that is told as failed may have been made, if the answer of the runtime was lost: only its removal says for
+ * certain that nothing of the instance runs beside the next one.
+ */
+function mayStillRun({ dead }: PodRecord, { id, startFailed }: Termination): boolean {
+  return startFailed && dead.includes(id)
 }
 
 function planStart(state: PodState, draft: PodPlanBuilder, { name, image }: Container, turn: boolean): void {

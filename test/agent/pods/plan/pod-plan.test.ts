@@ -125,6 +125,21 @@ describe('plan', () => {
       ['volumes'],
     ],
     ['ended, back-off over: start', given({ record: { containers: { main: over(ended(1), NOW) } } }), ['start/main']],
+    [
+      'ended, and being removed: start',
+      given({ record: { dead: ['c0'], containers: { main: over(ended(1)) } } }),
+      ['remove/c0', 'start/main'],
+    ],
+    [
+      'not started as far as is known, and not removed yet: no second one beside it',
+      given({ record: { dead: ['c0'], containers: { main: over(ended(128, { startFailed: true })) } } }),
+      ['remove/c0'],
+    ],
+    [
+      'not started, and removed: start',
+      given({ record: { containers: { main: over(ended(128, { startFailed: true })) } } }),
+      ['start/main'],
+    ],
     ['ended, in back-off: wait', given({ record: { containers: { main: over(ended(1), NOW + 5000) } } }), []],
     [
       'ended for good: tear down',
