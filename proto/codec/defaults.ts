@@ -49,9 +49,17 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
   Namespace(namespace: Namespace) {
     namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name }
   },
-  /** Of pods only: a template stays as it was written, as with Kubernetes. */
+  /**
+   * Of pods only: a template stays as it was written, as with Kubernetes. A request that a template got from its limit
+   * would be nobody's, and would stand in the way of every lower limit.
+   */
   Pod({ spec }: Pod) {
-    if (spec !== undefined) spec.enableServiceLinks ??= true
+    if (spec === undefined) return
+    spec.enableServiceLinks ??= true
+    for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
+      const { limits, requests } = container.resources ?? {}
+      if (limits !== undefined) container.resources = { ...container.resources, requests: { ...limits, ...requests } }
+    }
   },
   PodSpec(spec: PodSpec) {
     for (const volume of spec.volumes ?? []) {
@@ -61,8 +69,6 @@ const COMPUTED: Readonly<Record<string, (fields: never) => void>> = {
   },
   Container(container: Container) {
     container.imagePullPolicy ??= pullPolicy(container.image ?? '')
-    const { limits, requests } = container.resources ?? {}
-    if (limits !== undefined) container.resources = { ...container.resources, requests: { ...limits, ...requests } }
   },
   EphemeralContainer(container: EphemeralContainer) {
     container.imagePullPolicy ??= pullPolicy(container.image ?? '')

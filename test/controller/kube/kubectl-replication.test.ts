@@ -89,6 +89,15 @@ describe('kubectl with an old manifest', () => {
     )
   })
 
+  it('lowers a limit that it applied before', async () => {
+    const limited = (cpu: string): string =>
+      GUESTBOOK.replace('ports: [{ containerPort: 80 }]', `resources: { limits: { cpu: ${cpu} } }`)
+    await ok('apply -f -', limited('200m'))
+    assert.match(await ok('apply -f -', limited('100m')), /replicationcontroller\/guestbook configured/)
+    assert.match(await ok('set resources rc guestbook --limits=cpu=50m'), /resource requirements updated/)
+    await ok('apply -f -', GUESTBOOK)
+  })
+
   it('scales it', async () => {
     assert.equal(await ok('scale rc guestbook --replicas=5'), 'replicationcontroller/guestbook scaled\n')
     await pods(5)

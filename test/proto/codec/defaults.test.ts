@@ -111,6 +111,17 @@ describe('applyDefaults', () => {
     })
   })
 
+  it('requests nothing in a template, so that a lower limit can be applied to it', () => {
+    const resources = { limits: { cpu: '2' } }
+    const { template } = deployment({
+      template: { spec: { containers: [{ name: 'c', resources }], initContainers: [{ name: 'i', resources }] } },
+    }).spec
+    assert.deepEqual(
+      [...template.spec.containers, ...template.spec.initContainers!].map((container) => container.resources),
+      [resources, resources],
+    )
+  })
+
   it('makes a volume without a source an empty directory', () => {
     assert.deepEqual(pod({ containers: [], volumes: [{ name: 'v' }, { name: 'w', emptyDir: null }] }).spec.volumes, [
       { name: 'v', emptyDir: {} },
