@@ -23,9 +23,9 @@ const CLIENT_BURST = 10_000
 /**
  * Packets of the resolver have no connection tracked: no entry is made for each query, none can be exhausted, and A and
  * AAAA sent at once from one port do not race for one. And while nobody listens, as the agent is begun anew, clients
- * are not told so: they ask again, instead of failing.
- * `podCidrs`: those of the whole cluster; who has no address of them and is not the node itself gets no answer, so that
- * no machine on the node's link uses the resolver, or has it answer others (RFC 5358).
+ * are not told so: they ask again, instead of failing. `podCidrs`: those of the whole cluster; who has no address of
+ * them and is not the node itself gets no answer, so that no machine on the node's link uses the resolver, or has it
+ * answer others (RFC 5358).
  */
 export function dnsFirewall(addresses: readonly string[], podCidrs: readonly string[]): NftText {
   const strangers = addresses.map(

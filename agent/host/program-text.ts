@@ -7,7 +7,7 @@
  * What the template says is the author's; what is put into it comes from elsewhere, and has to be one word of the
  * program's language. So an address that is none, with a line break, a space or a bracket in it, is refused
  * (InvalidArgument) and never becomes a command. The functions that hand text to these programs
- * (network/node-programs.ts) take a `ProgramText` only, so a plain string cannot reach them.
+ * (network/node-commands.ts) take a `ProgramText` only, so a plain string cannot reach them.
  */
 import { GantryError } from '../../proto/base/errors.ts'
 

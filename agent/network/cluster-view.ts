@@ -25,7 +25,7 @@ export class ClusterView implements NetworkView {
   ranges: NodeRanges
 
   /**
-   * Everything in the view is of its form (vetting.ts). `leftOut` is told what of the entry with a key was not, and is
+   * Everything in the view is of its form (sanitize.ts). `leftOut` is told what of the entry with a key was not, and is
    * not in the view.
    */
   constructor(ranges: NodeRanges, leftOut: (key: string, what: string) => void = () => undefined) {

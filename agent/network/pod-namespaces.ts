@@ -1,8 +1,7 @@
 /**
  * Pods' network namespaces on disk: each a directory `netns/<id>` with the pin `net` in it (those made ahead:
- * `netns/ready-<first address>`). Giving one to
- * a pod is one rename of the directory, which the mount inside follows; its interface on the node's side is named by
- * the first address. So there is nothing else to record.
+ * `netns/ready-<first address>`). Giving one to a pod is one rename of the directory, which the mount inside follows;
+ * its interface on the node's side is named by the first address. So there is nothing else to record.
  */
 import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
 import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'

@@ -32,8 +32,7 @@ export class PodManager implements AssignmentHandler {
 
   /**
    * The node as it was left: records are read, the runtime is asked what exists, what nobody knows is removed,
-   * everything else is carried on with.
-   * The runtime and the image store must have started.
+   * everything else is carried on with. The runtime and the image store must have started.
    */
   async start(): Promise<void> {
     const { state, runtime, images, volumes, network, log } = this.#deps

@@ -1,8 +1,8 @@
 /**
  * The node's session with the control plane: dialled by the agent, to one controller after the other until one answers,
  * and again whenever it ends. Each agent has an order of its own, so that the nodes spread over the controllers, also
- * those of one that is gone. Pods do not depend
- * on the session. States of one conversation: hello sent → welcome → complete assignment → changes to it.
+ * those of one that is gone. Pods do not depend on the session. States of one conversation: hello sent → welcome →
+ * complete assignment → changes to it.
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Connection, KeepaliveOptions } from '../../proto/rpc/rpc.ts'

@@ -1,8 +1,7 @@
 /**
  * Connections to localhost inside a pod's network, as the kubelet's port forwarding makes them: also what listens on
- * 127.0.0.1 only is reached, and
- * who listens sees a client on its own machine. Node.js cannot enter another network namespace; so a door is opened for
- * a port in use:
+ * 127.0.0.1 only is reached, and who listens sees a client on its own machine. Node.js cannot enter another network
+ * namespace; so a door is opened for a port in use:
  *
  *   agent ── unix socket ──▶ socat, in the pod's network namespace ──▶ 127.0.0.1:port
  *

@@ -1,5 +1,5 @@
 /**
- * The volumes of a node's pods, as the steps of pods use them. Implementations: volumes.ts on a real disk; the
+ * The volumes of a node's pods, as the steps of pods use them. Implementations: volume-manager.ts on a real disk; the
  * simulation has one in memory. Every call may be repeated: what stands already is left, or brought up to date.
  */
 import type { Container, Pod } from '../../proto/gen/types.ts'

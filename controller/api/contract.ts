@@ -53,8 +53,8 @@ export interface DeleteOptions {
 }
 
 /**
- * Which part of an object is written: all but status, status, all but status by way of the subresource scale, or what
- * pod-parts.ts says of a pod or a namespace.
+ * Which part of an object is written: all but status, status, all but status by way of the subresource scale, or the
+ * part of a pod or a namespace that its kind's strategy names (controller/kinds).
  */
 export type WriteSubresource = '' | 'status' | 'scale' | ObjectSubresource
 
@@ -131,8 +131,7 @@ export interface ObjectApi {
   ): Promise<{ object: Resources[K]; removed: boolean }>
   /**
    * Reads from the cache, changes a copy, writes; again on Conflict with a fresh read. `change` returns false to leave
-   * the object alone.
-   * `subresource` says which half is written.
+   * the object alone. `subresource` says which part of the object is written.
    */
   mutate<K extends Kind>(
     kind: K,
@@ -219,11 +218,9 @@ export type AdmissionRequestInfo = Pick<
 
 /**
  * Stands between a request and its validation. Each `mutate` is called in order, then defaults are filled in again, the
- * object is validated, and each
- * `validate` is called. Forbidden or InvalidArgument refuses the write; other errors fail it. Writes without
- * `context.user`, the control plane's own, pass
- * intrinsic plugins only. A write that meets others is admitted again: what a plugin does must be the same when it is
- * done twice.
+ * object is validated, and each `validate` is called. Forbidden or InvalidArgument refuses the write; other errors fail
+ * it. Writes without `context.user`, the control plane's own, pass intrinsic plugins only. A write that meets others is
+ * admitted again: what a plugin does must be the same when it is done twice.
  */
 export interface AdmissionPlugin {
   readonly name: string

@@ -12,9 +12,9 @@ export type ObjectSection = 'spec' | 'status'
 type SectionFields = { [H in ObjectSection]?: unknown }
 
 /** The message that a kind's spec or status is; undefined if it has none, and for custom kinds. */
-export function sectionMessage(kind: Kind, half: ObjectSection): keyof Messages | undefined {
+export function sectionMessage(kind: Kind, section: ObjectSection): keyof Messages | undefined {
   return kind in schema.messages
-    ? (messageSchema(kind).fields.find(({ name }) => name === half)?.type as keyof Messages | undefined)
+    ? (messageSchema(kind).fields.find(({ name }) => name === section)?.type as keyof Messages | undefined)
     : undefined
 }
 

@@ -30,8 +30,8 @@ export class AdmissionPlugins {
 
 /**
  * Lets each change `attributes.object` in place, gives what they have added its defaults, has the object validated by
- * `settle`, and asks each once more.
- * Rejects with the first refusal. `memory`: of the write, if it is tried more than once.
+ * `settle`, and asks each once more. Rejects with the first refusal. `memory`: of the write, if it is tried more than
+ * once.
  */
 export async function runAdmission(
   plugins: readonly AdmissionPlugin[],

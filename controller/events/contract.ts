@@ -1,7 +1,7 @@
 /**
  * The news: events, which are kept for a while and told to who follows them, and notices that objects changed. Never
- * truth: without it everything else goes on, and nothing is decided by it.
- * Implementations: nats-news.ts for clusters; tests and simulation have their own.
+ * truth: without it everything else goes on, and nothing is decided by it. Implementations: nats-news.ts for clusters;
+ * tests and simulation have their own.
  */
 import type { Event } from '../../proto/gen/types.ts'
 import type { EventSink } from '../api/contract.ts'

@@ -1,6 +1,6 @@
 /**
  * What is served: every kind of the schema, what CustomResourceDefinitions add, and the resources that are made on the
- * spot. Discovery, OpenAPI and the router read it; who answers is registered here once, by face.ts.
+ * spot. Discovery, OpenAPI and the router read it; who answers is registered here once, by api-server.ts.
  */
 import { resources } from '../../proto/schema/schema.ts'
 import type { ResourceSchema } from '../../proto/schema/model.ts'

@@ -1,8 +1,7 @@
 /**
  * The store: a map of keys to bytes with one revision for the whole, as etcd has it
- * (https://etcd.io/docs/v3.5/learning/api/).
- * Implementations: etcd.ts for clusters, memory.ts for unit tests and simulation; test/contract/store.ts is the suite
- * both pass.
+ * (https://etcd.io/docs/v3.5/learning/api/). Implementations: etcd.ts for clusters, memory.ts for unit tests and
+ * simulation; test/contract/store.ts is the suite both pass.
  *
  * Every commit raises the revision by one, and every entry it touched carries that revision. A watch begun after
  * revision R tells every change with a revision > R, once, in order, whole commits at a time.

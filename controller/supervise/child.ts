@@ -162,7 +162,7 @@ export class SupervisedChild {
     }
   }
 
-  /** One run of it, from start to end; the reason why it ended, and whether `startAnew` was. */
+  /** One run of it, from start to end; the reason why it ended, and whether `restart` ended it. */
   async #once(path: string, signal: AbortSignal): Promise<{ reason: string; wanted: boolean }> {
     const { name, args, dataDir, parseFailure: complaint } = this.#program
     const { clock, logger } = this.#options

@@ -1,8 +1,7 @@
 /**
  * Starts a program of dist/, or says how to build it. These files are committed, so that npm, which links programs once
- * and remembers a package
- * without them, links them in a clone that is not built yet, too. Plain old JavaScript: an old Node.js must be able to
- * read it as well.
+ * and remembers a package without them, links them in a clone that is not built yet, too. Plain old JavaScript: an old
+ * Node.js must be able to read it as well.
  */
 const { existsSync } = require('node:fs')
 const { join } = require('node:path')

@@ -209,9 +209,8 @@ export interface Driver {
   removeMachine(rig: string, network: NetworkRecord, machine: MachineRecord): Promise<void>
   /**
    * Removes the network and all else that belongs to the rig on this host; settings of the host that rigs need are set
-   * back with the last rig. Without
-   * `network` (none was made, or the record that told of it is lost) what there is is found by the rig's name, machines
-   * too.
+   * back with the last rig. Without `network` (none was made, or the record that told of it is lost) what there is is
+   * found by the rig's name, machines too.
    */
   removeNetwork(rig: string, network: NetworkRecord | undefined): Promise<void>
 }

@@ -33,8 +33,7 @@ export interface RigOptions {
   readonly ephemeral?: boolean
   /**
    * Whether the rig's context goes into the person's context file too, and becomes the current one there. Default
-   * `false`: the rig's own file,
-   * `rig.context().file`, always has it.
+   * `false`: the rig's own file, `rig.context().file`, always has it.
    */
   readonly context?: false | 'add' | 'current'
   /** The person's context file; default $GANTRY_CONFIG, else ~/.config/gantry/config.yaml. */

@@ -1,7 +1,6 @@
 /**
  * What a rig consists of, written down before each part is made, so that whatever happens, and in whichever process,
- * `down` finds it all.
- * /var/lib/gantry/rigs/NAME/rig.json; NAME.lock beside the folder is held for each change.
+ * `down` finds it all. /var/lib/gantry/rigs/NAME/rig.json; NAME.lock beside the folder is held for each change.
  */
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

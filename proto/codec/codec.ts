@@ -453,8 +453,7 @@ function isUnset(field: FieldSchema, value: JsonValue): boolean {
 
 /**
  * True for an object of a message in which nothing is set. What is a pointer in Go is set by being there, whatever it
- * holds: a field with the option
- * `presence`, and a message that Kubernetes does not write when it is empty.
+ * holds: a field with the option `presence`, and a message that Kubernetes does not write when it is empty.
  */
 function isEmptyMessage(message: string, value: JsonValue): boolean {
   if (!isObject(value)) return false

@@ -1,7 +1,7 @@
 /**
  * Objects of custom kinds between JSON, memory and bytes. In memory: `{ apiVersion, kind: id, metadata, …everything
- * else as in its JSON }`;
- * `apiVersion` is the version that the object is meant in, the stored one in the watch cache. Stored: a CustomObject.
+ * else as in its JSON }`; `apiVersion` is the version that the object is meant in, the stored one in the watch cache.
+ * Stored: a CustomObject.
  */
 import type { AnyResource, JsonObject, JsonValue } from '../gen/types.ts'
 import { nearest } from '../base/nearest.ts'

@@ -34,9 +34,8 @@ const LIST_DEPTH = 4
 
 /**
  * The objects of a file's text, in order, of kinds of the schema or of those given; a List stands for its items, empty
- * documents for nothing. One error with all problems, a line
- * `FILE:LINE:COLUMN: path: message` and a detail for each: Unsupported if all it asks beyond what Gantry does, else
- * InvalidArgument.
+ * documents for nothing. One error with all problems, a line `FILE:LINE:COLUMN: path: message` and a detail for each:
+ * Unsupported if all it asks beyond what Gantry does, else InvalidArgument.
  */
 export function parseManifests(text: string, fileName: string, kinds: KnownKinds = SCHEMA_KINDS): ManifestDocument[] {
   const documents: ManifestDocument[] = []

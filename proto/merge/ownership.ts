@@ -3,8 +3,7 @@
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/
  *
  * An owner is an entry and not a name: what a manager updated (`scale`, `edit`) is another's to its own apply, which
- * may share it but not change it unasked;
- * unless it is asked to take that always, as for Gantry's own command line.
+ * may share it but not change it unasked; unless it is asked to take that always, as for Gantry's own command line.
  */
 import type { JsonObject, JsonValue, Kind, ManagedFieldsEntry } from '../gen/types.ts'
 import { dropConflictingDefaults } from './conflicting-defaults.ts'
@@ -34,7 +33,7 @@ const UNOWNED_METADATA: ReadonlySet<string> = new Set([
 /** Owns what was there before anybody's fields were kept, as in Kubernetes. */
 const BEFORE_FIRST_APPLY = 'before-first-apply'
 
-/** By way of what a write came: all but status write the same half as ''. */
+/** By way of what a write came: all but status write the same section as ''. */
 export type Subresource = '' | 'status' | 'scale' | 'ephemeralcontainers' | 'resize' | 'finalize'
 
 export interface ApplyRequest {
@@ -55,7 +54,7 @@ export interface ApplyRequest {
   readonly lastApplied?: JsonObject | undefined
   /** Milliseconds since 1970. */
   readonly now: number
-  /** Which half is applied: '' is all but status. */
+  /** Which section is applied: '' is all but status. */
   readonly subresource?: Subresource
 }
 
@@ -144,7 +143,7 @@ export interface Update {
   readonly manager: string
   /** Milliseconds since 1970. */
   readonly now: number
-  /** Which half was written: '' is all but status. */
+  /** Which section was written: '' is all but status. */
   readonly subresource?: Subresource
 }
 
@@ -214,7 +213,7 @@ export function claimedOwners(
   return sent
 }
 
-/** The part of an object that a write of this half can own. */
+/** The part of an object that a write of this section can own. */
 function ownable(kind: Kind, object: JsonObject, subresource: Subresource): JsonObject {
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object
   if (subresource === 'status') {

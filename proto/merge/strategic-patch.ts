@@ -4,8 +4,7 @@
  * https://github.com/kubernetes/community/blob/main/contributors/devel/sig-api-machinery/strategic-merge-patch.md
  *
  * Directives: `$patch: replace | delete | merge` in an object or as an item of a list, `$retainKeys: [NAME…]` in an
- * object,
- * `$deleteFromPrimitiveList/FIELD: [VALUE…]` and `$setElementOrder/FIELD: [KEY…]` beside a list.
+ * object, `$deleteFromPrimitiveList/FIELD: [VALUE…]` and `$setElementOrder/FIELD: [KEY…]` beside a list.
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
@@ -183,7 +182,7 @@ function deleteValues(result: JsonObject, name: string, values: JsonValue, path:
   result[name] = list.filter((item) => !unwanted.has(JSON.stringify(item)))
 }
 
-/** Items listed come in the order given, the others as `weave` says. */
+/** Items listed come in the order given, the others as `mergeOrder` says. */
 function setOrder(
   shape: Shape,
   target: JsonObject,

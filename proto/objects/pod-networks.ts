@@ -30,8 +30,8 @@ export interface AnnotationFlaw {
 }
 
 /**
- * What a pod with these annotations asks for; undefined places are what `flawsOf` tells. An interface without name is
- * net1, net2, … by its place.
+ * What a pod with these annotations asks for. An entry is undefined where `networkFlaws` finds something wrong. An
+ * interface without a name is called net1, net2, … by its place in the list.
  */
 export function podNetworks({ annotations }: Pick<ObjectMeta, 'annotations'>): PodNetworks {
   return {

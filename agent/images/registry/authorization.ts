@@ -1,6 +1,6 @@
 /**
- * Who we are to a registry: basic and bearer authentication.
- * RFC 9110 section 11, https://distribution.github.io/distribution/spec/auth/token/
+ * Who we are to a registry: basic and bearer authentication. RFC 9110 section 11,
+ * https://distribution.github.io/distribution/spec/auth/token/
  */
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'

@@ -22,7 +22,7 @@ export interface PolicyTable {
   readonly sets: ReadonlyMap<string, KernelSet>
   /** Lines by chain; the name says the content. */
   readonly chains: ReadonlyMap<string, readonly NftText[]>
-  /** Chains by pods' addresses, for each of `MAPS`. */
+  /** Chains by pods' addresses, for each of `VERDICT_MAPS`. */
   readonly verdicts: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
 

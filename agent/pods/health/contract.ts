@@ -1,7 +1,6 @@
 /**
  * What is done to a container to learn of its health or to tell it something: commands, requests and connections.
- * `NodeHandlerRunner` does it from the
- * node's own network; tests script it.
+ * `NodeHandlerRunner` does it from the node's own network; tests script it.
  */
 import type { ContainerPort, LifecycleHandler, ProbeHandler } from '../../../proto/gen/types.ts'
 

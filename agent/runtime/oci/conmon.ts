@@ -24,8 +24,7 @@ export interface ConmonOptions {
   readonly socketDirectory: string
   /**
    * Bytes of a log at which conmon begins it anew and drops what was written before: between two rotations a fast
-   * writer would fill the disk. Undefined:
-   * no limit.
+   * writer would fill the disk. Undefined: no limit.
    */
   readonly logSizeMax?: number | undefined
   readonly launcher: Launcher

@@ -1,8 +1,8 @@
 /**
  * A container's standard input, by conmon's attach socket. It keeps the boundaries of packets (SOCK_SEQPACKET,
- * unix(7)), which Node.js has no sockets
- * for; so socat carries the bytes. What conmon sends there, the container's output, is read and dropped: it would wait
- * for a reader, and the container with it. Output is taken from the log, which has it all.
+ * unix(7)), which Node.js has no sockets for; so socat carries the bytes. What conmon sends there, the container's
+ * output, is read and dropped: it would wait for a reader, and the container with it. Output is taken from the log,
+ * which has it all.
  */
 import { spawn } from 'node:child_process'
 import { GantryError } from '../../../proto/base/errors.ts'

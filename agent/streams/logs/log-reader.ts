@@ -59,8 +59,8 @@ export async function* readLog(
 
 /**
  * What is written, piece by piece as it comes: an unfinished line too, such as a prompt. From the log's beginning or
- * from now on; ends with the instance.
- * `begun` is called once it is settled where that is: nothing written from then on is missed.
+ * from now on; ends with the instance. `begun` is called once it is settled where that is: nothing written from then on
+ * is missed.
  */
 export async function* followPieces(
   source: LogSource,

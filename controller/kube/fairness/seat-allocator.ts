@@ -48,8 +48,7 @@ export class SeatAllocator {
 
   /**
    * Resolves, or is there at once, with what gives the seat back; undefined for an administrator, who needs none.
-   * HttpError 429 if too many are taken.
-   * Who gives up (`signal`) waits no longer: it rejects with the reason.
+   * HttpError 429 if too many are taken. Who gives up (`signal`) waits no longer: it rejects with the reason.
    */
   take(
     key: string,

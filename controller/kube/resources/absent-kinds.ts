@@ -1,8 +1,7 @@
 /**
  * Lists of kinds that Kubernetes has and Gantry has not, for programs that ask for all that a cluster runs without
- * looking at discovery first, as
- * `kubectl cluster-info dump` does: there are no such objects, which is what an empty list says. Discovery does not
- * name them, and nothing can be made.
+ * looking at discovery first, as `kubectl cluster-info dump` does: there are no such objects, which is what an empty
+ * list says. Discovery does not name them, and nothing can be made.
  */
 import { apiVersionOf, resources } from '../../../proto/schema/schema.ts'
 import { servedVirtual } from '../catalog.ts'

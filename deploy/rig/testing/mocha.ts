@@ -1,7 +1,6 @@
 /**
  * A rig for mocha: `mocha --require gantry/rig/mocha`. The first test that asks makes it, the others find it, and it
- * ends with the process. With
- * `--parallel` each of mocha's workers has its own.
+ * ends with the process. With `--parallel` each of mocha's workers has its own.
  *
  *     import { useRig, useNamespace } from 'gantry/rig/mocha'
  *

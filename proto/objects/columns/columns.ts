@@ -1,7 +1,6 @@
 /**
  * The table of each kind, for the command line and for clients that ask the server for tables: kubectl's columns, those
- * that are `wide` only with
- * `-o wide`.
+ * that are `wide` only with `-o wide`.
  */
 import { readyCondition } from '../node.ts'
 import { findCondition, isConditionTrue } from '../conditions.ts'

@@ -215,8 +215,8 @@ async function withAdmission(controller: BenchController, measured: () => Promis
 
 /**
  * MB that so many watches add, which are told of nothing: to a controller that has done nothing else, once it has
- * collected the garbage of their beginning.
- * An account may have 1,000 watches at most; an administrator's certificate any number.
+ * collected the garbage of their beginning. An account may have 1,000 watches at most; an administrator's certificate
+ * any number.
  */
 async function idleFigure(watchers: number, credentials: 'token' | 'certificate'): Promise<Figure> {
   const controller = await BenchController.start()

@@ -1,7 +1,7 @@
 /**
  * Asks for a page at a fixed rate, each time over a new connection, whether the answers keep up or not: node
- * http-load.mjs HOST PORT RATE SECONDS.
- * Prints {"milliseconds": [one per answer], "failed": {"reason": count}}. Each request has 5 s.
+ * http-load.mjs HOST PORT RATE SECONDS. Prints {"milliseconds": [one per answer], "failed": {"reason": count}}. Each
+ * request has 5 s.
  */
 import { connect } from 'node:net'
 

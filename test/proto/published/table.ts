@@ -1,9 +1,8 @@
 /**
  * What Kubernetes publishes of its protobuf messages, as facts: kubernetes.txt, written by write-table.ts out of the
  * sources of release 1.34. A line without indentation names a message. Each line below it is a field: number, name,
- * type, and flags. `pointer`: Go tells absence from the zero value.
- * `written`: JSON has it even if it is empty. `inline`: in JSON its fields stand in the parent. `json=NAME`: its name
- * in JSON, if that is another.
+ * type, and flags. `pointer`: Go tells absence from the zero value. `written`: JSON has it even if it is empty.
+ * `inline`: in JSON its fields stand in the parent. `json=NAME`: its name in JSON, if that is another.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,8 +1,8 @@
 /**
  * The rigs' part of the cgroup tree, on hosts with cgroup v2, v1 or both. A machine's group has `system` (its init and
- * programs), a group per pod, and
- * `side` (what is started on it from outside): limits hold for all of them together, freezing spares `side`.
- * https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/
+ * programs), a group per pod, and `side` (what is started on it from outside): limits hold for all of them together,
+ * freezing spares `side`. https://docs.kernel.org/admin-guide/cgroup-v2.html,
+ * https://docs.kernel.org/admin-guide/cgroup-v1/
  */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
