@@ -159,6 +159,7 @@ export interface RuntimeDriver {
   startContainer(id: string): Promise<ContainerState>
   /** Sends a signal by name ("SIGTERM") or number to the container's init. An exited container: nothing happens. */
   killContainer(id: string, signal: string): Promise<void>
+  /** Ends what still runs of the container (SIGKILL) and leaves nothing of it. Of an unknown id: nothing happens. */
   removeContainer(id: string): Promise<void>
   containerState(id: string): Promise<ContainerState | undefined>
 
