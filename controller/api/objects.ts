@@ -3,9 +3,9 @@ import { encodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { claimedOwners, updateManagedFields } from '../../proto/merge/ownership.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
-import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
+import { then } from '../../proto/base/maybe-promise.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
 import type {
   AnyResource,
@@ -19,11 +19,9 @@ import type {
 import type { Informer } from '../informer/contract.ts'
 import { createKinds, type Kinds } from '../kinds/kinds.ts'
 import type { Author, Strategy } from '../kinds/strategy.ts'
-import type { CommitResult, Entry, Operation } from '../store/contract.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
-import { objectKey } from '../store/keys.ts'
-import { checkSize, fillZeroValues, prepareForCreate } from './admission.ts'
-import { notFound, type ConsistentReads } from './consistent-reads.ts'
+import { fillZeroValues, prepareForCreate } from './admission.ts'
+import type { ConsistentReads } from './consistent-reads.ts'
 import type {
   AdmissionPlugin,
   DeleteOptions,
@@ -41,31 +39,13 @@ import { AppliedConfiguration, patched } from './patches.ts'
 import { differsOnlyInManagedFieldTimes, ObjectAdmission, withOwners, type UpdateMode } from './object-admission.ts'
 import { AdmissionResultCache, AdmissionPlugins } from './plugins.ts'
 import { PodWrites } from './pod-writes.ts'
-import type { ParticipantTable, Preparation, ProposedWrite } from './participant.ts'
-import { Participants, type ObjectTransaction } from './transaction.ts'
+import { contended, ObjectWriter } from './object-writer.ts'
+import type { ParticipantTable } from './participant.ts'
 
-/** Tries of one write that meets others: after so many in a row somebody is in a loop. */
-const ATTEMPTS = 10
+/** Tries of a generated name. */
+const NAME_ATTEMPTS = 10
 /** Kubernetes' limit for generateName, so that the suffix fits. */
 const GENERATED_BASE = 58
-/** Tries of one write besides, in which what was chosen for the object was another's already. */
-const MAX_ALLOCATION_ATTEMPTS = 50
-
-/**
- * An object that a write begins with. `fresh`: it is certain that it was the newest when the write began, not merely
- * what the cache shows.
- */
-interface Base<K extends Kind> {
-  readonly object: Resources[K]
-  readonly revision: number
-  readonly bytes: Uint8Array
-  readonly fresh: boolean
-}
-
-interface PreparedObject<K extends Kind> {
-  readonly prepared: Preparation<K>
-  readonly bytes: Uint8Array
-}
 
 export interface ObjectRegistryOptions {
   readonly reads: ConsistentReads
@@ -84,29 +64,27 @@ export interface ObjectRegistryOptions {
 export class ObjectRegistry implements ObjectApi {
   readonly #reads: ConsistentReads
   readonly #informer: Informer
-  readonly #commits: Pick<GroupCommit, 'writeAll'>
   readonly #clock: Clock
   readonly #random: Random
   readonly #kinds: Kinds
-  readonly #participants: Participants
+  readonly #writer: ObjectWriter
   readonly #admission: ObjectAdmission
   readonly #pods: PodWrites
 
   constructor(options: ObjectRegistryOptions) {
     this.#reads = options.reads
     this.#informer = options.informer
-    this.#commits = options.commits
     this.#clock = options.clock
     this.#random = options.random
     this.#kinds = options.kinds ?? createKinds()
-    this.#participants = new Participants(options.participants, this.#kinds)
+    this.#writer = new ObjectWriter({ ...options, kinds: this.#kinds })
     this.#admission = new ObjectAdmission(
       new AdmissionPlugins(options.plugins?.(this) ?? []),
       this.#kinds,
       options.clock,
     )
     this.#pods = new PodWrites({
-      change: (...write) => this.#change(...write),
+      change: (...write) => this.#writer.change(...write),
       settle: (pod) => this.#settleDeletion(pod),
       admission: this.#admission,
       clock: options.clock,
@@ -131,7 +109,7 @@ export class ObjectRegistry implements ObjectApi {
     const { namespace, name } = object.metadata
     const wanted = fillZeroValues(object)
     return (
-      await this.#change(object.kind as K, namespace, name, context, (stored, memory) =>
+      await this.#writer.change(object.kind as K, namespace, name, context, (stored, memory) =>
         this.#updated(
           wanted,
           stored,
@@ -147,7 +125,7 @@ export class ObjectRegistry implements ObjectApi {
     const { namespace, name } = object.metadata
     const wanted = fillZeroValues(object)
     return (
-      await this.#change(object.kind as K, namespace, name, context, (stored, memory) =>
+      await this.#writer.change(object.kind as K, namespace, name, context, (stored, memory) =>
         this.#statusUpdated(wanted, stored, {}, context, memory),
       )
     ).object
@@ -160,7 +138,7 @@ export class ObjectRegistry implements ObjectApi {
     { subresource = '', ...patch }: PatchOptions,
     context: WriteContext,
   ): Promise<Resources[K]> {
-    const { object } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+    const { object } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
       const wanted = patched(stored, patch, context)
       return subresource === 'status'
         ? this.#statusUpdated(wanted, stored, { patch: true }, context, memory)
@@ -185,9 +163,9 @@ export class ObjectRegistry implements ObjectApi {
       context,
       now: () => this.#clock.now(),
     })
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
       try {
-        const { object, changed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+        const { object, changed } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
           const merged = application.mergedInto(stored)
           if (merged === stored) return stored
           const manner = { author: 'user', patch: true, force } as const
@@ -234,7 +212,7 @@ export class ObjectRegistry implements ObjectApi {
     options: DeleteOptions,
     context: WriteContext,
   ): Promise<{ object: Resources[K]; removed: boolean }> {
-    const { object, removed } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+    const { object, removed } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
       const next = requestDeletion(stored, this.#strategy(kind), options, this.#clock.now())
       const admitted = this.#admission.deletion(stored, options, context, memory)
       return admitted === undefined ? next : admitted.then(() => next)
@@ -252,7 +230,7 @@ export class ObjectRegistry implements ObjectApi {
     change: (object: Resources[K]) => false | void,
     context: WriteContext,
   ): Promise<Resources[K]> {
-    const { object } = await this.#change(kind, namespace, name, context, (stored, memory) => {
+    const { object } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
       const wanted = clone(stored)
       if (change(wanted) === false) return stored
       return subresource === 'status'
@@ -299,7 +277,7 @@ export class ObjectRegistry implements ObjectApi {
           },
         ],
       })
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
       wanted.metadata.name =
         name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
       const object = prepareForCreate(
@@ -317,7 +295,10 @@ export class ObjectRegistry implements ObjectApi {
       const admitted = this.#admission.creation(object, context, name === '')
       if (admitted !== undefined) await admitted
       object.metadata.managedFields = managedFields
-      const made = context.dryRun === true ? await this.#tryNew(object, context) : await this.#putNew(object, context)
+      const made =
+        context.dryRun === true
+          ? await this.#writer.tryNew(object, context)
+          : await this.#writer.putNew(object, context)
       if (made !== undefined) return made
       if (name !== '') break
     }
@@ -332,83 +313,6 @@ export class ObjectRegistry implements ObjectApi {
         },
       ],
     })
-  }
-
-  /** The object as it would be stored, undefined if its name is taken. */
-  async #tryNew<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K] | undefined> {
-    const {
-      kind,
-      metadata: { namespace, name },
-    } = object as AnyResource
-    if ((await this.#reads.find(kind, namespace, name)) !== undefined) return undefined
-    const transaction = this.#participants.begin(kind as K)
-    const { bytes } = await this.#prepareNew(object, transaction, context)
-    await transaction.abandon()
-    return decodeResource(kind as K, bytes, '')
-  }
-
-  /** The new object, undefined if its name is taken. */
-  async #putNew<K extends Kind>(object: Resources[K], context: WriteContext): Promise<Resources[K] | undefined> {
-    const {
-      kind,
-      metadata: { namespace, name },
-    } = object as AnyResource
-    const key = objectKey(kind, namespace, name)
-    const transaction = this.#participants.begin(kind as K)
-    for (let attempt = 0; attempt < MAX_ALLOCATION_ATTEMPTS; attempt++) {
-      const preparing = this.#prepareNew(object, transaction, context)
-      const { prepared, bytes: value } = preparing instanceof Promise ? await preparing : preparing
-      const operation: Operation = { kind: 'put', key, value, expect: { is: 'absent' } }
-      const result = await this.#commit(kind, operation, transaction, prepared, context)
-      if (result.outcome === 'committed')
-        return this.#informer.recordWrite(kind as K, { key, value, revision: result.revision }).object
-      if (result.conflicts.some(({ index }) => index === 0)) return undefined
-    }
-    throw contended(kind, namespace, name)
-  }
-
-  #prepareNew<K extends Kind>(
-    object: Resources[K],
-    transaction: ObjectTransaction<K>,
-    context: WriteContext,
-  ): PreparedObject<K> | Promise<PreparedObject<K>> {
-    const preparing = transaction.prepare({ next: object, previous: undefined, ...manner(context) })
-    return then(preparing, (prepared): PreparedObject<K> | Promise<PreparedObject<K>> => {
-      const bytes = encodeResource(prepared.object as AnyResource)
-      try {
-        checkSize(object, bytes)
-      } catch (thrown) {
-        const abandoned = transaction.abandon()
-        if (abandoned === undefined) throw thrown
-        return abandoned.then(() => Promise.reject(GantryError.from(thrown)))
-      }
-      return { prepared, bytes }
-    })
-  }
-
-  /**
-   * Writes an object and what its participants have prepared, and tells them what became of it. Conflicts of theirs
-   * alone are worth another try; an error is theirs if what was asked for cannot be had. Forbidden for a leader that is
-   * deposed.
-   */
-  async #commit<K extends Kind>(
-    kind: Kind,
-    operation: Operation,
-    transaction: ObjectTransaction<K>,
-    { operations }: Preparation<K>,
-    context: WriteContext,
-  ): Promise<Exclude<CommitResult, { outcome: 'deposed' }>> {
-    let result: CommitResult | undefined
-    try {
-      result = await this.#commits.writeAll([operation, ...operations], context.term)
-    } finally {
-      const settled = transaction.settle(result)
-      if (settled !== undefined) await settled
-    }
-    if (result.outcome === 'deposed') throw deposed()
-    if (result.outcome === 'committed' && this.#strategy(kind).acknowledgedWhenCached === 'write')
-      await this.#informer.waitForRevision(result.revision)
-    return result
   }
 
   #strategy<K extends Kind>(kind: K): Strategy<K> {
@@ -480,127 +384,4 @@ export class ObjectRegistry implements ObjectApi {
       subresource,
     })
   }
-
-  /**
-   * Takes a step from the stored object and commits it; from the newest state again if somebody else was faster. A
-   * refusal, or that nothing changes, holds only for the newest state: seen on what the cache shows, it is looked at
-   * again.
-   */
-  async #change<K extends Kind>(
-    kind: K,
-    namespace: string,
-    name: string,
-    context: WriteContext,
-    step: (stored: Resources[K], memory: AdmissionResultCache) => DeletionOutcome<K> | Promise<DeletionOutcome<K>>,
-  ): Promise<{ object: Resources[K]; changed: boolean; removed: boolean }> {
-    let base =
-      context.dryRun === true
-        ? await this.#fresh(kind, namespace, name)
-        : (this.#shown(kind, namespace, name) ?? (await this.#fresh(kind, namespace, name)))
-    const memory = new AdmissionResultCache()
-    const transaction = this.#participants.begin(kind)
-    let allocations = 0
-    for (let attempt = 0; attempt < ATTEMPTS + Math.min(allocations, MAX_ALLOCATION_ATTEMPTS); attempt++) {
-      let next: DeletionOutcome<K>
-      let prepared: Preparation<K> | undefined
-      let bytes: Uint8Array | undefined
-      try {
-        const stepped = step(base.object, memory)
-        next = stepped instanceof Promise ? await stepped : stepped
-        if (next !== base.object) {
-          const proposed = next === 'removed' ? undefined : next
-          const preparing = transaction.prepare({ next: proposed, previous: base.object, ...manner(context) })
-          prepared = preparing instanceof Promise ? await preparing : preparing
-        }
-        if (next !== 'removed' && prepared !== undefined)
-          checkSize(next, (bytes = encodeResource(prepared.object as AnyResource)))
-      } catch (thrown) {
-        if (prepared !== undefined) await transaction.abandon()
-        if (base.fresh) throw thrown
-        base = await this.#fresh(kind, namespace, name)
-        continue
-      }
-      if (prepared === undefined || (next !== 'removed' && isUnchanged(bytes!, prepared, base))) {
-        if (prepared !== undefined) await transaction.abandon()
-        const newest = base.fresh ? base : await this.#fresh(kind, namespace, name)
-        if (newest.revision === base.revision) return { object: newest.object, changed: false, removed: false }
-        base = newest
-        continue
-      }
-      const after = bytes ?? base.bytes
-      if (context.dryRun === true) {
-        await transaction.abandon()
-        return {
-          object: decodeResource(kind, after, base.object.metadata.resourceVersion),
-          changed: true,
-          removed: next === 'removed',
-        }
-      }
-      const key = objectKey(kind, namespace, name)
-      const expect = { is: 'at' as const, revision: base.revision }
-      const operation: Operation =
-        next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: after, expect }
-      const result = await this.#commit(kind, operation, transaction, prepared, context)
-      if (result.outcome === 'committed') {
-        const object =
-          next === 'removed'
-            ? decodeResource(kind, after, String(result.revision))
-            : this.#informer.recordWrite(kind, { key, value: after, revision: result.revision }).object
-        return { object, changed: true, removed: next === 'removed' }
-      }
-      const conflict = result.conflicts.find(({ index }) => index === 0)
-      if (conflict === undefined) {
-        allocations++
-        continue
-      }
-      if (conflict.current === undefined) throw notFound(kind, namespace, name)
-      base = baseOf(kind, conflict.current)
-    }
-    throw contended(kind, namespace, name)
-  }
-
-  /** What the cache shows. */
-  #shown<K extends Kind>(kind: K, namespace: string, name: string): Base<K> | undefined {
-    const cached = this.#informer.lister(kind).cached(namespace, name)
-    return cached === undefined ? undefined : { ...cached, fresh: false }
-  }
-
-  async #fresh<K extends Kind>(kind: K, namespace: string, name: string): Promise<Base<K>> {
-    return { ...(await this.#reads.get(kind, namespace, name)), fresh: true }
-  }
-}
-
-function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
-  return {
-    object: decodeResource(kind, entry.value, String(entry.revision)),
-    revision: entry.revision,
-    bytes: entry.value,
-    fresh: true,
-  }
-}
-
-/** Nothing of it has to be written. */
-function isUnchanged<K extends Kind>(bytes: Uint8Array, { operations }: Preparation<K>, base: Base<K>): boolean {
-  return operations.length === 0 && Buffer.compare(bytes, base.bytes) === 0
-}
-
-function manner({ user, dryRun = false }: WriteContext): Pick<ProposedWrite, 'author' | 'dryRun'> {
-  return { author: user === undefined ? 'control-plane' : 'user', dryRun }
-}
-
-/** At once, if that is possible: writes of one turn stay together. */
-function then<T, U>(value: T | Promise<T>, next: (value: T) => U | Promise<U>): U | Promise<U> {
-  return value instanceof Promise ? value.then(next) : next(value)
-}
-
-function deposed(): GantryError {
-  return new GantryError('Forbidden', 'this controller does not lead any more: nothing was written')
-}
-
-function contended(kind: Kind, namespace: string, name: string): GantryError {
-  return new GantryError(
-    'Conflict',
-    `${named(kind, namespace, name)} was changed by others ${ATTEMPTS} times in a row`,
-    { details: [{ remedy: 'try again' }] },
-  )
 }
