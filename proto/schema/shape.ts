@@ -57,7 +57,7 @@ function fieldShape(field: FieldSchema): Shape {
     case 'optional':
       return value
     case 'map':
-      return { kind: 'map', value }
+      return field.options.atomic === true ? ATOMIC : { kind: 'map', value }
     case 'repeated': {
       if (field.options.set === true) return { kind: 'set' }
       const names = field.options.mergeKey

@@ -151,7 +151,12 @@ export class Schemas {
         return { ...wrap(this.#value(field)), ...told, ...(fallback !== undefined && { default: fallback }), ...retain }
       }
       case 'map':
-        return { ...told, type: 'object', additionalProperties: wrap(this.#value(field)) }
+        return {
+          ...told,
+          type: 'object',
+          additionalProperties: wrap(this.#value(field)),
+          ...(field.options.atomic === true && { 'x-kubernetes-map-type': 'atomic' }),
+        }
       case 'repeated':
         return { ...told, type: 'array', items: wrap(this.#value(field)), ...listExtensions(field) }
     }

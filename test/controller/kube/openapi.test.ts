@@ -107,7 +107,7 @@ describe('OpenAPI', () => {
     )
   })
 
-  it('says how lists are merged', () => {
+  it('says how lists and maps are merged', () => {
     const lists = (document: Document, definition: string, name: string): Document => {
       const {
         'x-kubernetes-list-type': type,
@@ -137,6 +137,17 @@ describe('OpenAPI', () => {
       undefined,
     ])
     assert.deepEqual(lists(core, 'io.k8s.api.core.v1.NodeSpec', 'taints'), ['atomic', undefined, undefined, undefined])
+    const mapType = (definition: string, name: string): unknown =>
+      property(core, definition, name)['x-kubernetes-map-type']
+    assert.deepEqual(
+      [
+        mapType('io.k8s.api.core.v1.ReplicationControllerSpec', 'selector'),
+        mapType('io.k8s.api.core.v1.ServiceSpec', 'selector'),
+        mapType('io.k8s.api.core.v1.PodSpec', 'nodeSelector'),
+        mapType('io.k8s.api.core.v1.ConfigMap', 'data'),
+      ],
+      ['atomic', 'atomic', 'atomic', undefined],
+    )
     assert.deepEqual(lists(core, 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', 'finalizers'), [
       'set',
       undefined,

@@ -61,6 +61,29 @@ describe('kube: ReplicationController and PodTemplate', () => {
     })
   }
 
+  it('has a selector that one writer owns as a whole: an apply replaces it, a patch merges it', async () => {
+    const apply = (manager: string, selector: object, query = ''): ReturnType<typeof server.send> =>
+      server.send('PATCH', `${PATH}/whole?fieldManager=${manager}${query}`, {
+        body: { ...old, metadata: { name: 'whole' }, spec: { ...old.spec, selector } },
+        headers: { 'content-type': 'application/apply-patch+yaml' },
+      })
+    const first = await apply('one', { app: 'web' })
+    assert.equal(first.status, 201)
+    assert.deepEqual(first.json.metadata.managedFields[0].fieldsV1['f:spec']['f:selector'], {})
+    const refused = await apply('two', { tier: 'front' })
+    assert.deepEqual(
+      [refused.status, refused.json.details.causes.map(({ field }: { field: string }) => field)],
+      [409, ['.spec.selector']],
+    )
+    assert.deepEqual((await apply('two', { tier: 'front' }, '&force=true')).json.spec.selector, { tier: 'front' })
+    const patched = await server.send('PATCH', `${PATH}/whole`, {
+      body: { spec: { selector: { app: 'web' } } },
+      headers: { 'content-type': 'application/strategic-merge-patch+json' },
+    })
+    assert.deepEqual(patched.json.spec.selector, labels)
+    await server.send('DELETE', `${PATH}/whole`)
+  })
+
   it('is scaled by its subresource, whose selector is text', async () => {
     const scale = (await server.send('GET', `${PATH}/web/scale`)).json
     assert.deepEqual(
