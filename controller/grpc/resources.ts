@@ -110,11 +110,11 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   }
 
   async update({ object, options, subresource }: UpdateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
+    const part = subresourceOf(subresource)
     const received = receivedObject(object, this.#requests.kinds)
-    return this.#requests.handle(infoOf('update', received, call, subresource), async (request) => {
+    return this.#requests.handle(infoOf('update', received, call, part), async (request) => {
       const read = received.read()
-      const context = contextOf(options, call)
-      return { object: writtenBytes(await request.update(read, context, subresourceOf(subresource))) }
+      return { object: writtenBytes(await request.update(read, contextOf(options, call), part)) }
     })
   }
 
@@ -122,13 +122,11 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
     { ref, type, patch, subresource, options }: PatchRequest,
     call: CallContext,
   ): Promise<Input<ObjectResponse>> {
-    return this.#requests.handle(
-      infoOf('patch', resolve(ref, this.#requests.kinds), call, subresource),
-      async (request) => {
-        const changes = { type, patch: parseJson('patch', patch), subresource: subresourceOf(subresource) }
-        return { object: writtenBytes(await request.patch(changes, contextOf(options, call))) }
-      },
-    )
+    const part = subresourceOf(subresource)
+    return this.#requests.handle(infoOf('patch', resolve(ref, this.#requests.kinds), call, part), async (request) => {
+      const changes = { type, patch: parseJson('patch', patch), subresource: part }
+      return { object: writtenBytes(await request.patch(changes, contextOf(options, call))) }
+    })
   }
 
   async apply({ ref, configuration, options }: ApplyRequest, call: CallContext): Promise<Input<ApplyResponse>> {
@@ -239,6 +237,7 @@ function contextOf(options: WriteOptions | undefined, { user }: CallContext): Re
   return { fieldManager: named === '' ? 'unknown' : named, dryRun: options?.dryRun === true }
 }
 
+/** Asked before a request comes to the door, which counts by it: callers must not make up what there is to count. */
 function subresourceOf(text: string): '' | 'status' {
   if (text === '' || text === 'status') return text
   throw new GantryError('InvalidArgument', `there is no subresource ${text}`, {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Registry } from 'prom-client'
 import { authorizeService } from '../../../controller/grpc/caller.ts'
 import { CONTROLLERS, MASTERS, NODES } from '../../../controller/authorization/groups.ts'
 import { AdmissionRefusal, type RefusalStatus } from '../../../controller/api/admission-refusal.ts'
@@ -209,6 +210,22 @@ describe('the service Resources', () => {
         })
       }
       assert.equal(bench.writes.length, 0)
+    })
+
+    it('counts no subresource that a caller makes up', async () => {
+      const registry = new Registry()
+      const { api, informer, reads, clock } = bench
+      const handlers = new ResourcesHandlers(testRequests({ api, informer, reads, clock, registry }))
+      const node = { ...call, user: { name: 'n1', groups: [NODES] } }
+      for (const subresource of ['made-up', 'scale']) {
+        const object = packed(configDraft('c', {}))
+        await assert.rejects(handlers.update({ object, subresource, options }, node), { code: 'InvalidArgument' })
+        const changes = { type: 'MERGE' as const, patch: '{}', subresource, options }
+        await assert.rejects(handlers.patch({ ref: ref('ConfigMap', 'c'), ...changes }, node), {
+          code: 'InvalidArgument',
+        })
+      }
+      assert.doesNotMatch(await registry.metrics(), /made-up|scale/)
     })
 
     it('refuses bytes with a field that the schema does not know', async () => {
