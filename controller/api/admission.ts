@@ -165,7 +165,8 @@ export function prepareForUpdate<K extends Kind>(
 /** Forbidden for a finalizer that is new on what is being deleted. */
 function refuseNewFinalizers({ finalizers = [] }: ObjectMeta, stored: AnyResource): void {
   if (!isDeleting(stored)) return
-  const added = finalizers.filter((finalizer) => stored.metadata.finalizers?.includes(finalizer) !== true)
+  const known = new Set(stored.metadata.finalizers)
+  const added = finalizers.filter((finalizer) => !known.has(finalizer))
   if (added.length === 0) return
   const details = added.map((value) => ({ field: 'metadata.finalizers', value, message: 'is new' }))
   throw new GantryError('Forbidden', `${describeObject(stored)} is being deleted: no finalizer can be added`, {

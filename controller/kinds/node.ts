@@ -14,9 +14,9 @@ export const nodeStrategy: Strategy<'Node'> = {
  * for as long as it is there.
  */
 function stampTaints({ spec }: Node, stored: Node | undefined, now: number): void {
+  const evicting = (stored?.spec.taints ?? []).filter(({ effect }) => effect === 'NoExecute')
+  const added = new Map(evicting.reverse().map(({ key, timeAdded }) => [key, timeAdded]))
   spec?.taints?.forEach((taint) => {
-    if (taint.effect !== 'NoExecute') return
-    const before = stored?.spec.taints?.find(({ key, effect }) => key === taint.key && effect === taint.effect)
-    taint.timeAdded ??= before?.timeAdded ?? formatTime(now)
+    if (taint.effect === 'NoExecute') taint.timeAdded ??= added.get(taint.key) ?? formatTime(now)
   })
 }

@@ -31,11 +31,13 @@ function withAuthor({ metadata: { annotations } }: Pod, wanted: Pod['metadata'])
 
 /** Containers are found by their names; one that is not there is not added. */
 function withResources(current: Pod['spec'], next: Pod['spec']): Pod['spec'] {
-  const resized = (containers: readonly Container[], wanted: readonly Container[] | undefined): Container[] =>
-    containers.map((container) => {
-      const found = wanted?.find(({ name }) => name === container.name)
-      return found === undefined ? container : { ...container, resources: found.resources }
+  const resized = (containers: readonly Container[], wanted: readonly Container[] = []): Container[] => {
+    const resources = new Map([...wanted].reverse().map((container) => [container.name, container.resources]))
+    return containers.map((container) => {
+      const found = resources.get(container.name)
+      return found === undefined ? container : { ...container, resources: found }
     })
+  }
   return {
     ...current,
     containers: resized(current.containers, next.containers),

@@ -35,6 +35,52 @@ function addressesMeet(a: string, b: string): boolean {
   return one.family === other.family && (one.value === 0n || other.value === 0n || one.value === other.value)
 }
 
+/** What is claimed of one port. */
+interface PortAddresses {
+  /** Some claim is of all addresses. */
+  everywhere: boolean
+  /** Each in one form; those that are none as they are. */
+  readonly addresses: Set<string>
+  /** Families of which some address is claimed, and of which all are. */
+  readonly families: Set<number>
+  readonly wholeFamilies: Set<number>
+}
+
+/** Claims of which it is known in short time whether another clashes with one of them, however many they are. */
+export class HostPortSet {
+  readonly #ports = new Map<string, PortAddresses>()
+
+  add({ protocol, port, address }: HostPortClaim): void {
+    const key = `${port}/${protocol}`
+    let claimed = this.#ports.get(key)
+    if (claimed === undefined)
+      this.#ports.set(
+        key,
+        (claimed = { everywhere: false, addresses: new Set(), families: new Set(), wholeFamilies: new Set() }),
+      )
+    const { family, value, text } = addressOf(address)
+    if (address === '') claimed.everywhere = true
+    else claimed.addresses.add(text)
+    if (family === undefined) return
+    claimed.families.add(family)
+    if (value === 0n) claimed.wholeFamilies.add(family)
+  }
+
+  clashesWith({ protocol, port, address }: HostPortClaim): boolean {
+    const claimed = this.#ports.get(`${port}/${protocol}`)
+    if (claimed === undefined) return false
+    if (claimed.everywhere || address === '') return true
+    const { family, value, text } = addressOf(address)
+    if (claimed.addresses.has(text)) return true
+    return family !== undefined && (claimed.wholeFamilies.has(family) || (value === 0n && claimed.families.has(family)))
+  }
+}
+
+function addressOf(text: string): { readonly family?: number; readonly value?: bigint; readonly text: string } {
+  const address = readAddress(text)
+  return address === undefined ? { text } : { ...address, text: `${address.family} ${address.value}` }
+}
+
 /** "80/TCP", "10.0.0.1:53/UDP". */
 export function formatHostPort({ protocol, port, address }: HostPortClaim): string {
   const host = address.includes(':') ? `[${address}]` : address

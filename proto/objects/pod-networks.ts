@@ -59,8 +59,11 @@ export function networkFlaws(metadata: Pick<ObjectMeta, 'annotations'>): Annotat
   const wrong = (value: string, message: string, remedy: string): void =>
     void flaws.push({ annotation: NETWORKS_ANNOTATION, value, message, remedy })
   const all = podNetworks(metadata)
+  const texts = items(text)
+  const networks = new Set<string>()
+  const interfaces = new Set<string>()
   for (const [index, request] of all.further.entries()) {
-    const item = items(text)[index]!
+    const item = texts[index]!
     const flaw = formatRule('dnsSubdomain')(request.network)
     if (item.split('=').length > 2 || request.network === '')
       wrong(item, 'is no network', 'write NETWORK or NETWORK=INTERFACE, divided by commas')
@@ -69,11 +72,10 @@ export function networkFlaws(metadata: Pick<ObjectMeta, 'annotations'>): Annotat
       wrong(request.interface, 'cannot name an interface', 'use up to 15 letters, digits, "_", "." and "-"')
     else if (request.interface === 'lo' || (request.interface === CLUSTER_INTERFACE && all.cluster))
       wrong(request.interface, 'is the name of another interface of the pod', 'choose another name')
-    const before = all.further.slice(0, index)
-    if (before.some((other) => other.network === request.network))
-      wrong(request.network, 'stands there twice', 'name each network once')
-    if (before.some((other) => other.interface === request.interface))
-      wrong(request.interface, 'names two interfaces', 'give each its own name')
+    if (networks.has(request.network)) wrong(request.network, 'stands there twice', 'name each network once')
+    if (interfaces.has(request.interface)) wrong(request.interface, 'names two interfaces', 'give each its own name')
+    networks.add(request.network)
+    interfaces.add(request.interface)
   }
   if (!all.cluster && all.further.length === 0)
     wrong(

@@ -41,6 +41,7 @@ class ReferenceCollector implements PodReferences {
   readonly claims = new Set<string>()
   readonly tokens: TokenReference[] = []
   readonly serviceAccount: string
+  readonly #knownTokens = new Set<string>()
 
   constructor(serviceAccount: string) {
     this.serviceAccount = serviceAccount
@@ -69,9 +70,10 @@ class ReferenceCollector implements PodReferences {
   }
 
   #addToken(token: TokenReference): void {
-    const isSame = ({ audience, expirationSeconds }: TokenReference): boolean =>
-      audience === token.audience && expirationSeconds === token.expirationSeconds
-    if (!this.tokens.some(isSame)) this.tokens.push(token)
+    const identity = `${token.expirationSeconds} ${token.audience}`
+    if (this.#knownTokens.has(identity)) return
+    this.#knownTokens.add(identity)
+    this.tokens.push(token)
   }
 }
 

@@ -112,9 +112,10 @@ export function podLimits(pod: PodSums, { withStatus = false }: PodResourceOptio
 /** The limits that hold for the pod as a whole: those that every container has, or the pod itself. */
 export function enforceableLimits(pod: PodSums): Record<string, string> {
   const { initContainers = [], containers, resources } = pod.spec
+  const ofPod = new Set(podLevel(resources?.limits).map(([name]) => name))
+  const all = [...initContainers, ...containers]
   const limited = (name: string): boolean =>
-    podLevel(resources?.limits).some(([known]) => known === name) ||
-    [...initContainers, ...containers].every((container) => containerAmount(container, 'limits', name) > 0)
+    ofPod.has(name) || all.every((container) => containerAmount(container, 'limits', name) > 0)
   return Object.fromEntries(Object.entries(podLimits(pod)).filter(([name]) => limited(name)))
 }
 
@@ -130,14 +131,19 @@ export function isPodLevelResource(name: string): boolean {
 
 type ListOf = (container: Container) => ResourceList | undefined
 
+/**
+ * What lasts only grows: while an init container runs, more than in the end can be needed of what it asks for itself
+ * alone. So the time taken does not grow with containers times resources.
+ */
 function podSums({ initContainers = [], containers }: PodSpec, listOf: ListOf): Sums {
   const lasting: Sums = new Map()
-  let most: Sums = new Map()
+  const most: Sums = new Map()
   for (const container of initContainers) {
     const own = parseList(listOf(container))
-    const during = new Map(lasting)
+    const during: Sums = new Map()
+    for (const [name] of own) if (lasting.has(name)) during.set(name, lasting.get(name)!)
     addTo(during, own)
-    most = largest(most, during)
+    raise(most, during)
     if (isRestartableInitContainer(container)) addTo(lasting, own)
   }
   for (const container of containers) addTo(lasting, parseList(listOf(container)))
@@ -171,11 +177,16 @@ function addTo(sums: Sums, list: Iterable<readonly [string, ParsedQuantity]>): v
 
 function largest(a: Sums, b: Sums): Sums {
   const result = new Map(a)
-  for (const [name, quantity] of b) {
-    const before = result.get(name)
-    if (before === undefined || before.nanos < quantity.nanos) result.set(name, quantity)
-  }
+  raise(result, b)
   return result
+}
+
+/** To what is more of the others. */
+function raise(sums: Sums, others: Sums): void {
+  for (const [name, quantity] of others) {
+    const before = sums.get(name)
+    if (before === undefined || before.nanos < quantity.nanos) sums.set(name, quantity)
+  }
 }
 
 function formatList(sums: Sums): Record<string, string> {

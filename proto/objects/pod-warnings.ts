@@ -62,21 +62,31 @@ function hidden(env: readonly EnvVar[], path: string): string[] {
   })
 }
 
-/** One port of the pod, in one container or in several. */
+/** Definitions of one port that others are compared with, and warnings about them, at most: nobody reads more. */
+const MOST_SHARED_PORTS = 100
+
+/**
+ * One port of the pod, in one container or in several. Whoever writes the pod says how many there are: neither the time
+ * taken nor what is told grows with the square of that.
+ */
 function sharedPorts(spec: PodSpec, path: string): string[] {
   const seen = new Map<string, { readonly at: string; readonly port: ContainerPort }[]>()
-  return containersOf(spec, path).flatMap(({ at: container, ports = [] }) =>
-    ports.flatMap((port, index) => {
+  const told: string[] = []
+  for (const { at: container, ports = [] } of containersOf(spec, path)) {
+    for (const [index, port] of ports.entries()) {
       const at = entryPath(fieldPath(container, 'ports'), index)
       const key = `${port.containerPort}/${port.protocol}`
       const others = seen.get(key) ?? []
-      seen.set(key, [...others, { at, port }])
-      return others.flatMap((other) => {
+      for (const other of others) {
         const relation = relationOf(port, other.port)
-        return relation === undefined ? [] : [`${at}: ${relation} port definition with ${other.at}`]
-      })
-    }),
-  )
+        if (relation !== undefined) told.push(`${at}: ${relation} port definition with ${other.at}`)
+        if (told.length === MOST_SHARED_PORTS) return told
+      }
+      if (others.length < MOST_SHARED_PORTS) others.push({ at, port })
+      seen.set(key, others)
+    }
+  }
+  return told
 }
 
 function relationOf(

@@ -3,7 +3,7 @@ import type { Container, EnvFromSource, EnvVar, SeccompProfile, SecurityContext 
 import { entryPath, fieldPath } from '../base/path.ts'
 import { ENVIRONMENT_FIELDS, validateFieldReference, validateResourceReference } from './references.ts'
 import { refuseProbes, validateProbes } from './probe.ts'
-import { exactlyOne, type Report } from './report.ts'
+import { exactlyOne, listNames, type Report } from './report.ts'
 import { validateResources } from './resources.ts'
 
 /** What the volume's name begins with that the control plane adds to a pod for its account's token. */
@@ -55,7 +55,7 @@ function validateVariable(report: Report, path: string, { value, valueFrom }: En
         fieldPath(at, 'resourceFieldRef.containerName'),
         containerName,
         'is not a container of this pod',
-        `use ${[...pod.containers].join(', ')}`,
+        `use ${listNames(pod.containers)}`,
         'FieldValueNotFound',
       )
     }
@@ -97,16 +97,16 @@ function validateMounts(
   { volumeMounts = [], securityContext }: Container,
   { volumes }: PodNames,
 ): void {
+  // The volume of the account's token is there for every container by itself, and nobody names it.
+  const known = [...volumes].filter((volume) => !volume.startsWith(ACCOUNT_VOLUME))
   volumeMounts.forEach(({ name, mountPropagation, subPath = '', subPathExpr = '' }, index) => {
     const at = entryPath(path, index)
     if (name !== undefined && name !== '' && !volumes.has(name)) {
-      // The volume of the account's token is there for every container by itself, and nobody names it.
-      const known = [...volumes].filter((volume) => !volume.startsWith(ACCOUNT_VOLUME))
       report.wrong(
         fieldPath(at, 'name'),
         name,
         'is not a volume of this pod',
-        known.length === 0 ? 'add it under volumes' : `add it under volumes, or use ${known.join(', ')}`,
+        known.length === 0 ? 'add it under volumes' : `add it under volumes, or use ${listNames(known)}`,
         'FieldValueNotFound',
       )
     }

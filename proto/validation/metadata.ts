@@ -70,7 +70,8 @@ export function validateMetadataUpdate(report: Report, next: ObjectMeta, previou
     if (next[name] !== previous[name]) report.immutable(`metadata.${name}`, next[name], `it is ${previous[name]}`)
   }
   if (previous.deletionTimestamp === undefined) return
-  const added = (next.finalizers ?? []).filter((finalizer) => previous.finalizers?.includes(finalizer) !== true)
+  const known = new Set(previous.finalizers)
+  const added = (next.finalizers ?? []).filter((finalizer) => !known.has(finalizer))
   for (const finalizer of added)
     report.wrong(
       'metadata.finalizers',

@@ -57,9 +57,10 @@ function validateAdded(
   { ephemeralContainers: previous = [] }: PodSpec,
 ): void {
   const path = 'spec.ephemeralContainers'
+  const places = new Map([...next.entries()].reverse().map(([index, { name }]) => [name, index]))
   for (const container of previous) {
-    const at = next.findIndex(({ name }) => name === container.name)
-    if (at === -1)
+    const at = places.get(container.name)
+    if (at === undefined)
       report.refused(path, `${container.name} cannot be taken away`, 'ephemeral containers can only be added')
     else if (!sameJson(next[at], container))
       report.refused(entryPath(path, at), 'cannot be changed', 'add another ephemeral container')
@@ -135,8 +136,10 @@ function validateDeadline(report: Report, next: number | undefined, previous: nu
 
 /** Tolerations can be added, and their seconds changed. */
 function validateTolerations(report: Report, next: readonly Toleration[], previous: readonly Toleration[]): void {
-  const without = ({ tolerationSeconds: _seconds, ...rest }: Toleration): object => rest
-  const missing = previous.filter((toleration) => !next.some((other) => sameJson(without(other), without(toleration))))
+  const identity = ({ key, operator, value, effect }: Toleration): string =>
+    JSON.stringify([key, operator, value, effect])
+  const there = new Set(next.map(identity))
+  const missing = previous.filter((toleration) => !there.has(identity(toleration)))
   for (const toleration of missing)
     report.wrong(
       'spec.tolerations',

@@ -1,10 +1,10 @@
 /** Pods and pod templates. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
 import type { Container, PodSecurityContext, PodSpec, Toleration, TopologySpreadConstraint } from '../gen/types.ts'
-import { portsClash, type HostPortClaim } from '../objects/host-ports.ts'
+import { HostPortSet, type HostPortClaim } from '../objects/host-ports.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateContainer, validateSeccomp } from './container.ts'
 import { validateSelector } from './metadata.ts'
-import type { Report } from './report.ts'
+import { listNames, type Report } from './report.ts'
 import { validateDns } from './pod-dns.ts'
 import { validateVolume } from './volume.ts'
 
@@ -146,7 +146,7 @@ function validateContainers(
         fieldPath(at, 'targetContainerName'),
         target,
         'is not a container of this pod',
-        `use ${[...pod.containers].join(', ')}`,
+        `use ${listNames(pod.containers)}`,
         'FieldValueNotFound',
       )
     validateContainer(report, at, container, { ...pod, init: false })
@@ -175,13 +175,13 @@ function validateHostPorts(
   path: string,
   { containers, initContainers = [], hostNetwork }: PodSpec,
 ): void {
-  const seen: HostPortClaim[] = []
+  const seen = new HostPortSet()
   for (const [field, list] of Object.entries({ initContainers, containers })) {
     list.forEach(({ ports = [] }, index) =>
       ports.forEach(({ hostPort = 0, containerPort, hostIP = '', protocol }, at) => {
         if (hostPort === 0) return
         const place = entryPath(fieldPath(entryPath(fieldPath(path, field), index), 'ports'), at)
-        const claim = { protocol, port: hostPort, address: hostIP }
+        const claim: HostPortClaim = { protocol, port: hostPort, address: hostIP }
         if (hostNetwork === true && hostPort !== containerPort)
           report.wrong(
             fieldPath(place, 'hostPort'),
@@ -189,7 +189,7 @@ function validateHostPorts(
             `differs from containerPort, and the pod is in the node's network`,
             `leave it out, or say ${containerPort}`,
           )
-        if (field === 'containers' && seen.some((other) => portsClash(claim, other)))
+        if (field === 'containers' && seen.clashesWith(claim))
           report.wrong(
             fieldPath(place, 'hostPort'),
             hostPort,
@@ -197,7 +197,7 @@ function validateHostPorts(
             'choose another',
             'FieldValueDuplicate',
           )
-        seen.push(claim)
+        seen.add(claim)
       }),
     )
   }
@@ -228,11 +228,9 @@ function validateSpread(report: Report, path: string, constraint: TopologySpread
   if (labelSelector !== undefined) validateSelector(report, fieldPath(path, 'labelSelector'), labelSelector)
   if (matchLabelKeys.length > 0 && labelSelector === undefined)
     report.refused(fieldPath(path, 'matchLabelKeys'), 'needs a labelSelector to add to', 'give a labelSelector')
+  const expressed = new Set(labelSelector?.matchExpressions?.map(({ key }) => key))
   matchLabelKeys.forEach((key, index) => {
-    const taken =
-      labelSelector?.matchLabels?.[key] !== undefined ||
-      labelSelector?.matchExpressions?.some((item) => item.key === key) === true
-    if (taken)
+    if (labelSelector?.matchLabels?.[key] !== undefined || expressed.has(key))
       report.wrong(
         entryPath(fieldPath(path, 'matchLabelKeys'), index),
         key,

@@ -68,6 +68,20 @@ export class Report {
   }
 }
 
+/** Names that a remedy lists at most. */
+const MOST_LISTED = 20
+
+/** Names to choose from, divided by commas: the first of them, since an object may have thousands and as many flaws. */
+export function listNames(names: Iterable<string>): string {
+  const listed: string[] = []
+  for (const name of names) {
+    if (listed.push(name) <= MOST_LISTED) continue
+    listed[MOST_LISTED] = '…'
+    break
+  }
+  return listed.join(', ')
+}
+
 /** Why Kubernetes refuses a union of which nothing is given, or more than one; it differs between unions. */
 export interface UnionReasons {
   readonly none?: CauseType

@@ -145,21 +145,37 @@ function validatePorts(report: Report, spec: ServiceSpec): void {
   const { ports = [], type } = spec
   if (ports.length === 0 && type !== 'ExternalName' && !isHeadless(spec))
     report.missing('spec.ports', 'say which ports it has; only a headless Service may have none')
-  ports.forEach((port, index) => validatePort(report, entryPath('spec.ports', index), port, ports, index, spec))
+  const names = new Set<string>()
+  const nodePorts = new Set<string>()
+  for (const [index, port] of ports.entries()) {
+    const { name = '', nodePort = 0, protocol } = port
+    validatePort(report, entryPath('spec.ports', index), port, spec, {
+      isAlone: ports.length === 1,
+      hasName: names.has(name),
+      hasNodePort: nodePorts.has(`${nodePort}/${protocol}`),
+    })
+    names.add(name)
+    nodePorts.add(`${nodePort}/${protocol}`)
+  }
+}
+
+/** What the ports before one have. */
+interface PortsBefore {
+  readonly isAlone: boolean
+  readonly hasName: boolean
+  readonly hasNodePort: boolean
 }
 
 function validatePort(
   report: Report,
   path: string,
   port: ServicePort,
-  ports: readonly ServicePort[],
-  index: number,
   { type }: ServiceSpec,
+  { isAlone, hasName, hasNodePort }: PortsBefore,
 ): void {
   const { name = '', appProtocol, targetPort, nodePort = 0, protocol } = port
-  if (name === '' && ports.length > 1)
-    report.missing(fieldPath(path, 'name'), 'a Service with several ports names each')
-  if (name !== '' && ports.findIndex((other) => other.name === name) < index)
+  if (name === '' && !isAlone) report.missing(fieldPath(path, 'name'), 'a Service with several ports names each')
+  if (name !== '' && hasName)
     report.wrong(
       fieldPath(path, 'name'),
       name,
@@ -185,7 +201,7 @@ function validatePort(
       'use type NodePort or LoadBalancer, or leave it out',
       'FieldValueForbidden',
     )
-  if (ports.findIndex((other) => other.nodePort === nodePort && other.protocol === protocol) < index)
+  if (hasNodePort)
     report.wrong(
       fieldPath(path, 'nodePort'),
       nodePort,

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict'
-import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/objects/host-ports.ts'
+import fc from 'fast-check'
+import {
+  formatHostPort,
+  hostPortClaims,
+  HostPortSet,
+  portsClash,
+  type HostPortClaim,
+} from '../../../proto/objects/host-ports.ts'
 import { decodeJson } from '../../../proto/codec/codec.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
 import { validate } from '../../../proto/validation/validation.ts'
@@ -50,6 +57,34 @@ describe('host ports', () => {
     }
     assert.equal(portsClash(claim(''), { ...claim(''), protocol: 'UDP' }), false)
     assert.equal(formatHostPort(claim('fd00::1')), '[fd00::1]:80/TCP')
+  })
+
+  it('clash with some of a set as with one after the other', () => {
+    const claim = fc.record({
+      protocol: fc.constantFrom('TCP', 'UDP'),
+      port: fc.constantFrom(80, 81),
+      address: fc.constantFrom(
+        '',
+        '10.0.0.1',
+        '10.0.0.2',
+        '0.0.0.0',
+        '::',
+        'fd00::1',
+        'fd00:0::1',
+        '::1',
+        'no address',
+      ),
+    })
+    fc.assert(
+      fc.property(fc.array(claim, { maxLength: 4 }), claim, (claims, asked) => {
+        const set = new HostPortSet()
+        for (const each of claims) set.add(each)
+        assert.equal(
+          set.clashesWith(asked),
+          claims.some((other) => portsClash(asked, other)),
+        )
+      }),
+    )
   })
 
   it('are refused where they can lead nowhere', () => {
