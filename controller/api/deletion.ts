@@ -33,7 +33,8 @@ export function requestDeletion<K extends Kind>(
   if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
     throw resourceVersionConflict(stored, resourceVersion)
   deletion?.refuse?.(stored)
-  const metadata = withFinalizers(withPropagation(stored.metadata, options.propagation), deletion?.finalizers ?? [])
+  const propagation = options.propagation ?? defaultPropagation(stored.metadata, deletion?.propagation)
+  const metadata = withFinalizers(withPropagation(stored.metadata, propagation), deletion?.finalizers ?? [])
   const grace = deletion?.graceSeconds?.(stored, options.gracePeriodSeconds) ?? 0
   const marked = { ...stored, metadata: withDeletionTimestamp(metadata, grace, now) }
   deletion?.begin?.(marked)
@@ -76,6 +77,15 @@ function withFinalizers(metadata: ObjectMeta, added: readonly string[]): ObjectM
   const { finalizers = [], deletionTimestamp } = metadata
   const missing = deletionTimestamp === undefined ? added.filter((name) => !finalizers.includes(name)) : []
   return missing.length === 0 ? metadata : { ...metadata, finalizers: [...finalizers, ...missing] }
+}
+
+/** That of the kind, for the first request to delete an object whose finalizers do not say it. */
+function defaultPropagation(
+  { deletionTimestamp, finalizers = [] }: ObjectMeta,
+  ofKind: DeleteOptions['propagation'],
+): DeleteOptions['propagation'] {
+  const isSaid = finalizers.includes(FOREGROUND_FINALIZER) || finalizers.includes(ORPHAN_FINALIZER)
+  return deletionTimestamp === undefined && !isSaid ? ofKind : undefined
 }
 
 /** Without a word on it, what an earlier request said holds. */

@@ -4,4 +4,6 @@ import type { Strategy } from './strategy.ts'
 
 export const replicationControllerStrategy: Strategy<'ReplicationController'> = {
   warnings: ({ spec }) => templateWarnings(spec.template, 'spec.template'),
+  // Clients of before there was a garbage collector say nothing, and count on the pods that they leave behind.
+  deletion: { propagation: 'ORPHAN' },
 }

@@ -19,7 +19,7 @@
 import type { CustomKind } from '../../proto/schema/custom/definitions.ts'
 import type { KindRegistry } from '../../proto/schema/kind-registry.ts'
 import type { ErrorDetail, Kind, Resources } from '../../proto/gen/types.ts'
-import type { ObjectSubresource } from '../api/contract.ts'
+import type { DeleteOptions, ObjectSubresource } from '../api/contract.ts'
 import type { ParticipantName } from '../api/participant.ts'
 import type { IndexName } from '../informer/contract.ts'
 
@@ -82,6 +82,8 @@ export interface SubresourceStrategy<K extends Kind> {
 export interface DeletionStrategy<K extends Kind> {
   /** Throws Forbidden for an object that may not be deleted. */
   refuse?(stored: Resources[K]): void
+  /** What becomes of what the object owns, if nothing says so, neither the request nor a finalizer; else BACKGROUND. */
+  readonly propagation?: DeleteOptions['propagation']
   /** Finalizers that a request to delete adds; the reconciler that removes them names them in its README. */
   readonly finalizers?: readonly string[]
   /** Seconds that the object is given to end by itself; without it, none. `wanted`: what the request asks for. */

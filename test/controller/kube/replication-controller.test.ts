@@ -81,7 +81,39 @@ describe('kube: ReplicationController and PodTemplate', () => {
       headers: { 'content-type': 'application/strategic-merge-patch+json' },
     })
     assert.deepEqual(patched.json.spec.selector, labels)
-    await server.send('DELETE', `${PATH}/whole`)
+    await server.send('DELETE', `${PATH}/whole?propagationPolicy=Background`)
+  })
+
+  const deletions: [string, object | undefined, string[] | undefined][] = [
+    ['as its oldest clients count on, without a word on them', undefined, ['orphan']],
+    ['with options that say nothing of them', { gracePeriodSeconds: 0 }, ['orphan']],
+    ['not if they are to go', { propagationPolicy: 'Background' }, undefined],
+    ['not if they are to go first', { propagationPolicy: 'Foreground' }, ['foregroundDeletion']],
+    ['not if the old option says so', { orphanDependents: false }, undefined],
+  ]
+  for (const [what, body, finalizers] of deletions) {
+    it(`leaves its pods behind when it is deleted, ${what}`, async () => {
+      await server.send('POST', PATH, { body: { ...old, metadata: { name: 'left' } } })
+      assert.equal((await server.send('DELETE', `${PATH}/left`, { body })).status < 300, true)
+      const { status, json } = await server.get(`${PATH}/left`)
+      assert.deepEqual(
+        [status, json.metadata?.finalizers],
+        finalizers === undefined ? [404, undefined] : [200, finalizers],
+      )
+      // A further request that says nothing changes nothing.
+      await server.send('DELETE', `${PATH}/left`)
+      if (finalizers === undefined) return
+      assert.deepEqual((await server.get(`${PATH}/left`)).json.metadata.finalizers, finalizers)
+      await server.send('PATCH', `${PATH}/left`, { body: { metadata: { finalizers: null } }, headers: MERGE })
+    })
+  }
+
+  it('is left to its finalizers, if they say what becomes of its pods', async () => {
+    const metadata = { name: 'left', finalizers: ['foregroundDeletion'] }
+    await server.send('POST', PATH, { body: { ...old, metadata } })
+    await server.send('DELETE', `${PATH}/left`)
+    assert.deepEqual((await server.get(`${PATH}/left`)).json.metadata.finalizers, ['foregroundDeletion'])
+    await server.send('PATCH', `${PATH}/left`, { body: { metadata: { finalizers: null } }, headers: MERGE })
   })
 
   it('is scaled by its subresource, whose selector is text', async () => {
