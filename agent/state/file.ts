@@ -11,7 +11,7 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Attachment, NodeRanges } from '../network/contract.ts'
-import type { NodeRecord, PodRecord, StateStore } from './contract.ts'
+import type { ContainerStage, NodeRecord, PodRecord, PodStage, StateStore } from './contract.ts'
 import { fromFormat1, type PodRecord1 } from './format-1.ts'
 
 const FORMAT = 2
@@ -144,16 +144,70 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 function readRecord(text: string): PodRecord | undefined {
   let value: Record<string, unknown> | undefined
   for (const line of text.split('\n').reverse()) if (line !== '' && (value = parseObject(line)) !== undefined) break
-  if (value === undefined || typeof value.pod !== 'object' || typeof value.containers !== 'object') return undefined
+  if (value === undefined || !isOfPod(value)) return undefined
   const { format, ...rest } = value
   switch (format) {
     case FORMAT:
-      return rest as unknown as PodRecord
-    case 1:
-      return withAddresses(fromFormat1(rest as unknown as PodRecord1))
+      return hasKnownStages(rest) ? (rest as unknown as PodRecord) : undefined
+    case 1: {
+      if (!isFormat1(rest)) return undefined
+      const record = fromFormat1(rest as unknown as PodRecord1)
+      return hasKnownStages({ ...record }) ? withAddresses(record) : undefined
+    }
     default:
       return undefined
   }
+}
+
+type Fields = Record<string, unknown>
+
+const POD_STAGES: Readonly<Record<PodStage['stage'], true>> = {
+  active: true,
+  stopping: true,
+  tornDown: true,
+  released: true,
+}
+/** Whether a container has an instance then. */
+const CONTAINER_STAGES: Readonly<Record<ContainerStage['stage'], boolean>> = {
+  idle: false,
+  creating: true,
+  created: true,
+  running: true,
+  exited: true,
+  ended: false,
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Whether it is a record of a pod at all. Nothing of it is checked but what an agent could not begin without: one
+ * record that was written by another program must not keep it from all other pods.
+ */
+function isOfPod({ pod, containers }: Fields): boolean {
+  return (
+    isFields(pod) &&
+    isFields(pod['metadata']) &&
+    isFields(pod['spec']) &&
+    isFields(containers) &&
+    Object.values(containers).every(isFields)
+  )
+}
+
+function isFormat1({ containers }: Fields): boolean {
+  return Object.values(containers as Record<string, Fields>).every(
+    ({ instance }) => instance === undefined || (isFields(instance) && isFields(instance['state'])),
+  )
+}
+
+function hasKnownStages({ stage, containers }: Fields): boolean {
+  if (!isFields(stage) || !Object.hasOwn(POD_STAGES, String(stage['stage']))) return false
+  return Object.values(containers as Record<string, Fields>).every((container) => {
+    const known = container['stage']
+    if (!isFields(known) || !Object.hasOwn(CONTAINER_STAGES, String(known['stage']))) return false
+    return !CONTAINER_STAGES[known['stage'] as ContainerStage['stage']] || isFields(known['instance'])
+  })
 }
 
 /** As agents wrote it when a pod had one address. */

@@ -51,6 +51,42 @@ describe('agent state in files', () => {
     }
   })
 
+  it('sets what is no record of this program aside, and reads the others', async () => {
+    const { path, remove } = await directory()
+    try {
+      const state = new FileState(path)
+      await state.load()
+      const whole = JSON.parse(JSON.stringify({ format: 2, ...newRecord(makePod('web'), 0) })) as object
+      const instance = { id: 'c', attempt: 0, stopSignal: '' }
+      const odd: object[] = [
+        { pod: null },
+        { pod: {} },
+        { containers: null },
+        { containers: { main: null } },
+        { containers: { main: { attempt: 0, failures: 0 } } },
+        { containers: { main: { attempt: 0, failures: 0, stage: { stage: 'toString' } } } },
+        { containers: { main: { attempt: 0, failures: 0, stage: { stage: 'running' } } } },
+        { stage: { stage: 'frozen' } },
+        { stage: 'active' },
+        { format: 1, containers: { main: { instance } } },
+        { format: 1, containers: { main: { instance: { ...instance, state: { state: 'paused' } } } } },
+      ]
+      for (const [index, fields] of odd.entries()) {
+        const pod = makePod(`odd${index}`)
+        await writeFile(join(path, 'pods', `${pod.metadata.uid}.json`), JSON.stringify({ ...whole, pod, ...fields }))
+      }
+      await writeFile(join(path, 'pods', 'uid-web.json'), JSON.stringify(whole))
+      const { pods, damaged } = await new FileState(path).load()
+      assert.deepEqual(
+        pods.map(({ pod }) => pod.metadata.uid),
+        ['uid-web'],
+      )
+      assert.equal(damaged.length, odd.length)
+    } finally {
+      await remove()
+    }
+  })
+
   it('passes over a line that was cut short, and does not build on it', async () => {
     const { path, remove } = await directory()
     try {
