@@ -68,7 +68,7 @@ export function sanitizeEntry(entry: NonNullable<NetworkEntry['entry']>, leftOut
 }
 
 /** Kinds of which values reach nft, ip and the resolver's zones, each with what looks at these values. */
-const VETTED: { readonly [K in Kind]?: (object: Resources[K], leftOut: OnRejected) => void } = {
+const SANITIZERS: { readonly [K in Kind]?: (object: Resources[K], leftOut: OnRejected) => void } = {
   Service: vetService,
   EndpointSlice: vetSlice,
   Network: vetNetwork,
@@ -81,7 +81,7 @@ export function sanitizeObject<T extends AnyResource>(object: T, leftOut: OnReje
     leftOut(`${object.kind} with the name ${shown(`${namespace}/${name}`)}`)
     return undefined
   }
-  ;(VETTED[object.kind] as ((object: AnyResource, leftOut: OnRejected) => void) | undefined)?.(object, leftOut)
+  ;(SANITIZERS[object.kind] as ((object: AnyResource, leftOut: OnRejected) => void) | undefined)?.(object, leftOut)
   return object
 }
 

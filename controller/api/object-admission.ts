@@ -77,12 +77,12 @@ export class ObjectAdmission {
   update<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: UpdateMode,
+    mode: UpdateMode,
     context: WriteContext,
     memory: AdmissionResultCache,
     owners: Owners<K>,
   ): Resources[K] | Promise<Resources[K]> {
-    const { author, subresource } = manner
+    const { author, subresource } = mode
     const strategy = this.#kinds.of(stored.kind as K)
     const merged = mergeSubresource(this.#kinds, wanted, stored, subresource)
     const object = prepareForUpdate(merged, stored, strategy, { author, now: this.#clock.now() })
@@ -101,7 +101,7 @@ export class ObjectAdmission {
         replaceContent(object, mergeSubresource(this.#kinds, object, stored, subresource) as AnyResource)
       finalizeUpdate(object, stored, strategy, subresource)
     }
-    return runAdmission(plugins, attributesOf(occasion, object, stored, manner), settle, memory).then(() => {
+    return runAdmission(plugins, attributesOf(occasion, object, stored, mode), settle, memory).then(() => {
       this.#warn(object, context, stored)
       return withOwners(object, managedFields)
     })
@@ -111,7 +111,7 @@ export class ObjectAdmission {
   status<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: Pick<UpdateMode, 'patch' | 'force'>,
+    mode: Pick<UpdateMode, 'patch' | 'force'>,
     context: WriteContext,
     memory: AdmissionResultCache,
     owners: Owners<K>,
@@ -127,7 +127,7 @@ export class ObjectAdmission {
     const object = clone(next)
     return runAdmission(
       plugins,
-      attributesOf(occasion, object, stored, manner),
+      attributesOf(occasion, object, stored, mode),
       () => admitStatus(object, stored, strategy),
       memory,
     ).then(() => withOwners(admitStatus(object, stored, strategy), next.metadata.managedFields))

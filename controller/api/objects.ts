@@ -168,12 +168,12 @@ export class ObjectRegistry implements ObjectApi {
         const { object, changed } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
           const merged = application.mergedInto(stored)
           if (merged === stored) return stored
-          const manner = { author: 'user', patch: true, force } as const
+          const mode = { author: 'user', patch: true, force } as const
           const owners = (): ManagedFieldsEntry[] | undefined => merged.metadata.managedFields
           const written =
             subresource === 'status'
-              ? this.#admission.status(merged, stored, manner, context, memory, owners)
-              : this.#admission.update(merged, stored, { ...manner, subresource }, context, memory, owners)
+              ? this.#admission.status(merged, stored, mode, context, memory, owners)
+              : this.#admission.update(merged, stored, { ...mode, subresource }, context, memory, owners)
           return then(written, (next) =>
             this.#settleDeletion(differsOnlyInManagedFieldTimes(next, stored) ? stored : next),
           )
@@ -330,7 +330,7 @@ export class ObjectRegistry implements ObjectApi {
   #updated<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: UpdateMode & { readonly subresource: Exclude<WriteSubresource, 'status'> },
+    mode: UpdateMode & { readonly subresource: Exclude<WriteSubresource, 'status'> },
     context: WriteContext,
     memory: AdmissionResultCache,
   ): DeletionOutcome<K> | Promise<DeletionOutcome<K>> {
@@ -340,10 +340,10 @@ export class ObjectRegistry implements ObjectApi {
         claimed === stored.metadata.managedFields ? stored : withOwners(stored, claimed),
         next,
         context,
-        manner.subresource,
+        mode.subresource,
       )
     }
-    return then(this.#admission.update(wanted, stored, manner, context, memory, owners), (next) =>
+    return then(this.#admission.update(wanted, stored, mode, context, memory, owners), (next) =>
       this.#settleDeletion(next),
     )
   }
@@ -355,7 +355,7 @@ export class ObjectRegistry implements ObjectApi {
   #statusUpdated<K extends Kind>(
     wanted: Resources[K],
     stored: Resources[K],
-    manner: Pick<UpdateMode, 'patch'>,
+    mode: Pick<UpdateMode, 'patch'>,
     context: WriteContext,
     memory: AdmissionResultCache,
   ): DeletionOutcome<K> | Promise<DeletionOutcome<K>> {
@@ -364,7 +364,7 @@ export class ObjectRegistry implements ObjectApi {
       stored.metadata.managedFields?.some(({ subresource }) => subresource === 'status') === true
     const owners = (next: Resources[K]): ManagedFieldsEntry[] | undefined =>
       isKept ? this.#owned(stored, next, context, 'status') : stored.metadata.managedFields
-    return then(this.#admission.status(wanted, stored, manner, context, memory, owners), (next) =>
+    return then(this.#admission.status(wanted, stored, mode, context, memory, owners), (next) =>
       this.#settleDeletion(next),
     )
   }

@@ -88,13 +88,13 @@ export class Dispatcher implements Handlers<NodesService> {
   readonly #reports: NodeStatusWriter
   readonly #statuses: PodStatusWriter
   readonly #health: NodeHealthWriter
-  readonly #lives: HeartbeatMonitor
-  readonly #complaints: NodeWarningRecorder
+  readonly #heartbeats: HeartbeatMonitor
+  readonly #warnings: NodeWarningRecorder
   readonly #nodeEvents: NodeEventFilter
   readonly #cluster: ClusterNetwork
   readonly #issuer: TokenIssuer | undefined
   readonly #feed: NetworkFeed
-  readonly #withdrawals: EndpointDrain
+  readonly #drain: EndpointDrain
   readonly confirmations: NetworkAckTracker
   readonly #sessions = new Map<string, NodeSession>()
   readonly #dirty = new Set<string>()
@@ -112,7 +112,7 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#random = parts.random
     this.#logger = parts.logger
     this.#health = new NodeHealthWriter({ ...parts, context: DISPATCH_CONTEXT })
-    this.#complaints = new NodeWarningRecorder(parts)
+    this.#warnings = new NodeWarningRecorder(parts)
     this.#nodeEvents = new NodeEventFilter(parts)
     const addresses: NodeAddressParts = {
       ...(parts.controllers !== undefined && { controllers: parts.controllers }),
@@ -122,22 +122,22 @@ export class Dispatcher implements Handlers<NodesService> {
     this.#registry = new NodeRegistry({
       ...parts,
       addresses,
-      refused: (node, reason, message) => this.#complaints.record(node, reason, message),
+      refused: (node, reason, message) => this.#warnings.record(node, reason, message),
     })
-    this.#lives = new HeartbeatMonitor({
+    this.#heartbeats = new HeartbeatMonitor({
       ...parts,
       write: (node, session, liveness) => this.#health.write(node, session, liveness),
       changed: (node, session, liveness) => this.#judged(node, session, liveness),
     })
-    this.#reports = new NodeStatusWriter(this.#registry, this.#complaints, parts)
-    this.#statuses = new PodStatusWriter({ ...parts, complaints: this.#complaints })
+    this.#reports = new NodeStatusWriter(this.#registry, this.#warnings, parts)
+    this.#statuses = new PodStatusWriter({ ...parts, warnings: this.#warnings })
     this.#following = new Promise((resolve) => (this.#follow = resolve))
     this.streams = new Streams(parts.clock, parts.random)
     this.#cluster = parts.cluster
     this.#feed = new NetworkFeed(networkSources(parts.external))
     this.#issuer = parts.tokens === undefined ? undefined : { tokens: parts.tokens, clock: parts.clock }
     this.confirmations = new NetworkAckTracker({ ...parts, feed: this.#feed })
-    this.#withdrawals = new EndpointDrain({
+    this.#drain = new EndpointDrain({
       ...parts,
       confirmations: this.confirmations,
       hasSession: (node) => this.#sessions.has(node),
@@ -159,10 +159,10 @@ export class Dispatcher implements Handlers<NodesService> {
       // Before the pods' assignments: what a node is told of the network comes first.
       this.#feed.start(this.#informer),
       this.confirmations.start(),
-      this.#withdrawals.start(),
+      this.#drain.start(),
       this.#informer.onBatch(() => this.#refresh()),
     ]
-    this.#group.add((inner) => this.#lives.run(inner))
+    this.#group.add((inner) => this.#heartbeats.run(inner))
     this.#group.add((inner) => this.#statuses.run(inner))
     this.#group.add((inner) => this.#reports.run(inner))
     this.#follow()
@@ -254,7 +254,7 @@ export class Dispatcher implements Handlers<NodesService> {
       clock: this.#clock,
       issuer: this.#issuer,
       listener: {
-        messageReceived: (from) => this.#lives.messageReceived(from, id),
+        messageReceived: (from) => this.#heartbeats.messageReceived(from, id),
         observed: (from, pods) => this.#statuses.observe(from, pods, id),
         assigned: (pods) => pods.forEach((uid) => this.#statuses.assigned(uid)),
         events: (from, events) => this.#publish(from, events),
@@ -268,7 +268,7 @@ export class Dispatcher implements Handlers<NodesService> {
     for (const event of events) {
       const verdict = this.#nodeEvents.admit(event, node)
       if (verdict.is === 'accepted') this.#events.publish(verdict.event)
-      else this.#complaints.record(node, 'EventRefused', `node ${node} ${verdict.why}`)
+      else this.#warnings.record(node, 'EventRefused', `node ${node} ${verdict.why}`)
     }
   }
 
@@ -276,10 +276,10 @@ export class Dispatcher implements Handlers<NodesService> {
     const { node } = session
     const older = this.#sessions.get(node)
     this.#sessions.set(node, session)
-    this.#lives.begin(node, session.id)
+    this.#heartbeats.begin(node, session.id)
     older?.end(new GantryError('Conflict', `node ${node} has opened a newer session`))
     this.#logger.info({ node, session: session.id, agent: session.agentId }, 'node session opened')
-    this.#withdrawals.opened(node)
+    this.#drain.opened(node)
     this.#checkObject(session)
   }
 
@@ -305,7 +305,7 @@ export class Dispatcher implements Handlers<NodesService> {
   #nodeChanged(change: Change<'Node'>): void {
     this.#registry.note(change)
     if (change.type === 'deleted')
-      for (const kept of [this.#complaints, this.#nodeEvents]) kept.forget(change.cached.object.metadata.name)
+      for (const kept of [this.#warnings, this.#nodeEvents]) kept.forget(change.cached.object.metadata.name)
     this.#watch(change)
     const session = this.#sessions.get(change.cached.object.metadata.name)
     if (session !== undefined && change.revision > session.revision) this.#checkObject(session)
@@ -317,9 +317,9 @@ export class Dispatcher implements Handlers<NodesService> {
    */
   #watch({ type, cached: { object: node } }: Change<'Node'>): void {
     const { name } = node.metadata
-    if (type === 'deleted' || controllerOf(node) !== this.#controller) this.#lives.forget(name)
-    else if (!this.#lives.watches(name) || this.#lives.sessionOf(name) !== sessionOf(node))
-      this.#lives.begin(name, sessionOf(node))
+    if (type === 'deleted' || controllerOf(node) !== this.#controller) this.#heartbeats.forget(name)
+    else if (!this.#heartbeats.watches(name) || this.#heartbeats.sessionOf(name) !== sessionOf(node))
+      this.#heartbeats.begin(name, sessionOf(node))
   }
 
   #checkObject(session: NodeSession): void {

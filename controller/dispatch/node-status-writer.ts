@@ -36,16 +36,16 @@ export class NodeStatusWriter {
   readonly #registry: NodeRegistry
   readonly #logger: Logger
   readonly #queue: WorkQueue
-  readonly #complaints: NodeWarningRecorder
+  readonly #warnings: NodeWarningRecorder
   readonly #latest = new Map<string, Report>()
 
   constructor(
     registry: NodeRegistry,
-    complaints: NodeWarningRecorder,
+    warnings: NodeWarningRecorder,
     parts: { clock: Clock; random: Random; logger: Logger },
   ) {
     this.#registry = registry
-    this.#complaints = complaints
+    this.#warnings = warnings
     this.#logger = parts.logger
     this.#queue = new WorkQueue(parts.clock, parts.random, { first: 50, max: 10_000 })
   }
@@ -73,7 +73,7 @@ export class NodeStatusWriter {
       await this.#registry.report(node, entry.session, entry.status, entry.peer)
     } catch (thrown) {
       if (!GantryError.is(thrown, ...PERMANENT_ERRORS)) throw thrown
-      this.#complaints.record(
+      this.#warnings.record(
         node,
         'NodeStatusRefused',
         `the status that node ${node} reports of itself cannot be stored: ${thrown.message.slice(0, LONGEST_REASON)}`,

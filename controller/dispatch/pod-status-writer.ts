@@ -112,7 +112,7 @@ export class PodStatusWriter {
   readonly #logger: Logger
   readonly #events: EventSink
   readonly #queue: WorkQueue
-  readonly #complaints: NodeWarningRecorder
+  readonly #warnings: NodeWarningRecorder
   /**
    * By node and uid: of a pod that is not known here yet, what another node says must not take the place of what its
    * own does.
@@ -129,14 +129,14 @@ export class PodStatusWriter {
     clock: Clock
     random: Random
     logger: Logger
-    complaints: NodeWarningRecorder
+    warnings: NodeWarningRecorder
   }) {
     this.#api = parts.api
     this.#informer = parts.informer
     this.#clock = parts.clock
     this.#logger = parts.logger
     this.#events = parts.events
-    this.#complaints = parts.complaints
+    this.#warnings = parts.warnings
     this.#queue = new WorkQueue(parts.clock, parts.random, { first: 20, max: 30_000 })
   }
 
@@ -174,7 +174,7 @@ export class PodStatusWriter {
       const unknown = pod === undefined || (pod.kind === 'Pod' && pod.spec.nodeName === undefined)
       const flaw = unknown ? this.#unknownFlaw(node, observed) : foreignFlaw(node, observed, pod)
       if (flaw !== undefined) {
-        this.#complaints.record(node, 'StatusRefused', `node ${node} reports ${flaw}`, {
+        this.#warnings.record(node, 'StatusRefused', `node ${node} reports ${flaw}`, {
           uid: observed.uid.slice(0, LONGEST_UID),
         })
         continue
@@ -304,7 +304,7 @@ export class PodStatusWriter {
   #tellForeign(node: string, { metadata: { namespace, name } }: Pod, seen: PodStatus): void {
     const foreign = foreignConditions(seen)
     if (foreign.length > 0)
-      this.#complaints.record(
+      this.#warnings.record(
         node,
         'ConditionRefused',
         `node ${node} reports a condition of pod ${namespace}/${name} that is not a node's to judge`,

@@ -73,8 +73,8 @@ export interface LayoutContext {
   readonly installation: Driver['installation']
   /** The certificate authority's certificate, PEM. */
   readonly authority: string
-  /** By what machines reach the one on a seat. */
-  readonly hostOf: (seat: MachineSlot) => string
+  /** The host under which machines reach the machine of a slot. */
+  readonly hostOf: (slot: MachineSlot) => string
 }
 
 /** Settings of controllers that their certificates depend on, where nothing else is said. */
@@ -83,36 +83,36 @@ const CLUSTER_DOMAIN = 'cluster.local'
 
 /** What a machine's certificate must say; undefined for one that needs none. */
 export function certificateOf(
-  seat: MachineSlot,
+  slot: MachineSlot,
   { hostOf, options: { settings } }: Pick<LayoutContext, 'hostOf' | 'options'>,
 ): CertificateRequest | undefined {
-  switch (seat.role) {
+  switch (slot.role) {
     case 'controller': {
       const { serviceCidr = SERVICE_CIDR, clusterDomain = CLUSTER_DOMAIN } = settings?.controller ?? {}
-      const own = [CONTROLLER_HOST, hostOf(seat), seat.name, 'localhost', '127.0.0.1']
+      const own = [CONTROLLER_HOST, hostOf(slot), slot.name, 'localhost', '127.0.0.1']
       return {
-        commonName: `system:controller:${seat.name}`,
+        commonName: `system:controller:${slot.name}`,
         organizations: ['system:controllers'],
         hosts: [...new Set([...own, ...apiHosts(String(serviceCidr), String(clusterDomain))])],
       }
     }
     case 'node':
-      return { commonName: `system:node:${seat.name}`, organizations: ['system:nodes'] }
+      return { commonName: `system:node:${slot.name}`, organizations: ['system:nodes'] }
     case 'registry':
       return undefined
   }
 }
 
-/** The machine of a seat; `pair` is the certificate that `certificateOf` asks for. */
-export function machineSpec(scene: LayoutContext, seat: MachineSlot, pair: KeyPair | undefined): MachineSpec {
+/** The machine of a slot; `pair` is the certificate that `certificateOf` asks for. */
+export function machineSpec(scene: LayoutContext, slot: MachineSlot, pair: KeyPair | undefined): MachineSpec {
   const {
     rig,
     options: { diskBytes, memoryBytes, cpus },
     installation,
   } = scene
-  const home = join(rigDirectory(rig), seat.name)
+  const home = join(rigDirectory(rig), slot.name)
   const stateDir = join(home, 'state')
-  const runDir = join(RUN, rig, seat.name)
+  const runDir = join(RUN, rig, slot.name)
   const config = join(home, 'config.yaml')
   const tls = { ca: join(home, 'tls/ca.crt'), cert: join(home, 'tls/tls.crt'), key: join(home, 'tls/tls.key') }
   const certificates: MachineFile[] =
@@ -128,23 +128,23 @@ export function machineSpec(scene: LayoutContext, seat: MachineSlot, pair: KeyPa
     command: [...clockOffsetCommand(runDir), installation.node, join(installation.dist, file), '--config', config],
   })
   const [program, settings] = ((): [MachineSpec['program'], unknown] => {
-    switch (seat.role) {
+    switch (slot.role) {
       case 'controller':
         return [
           bundle('controller', 'gantry-controller.cjs'),
-          controllerSettings(scene, seat, join(stateDir, 'data'), tls),
+          controllerSettings(scene, slot, join(stateDir, 'data'), tls),
         ]
       case 'node':
-        return [bundle('agent', 'gantry-agent.cjs'), agentSettings(scene, seat, join(stateDir, 'agent'), runDir, tls)]
+        return [bundle('agent', 'gantry-agent.cjs'), agentSettings(scene, slot, join(stateDir, 'agent'), runDir, tls)]
       case 'registry':
         return [
           { name: 'registry', command: ['docker-registry', 'serve', config] },
-          registrySettings(scene, seat, join(stateDir, 'data')),
+          registrySettings(scene, slot, join(stateDir, 'data')),
         ]
     }
   })()
   return {
-    ...seat,
+    ...slot,
     program,
     files: [...certificates, { path: config, content: stringify(settings) }],
     stateDir,
@@ -166,16 +166,16 @@ export const OWN_SETTINGS: Readonly<Record<keyof RigSettings, readonly string[]>
 
 function controllerSettings(
   { options: { controllers, etcd, nats, settings }, hostOf }: LayoutContext,
-  seat: MachineSlot,
+  slot: MachineSlot,
   dataDir: string,
   tls: Tls,
 ): unknown {
   const alone = controllers === 1 || etcd !== undefined
   return {
     ...settings?.controller,
-    name: seat.name,
-    listen: `${hostOf(seat)}:${CONTROLLER_PORT}`,
-    kubeListen: `${hostOf(seat)}:${KUBE_PORT}`,
+    name: slot.name,
+    listen: `${hostOf(slot)}:${CONTROLLER_PORT}`,
+    kubeListen: `${hostOf(slot)}:${KUBE_PORT}`,
     dataDir,
     tls,
     ...(alone
@@ -188,16 +188,16 @@ function controllerSettings(
 
 function agentSettings(
   { rig, options: { controllers, settings }, hostOf }: LayoutContext,
-  seat: MachineSlot,
+  slot: MachineSlot,
   stateDir: string,
   runDir: string,
   tls: Tls,
 ): unknown {
   const mirror = `${hostOf(REGISTRY_SLOT)}:${REGISTRY_PORT}`
-  const group = `/gantry-rig/${rig}/${seat.name}`
+  const group = `/gantry-rig/${rig}/${slot.name}`
   return {
     ...settings?.agent,
-    name: seat.name,
+    name: slot.name,
     controllers: controllerSlots(controllers).map((controller) => `${hostOf(controller)}:${CONTROLLER_PORT}`),
     tls,
     stateDir,
@@ -214,11 +214,11 @@ function agentSettings(
 }
 
 /** https://distribution.github.io/distribution/about/configuration/ */
-function registrySettings({ hostOf }: LayoutContext, seat: MachineSlot, rootdirectory: string): unknown {
+function registrySettings({ hostOf }: LayoutContext, slot: MachineSlot, rootdirectory: string): unknown {
   return {
     version: 0.1,
     log: { level: 'warn' },
-    http: { addr: `${hostOf(seat)}:${REGISTRY_PORT}` },
+    http: { addr: `${hostOf(slot)}:${REGISTRY_PORT}` },
     storage: { filesystem: { rootdirectory }, delete: { enabled: true } },
   }
 }

@@ -47,8 +47,8 @@ export async function addNodes(
       details: [{ field: 'count', value: String(count) }],
     })
   judgeHost(name, await driver.check({ controllers: 0, nodes: count, diskBytes: rig.options.diskBytes }), warn)
-  const seats = (await claimNumbers(name, count)).map(nodeSlot)
-  const names = seats.map((seat) => seat.name)
+  const slots = (await claimNumbers(name, count)).map(nodeSlot)
+  const names = slots.map((slot) => slot.name)
   try {
     progress(`starting ${names.join(', ')}`)
     const files = await ClusterFiles.open(name)
@@ -57,7 +57,7 @@ export async function addNodes(
       scene: layoutContextOf(driver, rig, rig.network!, files),
       network: rig.network!,
       files,
-      seats,
+      slots,
       signal,
       change: (call) => change(name, call),
     })

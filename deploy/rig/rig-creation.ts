@@ -171,8 +171,8 @@ async function build(making: CreateRigOptions): Promise<RigRecord> {
   await together(making.signal, (signal) => {
     signal.throwIfAborted()
     progress(`${controllers.length + nodes.length + 1} machines`)
-    const start = (seats: readonly MachineSlot[]): Promise<MachineRecord[]> =>
-      startMachines({ driver, scene, network, files, seats, signal, change: (call) => change(name, call) })
+    const start = (slots: readonly MachineSlot[]): Promise<MachineRecord[]> =>
+      startMachines({ driver, scene, network, files, slots, signal, change: (call) => change(name, call) })
     const started = [controllers, [REGISTRY_SLOT], nodes].map(start)
     const [first, registry] = started as [Promise<MachineRecord[]>, Promise<MachineRecord[]>]
     return [
@@ -213,7 +213,7 @@ export function layoutContextOf(
     options,
     installation: driver.installation,
     authority: files.authority,
-    hostOf: (seat) => driver.hostOf(network, seat.index, seat.name),
+    hostOf: (slot) => driver.hostOf(network, slot.index, slot.name),
   }
 }
 
@@ -242,26 +242,26 @@ export interface Starting {
   readonly scene: LayoutContext
   readonly network: NetworkRecord
   readonly files: ClusterFiles
-  readonly seats: readonly MachineSlot[]
+  readonly slots: readonly MachineSlot[]
   readonly signal: AbortSignal
   /** Changes the rig's record. */
   readonly change: (call: (rig: RigRecord) => RigRecord) => Promise<RigRecord>
 }
 
-/** Starts the machines of these seats side by side; when it fails, none of them is still being started. */
+/** Starts the machines of these slots side by side; when it fails, none of them is still being started. */
 export async function startMachines({
   driver,
   scene,
   network,
   files,
-  seats,
+  slots,
   signal,
   change,
 }: Starting): Promise<MachineRecord[]> {
   const starts = await Promise.allSettled(
-    seats.map(async (seat) => {
-      const request = certificateOf(seat, scene)
-      const spec = machineSpec(scene, seat, request === undefined ? undefined : await files.issue(request))
+    slots.map(async (slot) => {
+      const request = certificateOf(slot, scene)
+      const spec = machineSpec(scene, slot, request === undefined ? undefined : await files.issue(request))
       signal.throwIfAborted()
       return driver.startMachine(
         scene.rig,

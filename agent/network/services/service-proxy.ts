@@ -76,10 +76,10 @@ export class ServiceProxy implements NetworkReconciler {
   }
 
   async apply(view: NetworkView, change: NetworkChange): Promise<void> {
-    const book = this.#desired
+    const desired = this.#desired
     this.#desired = undefined
-    if (change.complete || book === undefined) await this.#load(view)
-    else await this.#follow(view, change.keys, book)
+    if (change.complete || desired === undefined) await this.#load(view)
+    else await this.#follow(view, change.keys, desired)
     await this.#health.set(new Map(this.#checks))
   }
 
@@ -94,7 +94,7 @@ export class ServiceProxy implements NetworkReconciler {
   /** Compares all with what the kernel really holds. */
   async #load(view: NetworkView): Promise<void> {
     const kernel = await this.#table.read()
-    const book = new DesiredTable(kernel.elements)
+    const desired = new DesiredTable(kernel.elements)
     this.#context = this.#contextOf(view)
     this.#slices.load(view.objects('EndpointSlice'))
     this.#checks.clear()
@@ -105,19 +105,19 @@ export class ServiceProxy implements NetworkReconciler {
     for (const [index, [, key]] of ranked.entries()) {
       // Heartbeats and pods go on meanwhile.
       if (index % SERVICES_PER_BATCH === SERVICES_PER_BATCH - 1) await setImmediate()
-      this.#plan(view, key, book)
+      this.#plan(view, key, desired)
     }
     for (const key of this.#reportedProblems.keys())
       if (!view.objects('Service').has(key)) this.#reportedProblems.delete(key)
     const ranges = this.#rangesOf(view)
-    await this.#table.replace(ranges, book.diffAgainst(kernel.elements, kernel.chains), kernel.usable)
+    await this.#table.replace(ranges, desired.diffAgainst(kernel.elements, kernel.chains), kernel.usable)
     await this.#routes.ensure(ranges)
-    await this.#flows.compare(this.#translations(view, book))
-    this.#desired = book
+    await this.#flows.compare(this.#translations(view, desired))
+    this.#desired = desired
   }
 
   /** Changes only what the keys concern. */
-  async #follow(view: NetworkView, keys: ReadonlySet<string>, book: DesiredTable): Promise<void> {
+  async #follow(view: NetworkView, keys: ReadonlySet<string>, desired: DesiredTable): Promise<void> {
     const concerned = new Set<string>()
     for (const key of keys) {
       const [kind, name] = [key.slice(0, key.indexOf('/')), key.slice(key.indexOf('/') + 1)]
@@ -126,11 +126,11 @@ export class ServiceProxy implements NetworkReconciler {
         for (const service of this.#slices.update(name, view.objects('EndpointSlice').get(name))) concerned.add(service)
       else if (kind === 'PeerNode') this.#moved(view, concerned)
     }
-    for (const key of concerned) this.#plan(view, key, book)
-    const change = book.takeChanges()
+    for (const key of concerned) this.#plan(view, key, desired)
+    const change = desired.takeChanges()
     await this.#table.change(change)
-    await this.#clean(view, change, book)
-    this.#desired = book
+    await this.#clean(view, change, desired)
+    this.#desired = desired
   }
 
   /**
@@ -148,20 +148,20 @@ export class ServiceProxy implements NetworkReconciler {
         concerned.add(key)
   }
 
-  #plan(view: NetworkView, key: string, book: DesiredTable): void {
+  #plan(view: NetworkView, key: string, desired: DesiredTable): void {
     const service = view.objects('Service').get(key)
     const plan = service === undefined ? undefined : planService(service, this.#slices.of(key), this.#context!)
-    book.update(key, plan, service === undefined ? '' : rankOf(key, service))
+    desired.update(key, plan, service === undefined ? '' : rankOf(key, service))
     for (const [port, { service: owner }] of this.#checks) if (owner === key) this.#checks.delete(port)
     if (plan?.health !== undefined)
       this.#checks.set(plan.health.port, { service: key, localEndpoints: plan.health.localEndpoints })
     this.#refuse(key, (plan?.problems ?? []).join('; '))
   }
 
-  async #clean(view: NetworkView, { flows }: DesiredTableChange, book: DesiredTable): Promise<void> {
+  async #clean(view: NetworkView, { flows }: DesiredTableChange, desired: DesiredTable): Promise<void> {
     const compared = flows.filter(({ protocol }) => protocol !== 'TCP')
     if (compared.length <= MAX_SINGLE_DELETIONS) return this.#flows.remove(flows)
-    await this.#flows.compare(this.#translations(view, book))
+    await this.#flows.compare(this.#translations(view, desired))
     await this.#flows.remove(flows.filter(({ protocol }) => protocol === 'TCP'))
   }
 
@@ -208,7 +208,7 @@ export class ServiceProxy implements NetworkReconciler {
     }
   }
 
-  #translations(view: NetworkView, book: DesiredTable): Translations {
+  #translations(view: NetworkView, desired: DesiredTable): Translations {
     const services = view.ranges.cluster.serviceCidrs.flatMap((cidr) => readCidr(cidr) ?? [])
     const own = new Set(
       [...view.entries('peer').values()]
@@ -216,7 +216,8 @@ export class ServiceProxy implements NetworkReconciler {
         .flatMap(({ addresses }) => addresses.flatMap((address) => canonicalAddress(address)?.text ?? [])),
     )
     return {
-      targetsOf: (family, protocol, address, port) => book.targetsOf(family, protocol, address, port, own.has(address)),
+      targetsOf: (family, protocol, address, port) =>
+        desired.targetsOf(family, protocol, address, port, own.has(address)),
       kindOf: (text) => {
         const address = readAddress(text)
         if (address === undefined) return 'foreign'

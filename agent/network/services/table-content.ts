@@ -3,7 +3,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { canonicalAddress } from './endpoints.ts'
 import { ELEMENT_MAPS, FAMILIES, hex, LAYOUT_VERSION, TABLE_NAME, type ElementMap } from './layout.ts'
 
-/** Elements by key, in the words of `Book`; sets' values are ''. */
+/** Elements by key, in the words of `DesiredTable`; sets' values are ''. */
 export type TableElements = ReadonlyMap<ElementMap, ReadonlyMap<string, string>>
 
 /** What a table looks like without its elements. */

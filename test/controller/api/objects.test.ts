@@ -6,7 +6,7 @@ import type { ConfigMap, JsonObject, Pod } from '../../../proto/gen/types.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { ApiBench, configDraft, context, podDraft } from './bench.ts'
 
-describe('ObjectCore', () => {
+describe('ObjectRegistry', () => {
   let bench: ApiBench
   const refused =
     (code: string, field?: string, text?: RegExp) =>

@@ -51,7 +51,7 @@ describe('writer of statuses', () => {
       clock,
       random: seededRandom(1),
       logger: silentLogger,
-      complaints: new NodeWarningRecorder({
+      warnings: new NodeWarningRecorder({
         informer: plane.informer,
         events: sink([], told),
         clock,

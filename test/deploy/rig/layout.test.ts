@@ -32,14 +32,14 @@ function settings(spec: MachineSpec): Record<string, unknown> {
 describe('the layout of a rig', () => {
   it('gives every machine a number of its own, whatever the counts', () => {
     for (const controllers of [1, 3, 5]) {
-      const seats = [
+      const slots = [
         ...controllerSlots(controllers),
         REGISTRY_SLOT,
         ...Array.from({ length: MAX_NODES }, (_, at) => nodeSlot(at + 1)),
       ]
-      assert.equal(new Set(seats.map(({ index }) => index)).size, seats.length)
-      assert.equal(new Set(seats.map(({ name }) => name)).size, seats.length)
-      assert.ok(seats.every(({ index }) => index >= 2 && index <= 254))
+      assert.equal(new Set(slots.map(({ index }) => index)).size, slots.length)
+      assert.equal(new Set(slots.map(({ name }) => name)).size, slots.length)
+      assert.ok(slots.every(({ index }) => index >= 2 && index <= 254))
     }
     assert.deepEqual(
       controllerSlots(3).map(({ name, index }) => [name, index]),
@@ -73,7 +73,7 @@ describe('the layout of a rig', () => {
     const alone = settings(machineSpec(scene(), controllerSlots(1)[0]!, PAIR))
     assert.equal(alone.members, undefined)
     assert.equal(alone.listen, '10.87.0.2:7443')
-    const three = controllerSlots(3).map((seat) => settings(machineSpec(scene({ controllers: 3 }), seat, PAIR)))
+    const three = controllerSlots(3).map((slot) => settings(machineSpec(scene({ controllers: 3 }), slot, PAIR)))
     for (const { members } of three)
       assert.deepEqual(members, [
         { name: 'controller-1', address: '10.87.0.2' },
@@ -99,8 +99,8 @@ describe('the layout of a rig', () => {
 
   it('hands further settings on to the programs that they are for', () => {
     const given = { settings: { controller: { podCidr: '10.1.0.0/16' }, agent: { network: { overlay: 'vxlan' } } } }
-    const [controller, agent] = [controllerSlots(1)[0]!, nodeSlot(1)].map((seat) =>
-      settings(machineSpec(scene(given), seat, PAIR)),
+    const [controller, agent] = [controllerSlots(1)[0]!, nodeSlot(1)].map((slot) =>
+      settings(machineSpec(scene(given), slot, PAIR)),
     )
     assert.deepEqual(
       [controller!.podCidr, controller!.network, controller!.name],
@@ -130,8 +130,8 @@ describe('the layout of a rig', () => {
   })
 
   it("keeps keys to their owner, and state on the machine's own disk", () => {
-    for (const seat of [...controllerSlots(1), nodeSlot(1)]) {
-      const key = machineSpec(scene(), seat, PAIR).files.find(({ content }) => content === 'KEY')!
+    for (const slot of [...controllerSlots(1), nodeSlot(1)]) {
+      const key = machineSpec(scene(), slot, PAIR).files.find(({ content }) => content === 'KEY')!
       assert.ok(key.mode === undefined || key.mode === 0o600)
     }
     const registry = machineSpec(scene(), REGISTRY_SLOT, undefined)

@@ -17,7 +17,7 @@ import type { World } from './world.ts'
 export class Transport {
   readonly #memory: MemoryNetwork
   readonly #hosts = new Map<string, Host>()
-  readonly #places = new WeakMap<Process, MemoryHost>()
+  readonly #memoryHosts = new WeakMap<Process, MemoryHost>()
 
   constructor(world: World, network: Network) {
     this.#memory = new MemoryNetwork({
@@ -31,24 +31,24 @@ export class Transport {
   }
 
   connect(process: Process, address: string, user: CallContext['user'], liveness: KeepaliveOptions): Connection {
-    return this.#place(process).connect(address, { user, liveness })
+    return this.#memoryHost(process).connect(address, { user, liveness })
   }
 
   server(process: Process, port: number, authorize: AuthorizeCall): RpcServer {
-    return this.#place(process).server({ port, authorize })
+    return this.#memoryHost(process).server({ port, authorize })
   }
 
-  #place(process: Process): MemoryHost {
-    const known = this.#places.get(process)
+  #memoryHost(process: Process): MemoryHost {
+    const known = this.#memoryHosts.get(process)
     if (known !== undefined) return known
     const { host } = process
-    const place = this.#memory.host(host.address)
+    const memoryHost = this.#memory.host(host.address)
     this.#hosts.set(host.address, host)
-    this.#places.set(process, place)
+    this.#memoryHosts.set(process, memoryHost)
     process.onEnd(() => {
-      if (host.up) place.kill()
-      else place.powerOff()
+      if (host.up) memoryHost.kill()
+      else memoryHost.powerOff()
     })
-    return place
+    return memoryHost
   }
 }

@@ -125,7 +125,7 @@ function meaning(model: TableModel): unknown {
   ]
 }
 
-describe('Book', () => {
+describe('DesiredTable', () => {
   it('comes to the same table change by change as at once, with all slots filled and nothing left over', () => {
     fc.assert(
       fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 3 }), { maxLength: 25 }), (batches) => {
