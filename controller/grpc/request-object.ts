@@ -9,6 +9,12 @@ import { decode, decodeResource, encodeObject, withResourceVersion } from '../..
 import type { AnyResource, JsonObject, JsonValue, Kind, ObjectBytes, Resources } from '../../proto/gen/types.ts'
 import { namespaceOf, storedKind } from '../api/identity.ts'
 
+/**
+ * Bytes of an object that are looked at, before it is known whether the caller may send it: as many as a body of the
+ * Kubernetes face has. A message could have twenty times as many.
+ */
+const OBJECT_LIMIT = 3 * 1024 * 1024
+
 /** An object in a request, as far as it is read before it is known whether the caller may send it. */
 export interface ReceivedObject {
   readonly kind: Kind
@@ -18,11 +24,20 @@ export interface ReceivedObject {
   read(): Resources[Kind]
 }
 
-/** InvalidArgument for bytes that are no such message, and for a namespace of a kind that has none. */
+/**
+ * InvalidArgument for bytes that are no such message, and for a namespace of a kind that has none; ResourceExhausted
+ * for more bytes than an object could have.
+ */
 export function receivedObject(bytes: ObjectBytes | undefined, kinds: KnownKinds): ReceivedObject {
   if (bytes === undefined)
     throw new GantryError('InvalidArgument', 'the request holds no object', { details: [{ field: 'object' }] })
   const kind = storedKind(bytes.apiVersion, bytes.kind, kinds)
+  if (bytes.raw.length > OBJECT_LIMIT)
+    throw new GantryError(
+      'ResourceExhausted',
+      `the request's ${kind} takes ${bytes.raw.length} bytes, the limit is ${OBJECT_LIMIT}`,
+      { details: [{ field: 'object.raw', value: String(bytes.raw.length), message: 'is too large' }] },
+    )
   const { object, unknown } = readBytes(kind, bytes)
   const { name = '', namespace: said = '' } = (object['metadata'] ?? {}) as { name?: string; namespace?: string }
   const namespace = namespaceOf(kind, said)

@@ -212,6 +212,16 @@ describe('the service Resources', () => {
       assert.equal(bench.writes.length, 0)
     })
 
+    it('does not read an object that is too large to be one', async () => {
+      const { raw } = packed(configDraft('c', {}))
+      // Items of a list of which each takes two bytes, and much more in memory.
+      const many = Buffer.concat([Buffer.from(raw), Buffer.alloc(4_000_000, Buffer.from([0x12, 0x00]))])
+      const object = { apiVersion: 'v1', kind: 'ConfigMap', raw: many }
+      const refusal = { code: 'ResourceExhausted', message: /takes 40\d{5} bytes, the limit is 3145728/ }
+      await assert.rejects(bench.handlers.create({ object, options }, call), refusal)
+      await assert.rejects(bench.handlers.update({ object, subresource: '', options }, call), refusal)
+    })
+
     it('counts no subresource that a caller makes up', async () => {
       const registry = new Registry()
       const { api, informer, reads, clock } = bench

@@ -17,7 +17,9 @@ function pod(spec: JsonObject, annotations: Record<string, string> = {}): Pod {
   return applyDefaults(decodeJson('Pod', { metadata, spec: { containers: [{ name: 'c', image: 'i' }], ...spec } }))
 }
 
-/** What takes time that grows with the square of the items takes minutes of these, and what does not parts of a second. */
+/**
+ * What takes time that grows with the square of the items takes minutes of these; what does not, parts of a second.
+ */
 describe('many items', function () {
   this.timeout(30_000)
 
