@@ -37,7 +37,7 @@ const borders = [
 /** What stands behind the door, by where it comes from: all of it, or all but what a face may name. */
 const behindTheDoor = [
   { from: '(store|dispatch|scheduler|election|reconcile|runner|nodehealth|supervise|traffic)/' },
-  { from: 'api/(objects|consistent-reads|plugins|object-admission)' },
+  { from: 'api/(objects|object-writer|consistent-reads|plugins|object-admission)' },
   { from: 'api/contract', importNames: ['ObjectApi', 'EventSink'] },
   { from: 'informer/', allowImportNames: ['CachedObject'] },
   { from: 'events/contract', allowImportNames: ['isDeletion', 'EventQuery', 'NamedEvent'] },

@@ -126,7 +126,7 @@ export class ObjectWriter {
         next = stepped instanceof Promise ? await stepped : stepped
         if (next !== base.object) {
           const proposed = next === 'removed' ? undefined : next
-          const preparing = transaction.prepare({ next: proposed, previous: base.object, ...manner(context) })
+          const preparing = transaction.prepare({ next: proposed, previous: base.object, ...writerOf(context) })
           prepared = preparing instanceof Promise ? await preparing : preparing
         }
         if (next !== 'removed' && prepared !== undefined)
@@ -181,7 +181,7 @@ export class ObjectWriter {
     transaction: ObjectTransaction<K>,
     context: WriteContext,
   ): PreparedObject<K> | Promise<PreparedObject<K>> {
-    const preparing = transaction.prepare({ next: object, previous: undefined, ...manner(context) })
+    const preparing = transaction.prepare({ next: object, previous: undefined, ...writerOf(context) })
     return then(preparing, (prepared): PreparedObject<K> | Promise<PreparedObject<K>> => {
       const bytes = encodeResource(prepared.object as AnyResource)
       try {
@@ -245,7 +245,7 @@ function isUnchanged<K extends Kind>(bytes: Uint8Array, { operations }: Preparat
   return operations.length === 0 && Buffer.compare(bytes, base.bytes) === 0
 }
 
-function manner({ user, dryRun = false }: WriteContext): Pick<ProposedWrite, 'author' | 'dryRun'> {
+function writerOf({ user, dryRun = false }: WriteContext): Pick<ProposedWrite, 'author' | 'dryRun'> {
   return { author: user === undefined ? 'control-plane' : 'user', dryRun }
 }
 

@@ -1,7 +1,7 @@
 /**
- * A cluster in one process under a simulated clock: one store in memory, controllers with all that leads and
- * dispatches, and agents whose pods are counters. Only what stands between the parts (network, disk, processes) is not
- * real.
+ * A part of a cluster in one process under a simulated clock, for scripted tests of sessions and node health: one store
+ * in memory, the parts of a controller that lead and dispatch, and agents that only pretend (simulated-agent.ts).
+ * Whole controllers and real agents are in simulated-cluster.ts.
  */
 import { setImmediate } from 'node:timers/promises'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
@@ -66,7 +66,7 @@ function cuttable(store: Store): { store: Store; cut: () => void } {
   }
 }
 
-export class SimulatedController {
+export class PartialController {
   readonly name: string
   readonly dispatcher: Dispatcher
   readonly api: ObjectRegistry
@@ -156,12 +156,12 @@ export class SimulatedController {
   }
 }
 
-export class SimulatedCluster {
+export class PartialCluster {
   readonly clock = new FakeClock(Date.UTC(2026, 0, 1, 12))
   readonly store = new MemoryStore(this.clock)
   /** Events of all controllers: "Node n1 NodeLost". */
   readonly told: string[] = []
-  readonly controllers: SimulatedController[] = []
+  readonly controllers: PartialController[] = []
   readonly agents = new Map<string, SimulatedAgent>()
   /** As controllers reach each other. */
   readonly peers: DispatcherParts['peers'] = {
@@ -176,8 +176,8 @@ export class SimulatedCluster {
   #seed = 1
 
   /** With every node ready and a leader at work. */
-  static async start(shape: { controllers: number; nodes: number }): Promise<SimulatedCluster> {
-    const cluster = new SimulatedCluster()
+  static async start(shape: { controllers: number; nodes: number }): Promise<PartialCluster> {
+    const cluster = new PartialCluster()
     for (let index = 1; index <= shape.controllers; index++) cluster.addController(`c${index}`)
     await cluster.run(200)
     await cluster.any.api.create({ kind: 'Namespace', metadata: { name: 'default' } }, { fieldManager: 'test' })
@@ -186,8 +186,8 @@ export class SimulatedCluster {
     return cluster
   }
 
-  addController(name: string): SimulatedController {
-    const controller = new SimulatedController(name, this.#seed++, this)
+  addController(name: string): PartialController {
+    const controller = new PartialController(name, this.#seed++, this)
     this.controllers.push(controller)
     return controller
   }
@@ -209,15 +209,15 @@ export class SimulatedCluster {
     return this.agents.get(name)!
   }
 
-  controller(name: string): SimulatedController {
+  controller(name: string): PartialController {
     return this.controllers.findLast((controller) => controller.name === name)!
   }
 
-  get any(): SimulatedController {
+  get any(): PartialController {
     return this.controllers.find(({ up }) => up)!
   }
 
-  get leader(): SimulatedController {
+  get leader(): PartialController {
     return this.controller(this.any.election.leader())
   }
 

@@ -5,17 +5,17 @@ import { controllerOf } from '../../controller/nodehealth/node-session.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { Node, Pod } from '../../proto/gen/types.ts'
 import { unreachable } from '../controller/nodehealth/nodes.ts'
-import { SimulatedCluster } from './cluster.ts'
+import { PartialCluster } from './cluster.ts'
 
 const isReady = ({ status, metadata }: Pod): boolean =>
   metadata.deletionTimestamp === undefined &&
   status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true
 
 describe('simulation of node health', () => {
-  let cluster: SimulatedCluster
+  let cluster: PartialCluster
 
   async function start(shape: { controllers: number; nodes: number }, replicas = 0): Promise<void> {
-    cluster = await SimulatedCluster.start(shape)
+    cluster = await PartialCluster.start(shape)
     if (replicas === 0) return
     await cluster.deploy('web', replicas)
     await cluster.until('all pods are ready', () => ready() === replicas, 2_000)

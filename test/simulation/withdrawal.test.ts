@@ -7,18 +7,18 @@ import { DRAIN_GRACE_MS } from '../../controller/dispatch/network/endpoint-drain
 import { seededRandom } from '../../proto/base/random.ts'
 import type { EndpointSlice, Pod } from '../../proto/gen/types.ts'
 import type { PodEnd } from './simulated-agent.ts'
-import { SimulatedCluster } from './cluster.ts'
+import { PartialCluster } from './cluster.ts'
 
 describe('simulation of withdrawals', function () {
   this.timeout(60_000)
-  let cluster: SimulatedCluster
+  let cluster: PartialCluster
   /** Ends, and the nodes that still sent the pod something then. */
   let ends: (PodEnd & { readonly senders: readonly string[] })[]
   /** Pods that a slice names as taking connections after their node was told that none does. */
   let revived: string[]
 
   async function start(shape: { controllers: number; nodes: number }, replicas: number): Promise<void> {
-    cluster = await SimulatedCluster.start(shape)
+    cluster = await PartialCluster.start(shape)
     ends = []
     revived = []
     const withdrawn = new Set<string>()
