@@ -1,4 +1,7 @@
-/** Host patterns (proxy-model.ts): which covers which, and which comes first. Any two are apart, or one covers the other. */
+/**
+ * Host patterns (proxy-model.ts): which covers which, and which comes first. Two of them are apart, or one covers the
+ * other.
+ */
 import type { HostPattern } from './proxy-model.ts'
 
 /** What follows the asterisks, with the dot: ".example.com". */
