@@ -19,8 +19,13 @@ spec: { defaultBackend: { service: { name: web, port: { name: http } } } }
 describe('entrance, with haproxy: what changes while it serves', function () {
   this.timeout(60_000)
   let lab: IngressFixture
+  const loads: { stop(): Promise<void> }[] = []
   beforeEach(async () => void (lab = await IngressFixture.open()))
-  afterEach(() => lab.close())
+  afterEach(async () => {
+    // Of a test that failed: its clients would ask on, and hold up every test that comes after.
+    await Promise.all(loads.splice(0).map((clients) => clients.stop()))
+    await lab.close()
+  })
 
   const masterPid = (): number => Number(readFileSync(join(lab.directory, 'pid'), 'utf8'))
   const generation = (): string => readFileSync(join(lab.directory, 'current', 'structure'), 'utf8')
@@ -62,7 +67,7 @@ describe('entrance, with haproxy: what changes while it serves', function () {
       }
     }
     const running = Array.from({ length: clients }, client)
-    return {
+    const generator = {
       failures,
       settled: () => Promise.allSettled(underWay),
       more: async (count: number): Promise<void> => {
@@ -75,6 +80,8 @@ describe('entrance, with haproxy: what changes while it serves', function () {
         agent.destroy()
       },
     }
+    loads.push(generator)
+    return generator
   }
 
   it('swaps endpoints under load without a reload, and without a request that fails', async () => {
@@ -150,8 +157,8 @@ spec: { rules: [{ host: other-${round}.example.com, http: { paths: [{ path: /, p
     }
     // The connection that did nothing meanwhile is of the first worker: it gets its answer all the same, and from the
     // endpoint that there is now.
-    await clients.settled()
     await lab.apply(slice('web', ['127.0.3.2'], port))
+    await clients.settled()
     const count = pods[0]!.count()
     assert.equal((await lab.request('/', { agent: idle })).seen!.pod, '127.0.3.2')
     assert.equal(pods[0]!.count(), count)
