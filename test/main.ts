@@ -1,19 +1,23 @@
 /**
- * Runs every test (`npm test`): in two lanes beside each other, because those with machines of rigs mostly wait. Within
- * a lane one test file follows the other. The first lane's output is shown as it comes, the other's after it; at the
- * end stand the sums of both, as mocha words them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended
- * without telling its result, which counts as one failure.
+ * Runs every test (`npm test`), in lanes beside each other, because most tests mostly wait: for programs, for packets,
+ * for a cluster to notice something. Within a lane one test file follows the other. The first lane's output is shown
+ * as it comes, each other's when those before it have ended; at the end stand the sums of all, as mocha words them.
+ * Arguments go to mocha. Ends with 1 if a test failed or a lane ended without telling its result, which counts as one
+ * failure.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 
-/**
- * What has a host's networks, cgroups and loop devices to itself: `up` and `down` look whether the host is as it was.
- */
-const RIGS = ['test/e2e/**/*.test.ts', 'test/integration/rig-*.test.ts', 'test/integration/gantry-container.test.ts']
+/** The files of each lane are about as long in all; the last one takes what no other names. */
+const CLIENTS = ['test/e2e/kubernetes*.test.ts', 'test/e2e/shop.test.ts', 'test/e2e/package.test.ts']
+const CLUSTERS = ['test/e2e/**/*.test.ts']
+const MACHINES = ['test/integration/**/*.test.ts']
+const except = (but: readonly string[]): string[] => but.flatMap((pattern) => ['--ignore', pattern])
 const LANES: readonly { readonly name: string; readonly files: readonly string[] }[] = [
-  { name: 'tests with rigs', files: RIGS },
-  { name: 'all other tests', files: ['test/**/*.test.ts', ...RIGS.flatMap((pattern) => ['--ignore', pattern])] },
+  { name: "clusters by Kubernetes' clients and by users", files: CLIENTS },
+  { name: 'clusters', files: [...CLUSTERS, ...except(CLIENTS)] },
+  { name: 'machines, stores and programs', files: MACHINES },
+  { name: 'parts', files: ['test/**/*.test.ts', ...except([...CLUSTERS, ...MACHINES])] },
 ]
 const ROOT = join(import.meta.dirname, '..')
 const MOCHA = join(ROOT, 'node_modules/mocha/bin/mocha.js')
@@ -93,6 +97,6 @@ for (const lane of lanes) {
 }
 const sum = (what: keyof Result): number => results.reduce((total, result) => total + result[what], 0)
 process.stdout.write(
-  `\n== both ==\n  ${sum('passing')} passing\n${sum('failing') === 0 ? '' : `  ${sum('failing')} failing\n`}`,
+  `\n== all ==\n  ${sum('passing')} passing\n${sum('failing') === 0 ? '' : `  ${sum('failing')} failing\n`}`,
 )
 process.exitCode = sum('failing') === 0 ? 0 : 1
