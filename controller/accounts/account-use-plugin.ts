@@ -11,7 +11,7 @@ import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from 
 import type { AccessAuthorizer } from './access-authorizer.ts'
 import { serviceAccountName } from '../../proto/objects/pod-references.ts'
 import { controllerOf } from '../../proto/objects/owners.ts'
-import { describeNew, podSpecOf } from './pod-specs.ts'
+import { describeNew, podSpecOf } from '../objects/pod-specs.ts'
 
 export class AccountUsePlugin implements AdmissionPlugin {
   readonly name = 'ServiceAccountUse'

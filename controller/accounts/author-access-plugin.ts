@@ -15,7 +15,7 @@ import type { Informer } from '../informer/contract.ts'
 import type { AccessAuthorizer } from './access-authorizer.ts'
 import { serviceAccountName } from '../../proto/objects/pod-references.ts'
 import { controllerOf } from '../../proto/objects/owners.ts'
-import { mayHavePodSpec, podSpecOf } from './pod-specs.ts'
+import { mayHavePodSpec, podSpecOf } from '../objects/pod-specs.ts'
 
 export class AuthorAccessPlugin implements AdmissionPlugin {
   readonly name = 'AuthorAccess'

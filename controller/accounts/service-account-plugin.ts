@@ -11,7 +11,7 @@ import type { AdmissionAttributes, AdmissionPlugin, WriteContext } from '../api/
 import type { Informer } from '../informer/contract.ts'
 import { DEFAULT_SERVICE_ACCOUNT, serviceAccountName } from '../../proto/objects/pod-references.ts'
 import { ROOT_CA, type NamespaceDefaults } from './namespace-defaults.ts'
-import { describeNew } from './pod-specs.ts'
+import { describeNew } from '../objects/pod-specs.ts'
 
 /** Where clients in a pod look for their token. */
 const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'

@@ -9,8 +9,7 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import type { Store } from '../store/contract.ts'
-import type { SuperviseOptions } from '../supervise/child.ts'
-import { loadOrCreateSecret } from '../supervise/stored-secret.ts'
+import { loadOrCreateSecret, type StoredSecretOptions } from '../store/stored-secret.ts'
 
 export const SIGNING_KEY = '/gantry-supervise/service-account-key'
 
@@ -68,7 +67,7 @@ export class SigningKey {
  */
 export async function clusterSigningKey(
   store: Pick<Store, 'get' | 'commit'>,
-  options: SuperviseOptions,
+  options: StoredSecretOptions,
   signal: AbortSignal,
 ): Promise<SigningKey> {
   return new SigningKey(await loadOrCreateSecret(store, SIGNING_KEY, () => SigningKey.make(), options, signal))

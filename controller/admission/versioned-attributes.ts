@@ -14,7 +14,8 @@ import type {
   JsonObject,
 } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, User, WriteContext } from '../api/contract.ts'
-import { scaleOf, scalePathsOf } from '../api/scale-form.ts'
+import type { ExpressionSubject } from '../cel/admission/subject.ts'
+import { scaleOf, scalePathsOf } from '../objects/scale-form.ts'
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ */
 const CONTROLLERS_NAMESPACE = 'kube-system'
@@ -58,7 +59,7 @@ export interface MatchAttributes {
   readonly name: string
 }
 
-export class VersionedAttributes {
+export class VersionedAttributes implements ExpressionSubject {
   readonly attributes: AdmissionAttributes
   readonly matchAttributes: MatchAttributes
   readonly user: User

@@ -18,8 +18,8 @@ import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../.
 import type { Author, Strategy } from '../kinds/strategy.ts'
 import { VALUE_LIMIT } from '../store/contract.ts'
 import type { Draft, WriteSubresource } from './contract.ts'
-import { sectionMessage, hasGeneration, hasStatus, sameSpec, type ObjectSection } from './object-section.ts'
-import { checkPreconditions, isUnconditional } from './preconditions.ts'
+import { sectionMessage, hasGeneration, hasStatus, sameSpec, type ObjectSection } from '../objects/object-section.ts'
+import { checkPreconditions, isUnconditional } from '../objects/preconditions.ts'
 
 type SectionFields = { [H in ObjectSection]?: unknown }
 

@@ -6,7 +6,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { CachedObject, Informer } from '../informer/contract.ts'
 import type { Store } from '../store/contract.ts'
-import { named } from './identity.ts'
+import { named } from '../objects/identity.ts'
 
 export class ConsistentReads {
   readonly #store: Pick<Store, 'revision'>

@@ -9,7 +9,7 @@ import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
 import type { DeletionStrategy, Strategy } from '../kinds/strategy.ts'
 import type { DeleteOptions } from './contract.ts'
-import { resourceVersionConflict, uidConflict } from './preconditions.ts'
+import { resourceVersionConflict, uidConflict } from '../objects/preconditions.ts'
 
 /** What the garbage collector removes once dependents are gone, or have no owner any more. */
 export const FOREGROUND_FINALIZER = 'foregroundDeletion'

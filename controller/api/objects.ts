@@ -33,7 +33,7 @@ import type {
   WriteSubresource,
 } from './contract.ts'
 import { requestDeletion, settleDeletion, type DeletionOutcome } from './deletion.ts'
-import { named } from './identity.ts'
+import { named } from '../objects/identity.ts'
 import { requireNamespace } from './namespace-check.ts'
 import { AppliedConfiguration, patched } from './patches.ts'
 import { differsOnlyInManagedFieldTimes, ObjectAdmission, withOwners, type UpdateMode } from './object-admission.ts'

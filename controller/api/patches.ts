@@ -7,11 +7,11 @@ import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from '../../prot
 import { DecodingError, problemError } from '../../proto/base/problem.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, Resources } from '../../proto/gen/types.ts'
-import { isUnconditional, resourceVersionConflict } from './preconditions.ts'
+import { isUnconditional, resourceVersionConflict } from '../objects/preconditions.ts'
 import type { PatchOptions, WriteContext, WriteSubresource } from './contract.ts'
 import type { Strategy } from '../kinds/strategy.ts'
 import { decodeObject } from './field-validation.ts'
-import { named } from './identity.ts'
+import { named } from '../objects/identity.ts'
 import { lastApplied, recordLastApplied } from './last-applied.ts'
 
 /**

@@ -21,7 +21,7 @@ import type {
   WhyRequest,
   WhyResponse,
 } from '../../proto/gen/types.ts'
-import { DEFAULT_NAMESPACE } from '../api/identity.ts'
+import { DEFAULT_NAMESPACE } from '../objects/identity.ts'
 import type { Backends } from '../requests/backends.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
 import type { Requests } from '../requests/requests.ts'

@@ -7,7 +7,7 @@ import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import { unknownFields } from '../../proto/codec/unknown-fields.ts'
 import { decode, decodeResource, encodeObject, withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, ObjectBytes, Resources } from '../../proto/gen/types.ts'
-import { namespaceOf, storedKind } from '../api/identity.ts'
+import { namespaceOf, storedKind } from '../objects/identity.ts'
 
 /**
  * Bytes of an object that are looked at, before it is known whether the caller may send it: as many as a body of the

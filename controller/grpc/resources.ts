@@ -24,7 +24,7 @@ import type {
   WriteOptions,
 } from '../../proto/gen/types.ts'
 import type { DeleteOptions, Draft } from '../api/contract.ts'
-import { namespaceOf, resolve, storedKind } from '../api/identity.ts'
+import { namespaceOf, resolve, storedKind } from '../objects/identity.ts'
 import type { RequestContext } from '../requests/authorized-request.ts'
 import { NEWEST, parseRevision } from '../requests/freshness.ts'
 import { objectRequestInfo, type ResourceRequestInfo } from '../requests/request-info.ts'

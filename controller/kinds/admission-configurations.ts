@@ -2,7 +2,7 @@
  * What other requests are admitted by: webhooks, and policies with their bindings.
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
  */
-import { policyProblems, webhookProblems } from '../admission/expressions.ts'
+import { policyProblems, webhookProblems } from '../cel/admission/configuration-problems.ts'
 import type { Strategy } from './strategy.ts'
 
 /** Whoever has configured admission expects the next request to obey. */

@@ -3,7 +3,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { describeObject } from '../../proto/schema/schema.ts'
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
-import { ruleViolations } from '../api/custom/rules.ts'
+import { ruleViolations } from '../cel/custom/rules.ts'
 import type { Strategy } from './strategy.ts'
 
 export const customObjectStrategy: Strategy = {

@@ -2,8 +2,8 @@
  * CustomResourceDefinitions: what an established one defines is a kind like any other.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
  */
-import { ruleProblems } from '../api/custom/rules.ts'
-import { sameSpec } from '../api/object-section.ts'
+import { ruleProblems } from '../cel/custom/rules.ts'
+import { sameSpec } from '../objects/object-section.ts'
 import type { Strategy } from './strategy.ts'
 
 /** Goes when no object of the kind is left: the definition reconciler removes it. */

@@ -5,7 +5,7 @@ import { formatMicroTime, formatTime } from '../../proto/base/time.ts'
 import { withCondition } from '../../proto/objects/conditions.ts'
 import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import { uidConflict } from '../api/preconditions.ts'
+import { uidConflict } from '../objects/preconditions.ts'
 
 /**
  * The pod bound to the node; the same object if it is already. Conflict if it is bound elsewhere, being deleted, or

@@ -3,7 +3,7 @@
  * definitions as they come and go.
  */
 import type { CustomKind, CustomVersion } from '../../proto/schema/custom/definitions.ts'
-import { customScalePaths } from '../api/scale-form.ts'
+import { customScalePaths } from '../objects/scale-form.ts'
 import type { CustomDefinitions } from '../requests/custom-definitions.ts'
 import type { Catalog } from './catalog.ts'
 import type { ServedResource, Subresource, Verb } from './contract.ts'

@@ -1,8 +1,7 @@
 /** What the members' NATS servers present to each other. */
 import { randomBytes } from 'node:crypto'
 import type { Store } from '../store/contract.ts'
-import type { SuperviseOptions } from './child.ts'
-import { loadOrCreateSecret } from './stored-secret.ts'
+import { loadOrCreateSecret, type StoredSecretOptions } from '../store/stored-secret.ts'
 
 export const ROUTE_SECRET_KEY = '/gantry-supervise/nats-routes'
 
@@ -11,7 +10,7 @@ export const ROUTE_SECRET_KEY = '/gantry-supervise/nats-routes'
  */
 export function routeSecret(
   store: Pick<Store, 'get' | 'commit'>,
-  options: SuperviseOptions,
+  options: StoredSecretOptions,
   signal: AbortSignal,
 ): Promise<string> {
   return loadOrCreateSecret(store, ROUTE_SECRET_KEY, () => randomBytes(32).toString('hex'), options, signal)

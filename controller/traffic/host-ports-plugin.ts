@@ -4,7 +4,7 @@ import { formatHostPort, hostPortClaims, type HostPortClaim } from '../../proto/
 import { ownerOfHostPort, type ReservedPort } from '../../proto/objects/reserved-ports.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import type { PodSpec } from '../../proto/gen/types.ts'
-import { describeNew, findPodSpec, mayHavePodSpec, podSpecOf } from '../accounts/pod-specs.ts'
+import { describeNew, findPodSpec, mayHavePodSpec, podSpecOf } from '../objects/pod-specs.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
 
 export class HostPortsPlugin implements AdmissionPlugin {

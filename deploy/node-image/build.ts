@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../proto/base/clock.ts'
-import { openEngine } from '../rig/drivers/docker/engine.ts'
+import { openEngine } from '../docker-engine.ts'
 import { ensureNodeImage } from './node-image.ts'
 
 const {

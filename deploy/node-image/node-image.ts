@@ -10,7 +10,7 @@ import { Readable } from 'node:stream'
 import { GantryError } from '../../proto/base/errors.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { buildTar, type LayerFile } from '../image-builder.ts'
-import { hasStatus, type DockerClient } from '../rig/drivers/docker/engine.ts'
+import { hasStatus, type DockerClient } from '../docker-engine.ts'
 import { baseSystem } from './base-system.ts'
 
 /** Where Gantry is in the image, laid out as in its package. */

@@ -3,10 +3,10 @@
  */
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { CLOCK_OFFSET_VARIABLE } from '../../proto/base/clock.ts'
 import { CONTROLLER_HOST } from '../../proto/rpc/rpc.ts'
 import { apiHosts, type CertificateRequest, type KeyPair } from '../ca.ts'
 import type { Driver, MachineFile, MachineSpec, ProgramName, Role } from './contract.ts'
-import { clockOffsetCommand } from './faults/clock.ts'
 import { rigDirectory, type RecordedOptions, type RigSettings } from './rig-record.ts'
 
 export const REGISTRY = 'registry'
@@ -221,4 +221,12 @@ function registrySettings({ hostOf }: LayoutContext, slot: MachineSlot, rootdire
     http: { addr: `${hostOf(slot)}:${REGISTRY_PORT}` },
     storage: { filesystem: { rootdirectory }, delete: { enabled: true } },
   }
+}
+
+/**
+ * What a program's command begins with so that its clock can be set off. A reboot empties runDir, and sets the clock
+ * right.
+ */
+function clockOffsetCommand(runDir: string): string[] {
+  return ['env', `${CLOCK_OFFSET_VARIABLE}=${join(runDir, 'clock-offset')}`]
 }

@@ -14,7 +14,7 @@ import {
   type StartedTestContainer,
 } from 'testcontainers'
 import { buildImage, buildTar, writeLayout } from '../../deploy/image-builder.ts'
-import type { DockerClient } from '../../deploy/rig/drivers/docker/engine.ts'
+import type { DockerClient } from '../../deploy/docker-engine.ts'
 import {
   contextFileText,
   GantryContainer,

@@ -13,7 +13,7 @@ const IMPORT =
   /^(?:import|export)\s[^'"]*?from\s+['"](\.[^'"]+)['"]|\bimport\(\s*['"](\.[^'"]+)['"]\s*\)|^import\s+['"](\.[^'"]+)['"]/gm
 
 /** Files below a folder by their path from the root, with the files that each imports. */
-function readImports(root, folders) {
+export function readImports(root, folders) {
   const imports = new Map()
   const visit = (folder) => {
     for (const entry of readdirSync(path.join(root, folder), { withFileTypes: true })) {
@@ -118,7 +118,7 @@ export default {
         if (!mayImport(file, target, floors))
           context.report({
             node,
-            message: `${floorOf(file, floors).room} must not import from ${floorOf(target, floors).room}: see the floors in eslint.config.js`,
+            message: `${floorOf(file, floors).room} must not import from ${floorOf(target, floors).room}: see test/lint/floors.mjs`,
           })
       }),
     },

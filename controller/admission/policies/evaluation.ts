@@ -2,9 +2,9 @@
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, Namespace, Validation } from '../../../proto/gen/types.ts'
 import type { Authorizer } from '../../authorization/authorizer.ts'
-import { Budget } from '../../api/cel/budget.ts'
-import { untyped } from '../../api/custom/schema-types.ts'
-import { lazy, requestValues } from '../cel/environment.ts'
+import { Budget } from '../../cel/budget.ts'
+import { untyped } from '../../cel/custom/schema-types.ts'
+import { lazy, requestValues } from '../../cel/admission/environment.ts'
 import type { VersionedAttributes } from '../versioned-attributes.ts'
 import type { Policy, Rule } from './policy.ts'
 

@@ -6,10 +6,10 @@ import type {
   ValidatingAdmissionPolicyBinding,
   Validation,
 } from '../../../proto/gen/types.ts'
-import type { Budget } from '../../api/cel/budget.ts'
-import { MatchConditions } from '../cel/match-conditions.ts'
-import { conditionEnvironment, policyEnvironment, variableValues } from '../cel/environment.ts'
-import { Expression } from '../cel/expression.ts'
+import type { Budget } from '../../cel/budget.ts'
+import { MatchConditions } from '../../cel/admission/match-conditions.ts'
+import { conditionEnvironment, policyEnvironment, variableValues } from '../../cel/admission/environment.ts'
+import { Expression } from '../../cel/admission/expression.ts'
 import { Matcher } from '../matcher.ts'
 
 export interface Rule {

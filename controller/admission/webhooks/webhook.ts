@@ -6,8 +6,8 @@ import type {
   ValidatingWebhookConfiguration,
   WebhookClientConfig,
 } from '../../../proto/gen/types.ts'
-import { conditionEnvironment } from '../cel/environment.ts'
-import { MatchConditions } from '../cel/match-conditions.ts'
+import { conditionEnvironment } from '../../cel/admission/environment.ts'
+import { MatchConditions } from '../../cel/admission/match-conditions.ts'
 import { Matcher } from '../matcher.ts'
 
 export interface Webhook {

@@ -2,9 +2,9 @@
  * The subresources of stored kinds: status of every kind that has one and scale of every kind that counts instances, as
  * the schema says, and the parts that its strategy names.
  */
-import { sectionMessage } from '../../api/object-section.ts'
+import { sectionMessage } from '../../objects/object-section.ts'
 import type { ObjectSubresource } from '../../api/contract.ts'
-import { scalePaths } from '../../api/scale-form.ts'
+import { scalePaths } from '../../objects/scale-form.ts'
 import type { Kinds } from '../../kinds/kinds.ts'
 import type { SubresourceStrategy } from '../../kinds/strategy.ts'
 import type { Kind } from '../../../proto/gen/types.ts'

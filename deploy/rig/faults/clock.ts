@@ -2,7 +2,6 @@
  * The wall clock of an agent or a controller set off, by the file that its environment names (proto/base/clock.ts).
  * What measures spans, and what judges certificates, is not touched.
  */
-import { join } from 'node:path'
 import { formatDuration } from '../../../proto/base/duration.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { CLOCK_OFFSET_VARIABLE } from '../../../proto/base/clock.ts'
@@ -10,14 +9,6 @@ import type { Machine, MachineSpec } from '../contract.ts'
 import { defineFault, type FaultContext } from './contract.ts'
 import { findMachine } from './powered-off.ts'
 import { parseTarget, targetWords } from './target.ts'
-
-/**
- * What a program's command begins with so that its clock can be set off. A reboot empties runDir, and sets the clock
- * right.
- */
-export function clockOffsetCommand(runDir: string): string[] {
-  return ['env', `${CLOCK_OFFSET_VARIABLE}=${join(runDir, 'clock-offset')}`]
-}
 
 export const clockFault = defineFault({
   kind: 'clock',

@@ -1,6 +1,6 @@
 /**
  * Whether an object of a custom kind is as it must be: what every object is, and what the schema of its version says.
- * Its rules in CEL are the controller's (controller/api/custom).
+ * Its rules in CEL are the controller's (controller/cel/custom).
  */
 import type { AnyResource, JsonObject } from '../../gen/types.ts'
 import { validateFields } from '../schema.ts'

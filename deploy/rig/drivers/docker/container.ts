@@ -4,7 +4,7 @@ import type { JsonValue } from '../../../../proto/gen/types.ts'
 import { buildTar } from '../../../image-builder.ts'
 import { HOME } from '../../../node-image/node-image.ts'
 import type { MachineRecord, MachineSpec } from '../../contract.ts'
-import type { DockerClient } from './engine.ts'
+import type { DockerClient } from '../../../docker-engine.ts'
 
 export type ContainerOptions = Parameters<DockerClient['createContainer']>[0]
 

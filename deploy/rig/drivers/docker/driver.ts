@@ -30,7 +30,7 @@ import {
   volumeArchive,
   type Handle,
 } from './container.ts'
-import { engineError, hasStatus, openEngine, type DockerClient, type Engine } from './engine.ts'
+import { engineError, hasStatus, openEngine, type DockerClient, type Engine } from '../../../docker-engine.ts'
 import { findShortcomings } from './engine-check.ts'
 import { ContainerMachine, endFrozen, startContainer } from './machine.ts'
 import { addressIn, makeNetwork, networkIn } from './network.ts'

@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { systemClock } from '../../../../proto/base/clock.ts'
 import type { CommandOptions, CommandResult } from '../../../../proto/base/command.ts'
-import { engineError, hasStatus, type DockerClient } from './engine.ts'
+import { engineError, hasStatus, type DockerClient } from '../../../docker-engine.ts'
 
 type ApiContainer = ReturnType<DockerClient['getContainer']>
 type ExecOptions = Parameters<ApiContainer['exec']>[0]

@@ -10,7 +10,7 @@ import type { Machine, MachineDisk, MachineRecord, MachineSpec, MachineState } f
 import { END_FROZEN, FREEZE, SHOW, THAW } from './cgroups.ts'
 import { containerName, DISK_VOLUME, groupOf, handleOf, recordOf, type DiskSettings, type Handle } from './container.ts'
 import { ContainerDisk, CUT_POWER, settingsFile } from './disk.ts'
-import { engineError, hasStatus, type DockerClient } from './engine.ts'
+import { engineError, hasStatus, type DockerClient } from '../../../docker-engine.ts'
 import { endOn, runOn, startOn, terminalOn, type Target } from './exec.ts'
 
 /** Milliseconds for a machine to be set up. */

@@ -6,7 +6,7 @@ import type { JsonValue } from '../../../../proto/gen/types.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import type { NetworkRecord } from '../../contract.ts'
 import { RIG_LABEL } from './container.ts'
-import { engineError, hasStatus, type DockerClient } from './engine.ts'
+import { engineError, hasStatus, type DockerClient } from '../../../docker-engine.ts'
 
 export interface RigNetwork {
   /** The network's name in the engine. */

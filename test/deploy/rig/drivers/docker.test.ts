@@ -2,9 +2,7 @@ import assert from 'node:assert/strict'
 import { containerOptions, recordOf, handleOf } from '../../../../deploy/rig/drivers/docker/container.ts'
 import { settingsFile } from '../../../../deploy/rig/drivers/docker/disk.ts'
 import { findShortcomings, type EngineFacts } from '../../../../deploy/rig/drivers/docker/engine-check.ts'
-import { engineError, hasStatus } from '../../../../deploy/rig/drivers/docker/engine.ts'
 import { addressIn } from '../../../../deploy/rig/drivers/docker/network.ts'
-import { GantryError } from '../../../../proto/base/errors.ts'
 import type { MachineSpec } from '../../../../deploy/rig/contract.ts'
 
 const GIBI = 2 ** 30
@@ -107,20 +105,4 @@ describe('a Docker engine', () => {
       for (const { severity, remedy } of found) assert.ok(severity === 'fatal' && remedy !== '')
     })
   }
-
-  it('is told apart by what it answers', () => {
-    const refusal = (statusCode: number): Error =>
-      Object.assign(new Error('(HTTP code) no'), { statusCode, json: { message: 'no such thing' } })
-    const codes = [404, 409, 400, 500].map((status) => engineError(refusal(status), 'asking').code)
-    assert.deepEqual(codes, ['NotFound', 'FailedPrecondition', 'InvalidArgument', 'Internal'])
-    assert.equal(engineError(refusal(404), 'asking').message, 'asking: no such thing')
-    assert.equal(
-      engineError(Object.assign(new Error('refused'), { syscall: 'connect', code: 'ECONNREFUSED' }), 'asking').code,
-      'Unavailable',
-    )
-    const own = new GantryError('Conflict', 'mine')
-    assert.equal(engineError(own, 'asking'), own)
-    assert.equal(hasStatus(refusal(404), 404, 409), true)
-    assert.equal(hasStatus(new Error('other'), 404), false)
-  })
 })

@@ -4,17 +4,17 @@
  */
 import type { Attributes, Authorizer, Decision } from '../../authorization/authorizer.ts'
 import type { User } from '../../api/contract.ts'
-import type { Declarations } from '../../api/cel/program.ts'
-import type { VersionedAttributes } from '../versioned-attributes.ts'
+import type { Declarations } from '../program.ts'
+import type { ExpressionSubject } from './subject.ts'
 
 type Asked = Omit<Attributes, 'user' | 'verb'>
 
 export class AuthorizerValue {
   readonly authorizer: Authorizer
-  readonly subject: VersionedAttributes
+  readonly subject: ExpressionSubject
   readonly user: User
 
-  constructor(authorizer: Authorizer, subject: VersionedAttributes, user = subject.user) {
+  constructor(authorizer: Authorizer, subject: ExpressionSubject, user = subject.user) {
     this.authorizer = authorizer
     this.subject = subject
     this.user = user

@@ -2,7 +2,7 @@
  * The Docker engine, found as testcontainers finds it: DOCKER_HOST, ~/.testcontainers.properties, the usual sockets.
  */
 import type { getContainerRuntimeClient } from 'testcontainers'
-import { GantryError } from '../../../../proto/base/errors.ts'
+import { GantryError } from '../proto/base/errors.ts'
 
 type RuntimeClient = Awaited<ReturnType<typeof getContainerRuntimeClient>>
 /** The engine's API: https://docs.docker.com/reference/api/engine/ */

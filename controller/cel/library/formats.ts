@@ -1,7 +1,7 @@
 /** Kubernetes' own forms of names. https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-format-library */
 import { Optional, type Environment } from '@marcbachmann/cel-js'
-import { formats } from '../../../../proto/base/format.ts'
-import { formatFlaw } from '../../../../proto/validation/custom/formats.ts'
+import { formats } from '../../../proto/base/format.ts'
+import { formatFlaw } from '../../../proto/validation/custom/formats.ts'
 import { define, Namespace } from './define.ts'
 
 class FormatNamespace extends Namespace {}

@@ -2,9 +2,9 @@
  * An expression of a configuration that is in force. It was right when it was stored; one that is not any more fails
  * whenever it is evaluated, and disturbs nothing else.
  */
-import type { Budget } from '../../api/cel/budget.ts'
-import { CelError } from '../../api/cel/error.ts'
-import type { CelEnvironment, Program } from '../../api/cel/program.ts'
+import type { Budget } from '../budget.ts'
+import { CelError } from '../error.ts'
+import type { CelEnvironment, Program } from '../program.ts'
 
 export type Result =
   { readonly is: 'value'; readonly value: unknown } | { readonly is: 'failed'; readonly message: string }

@@ -20,9 +20,9 @@ import type {
   JsonValue,
   ValidationRule,
 } from '../../../proto/gen/types.ts'
-import { Budget } from '../cel/budget.ts'
-import { CelError } from '../cel/error.ts'
-import { CelEnvironment, type Program } from '../cel/program.ts'
+import { Budget } from '../budget.ts'
+import { CelError } from '../error.ts'
+import { CelEnvironment, type Program } from '../program.ts'
 import { SchemaTypes, type ValueType } from './schema-types.ts'
 
 interface Rule {

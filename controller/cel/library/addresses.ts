@@ -11,7 +11,7 @@ import {
   readCidr,
   type AddressFamily,
   type AddressRange,
-} from '../../../../proto/base/cidr.ts'
+} from '../../../proto/base/cidr.ts'
 import { CelError } from '../error.ts'
 import { define, Namespace } from './define.ts'
 

@@ -4,9 +4,16 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
-import { delay } from '../../proto/base/clock.ts'
-import type { Store } from '../store/contract.ts'
-import type { SuperviseOptions } from './child.ts'
+import { delay, type Clock } from '../../proto/base/clock.ts'
+import type { Logger } from '../../proto/base/logger.ts'
+import type { Random } from '../../proto/base/random.ts'
+import type { Store } from './contract.ts'
+
+export interface StoredSecretOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
 
 const RETRY: BackoffOptions = { first: 100, max: 2_000 }
 
@@ -18,7 +25,7 @@ export async function loadOrCreateSecret(
   store: Pick<Store, 'get' | 'commit'>,
   key: string,
   make: () => string,
-  { clock, random, logger }: SuperviseOptions,
+  { clock, random, logger }: StoredSecretOptions,
   signal: AbortSignal,
 ): Promise<string> {
   for (let failures = 1; ; failures++) {

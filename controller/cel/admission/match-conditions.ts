@@ -3,8 +3,8 @@
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions
  */
 import type { MatchCondition } from '../../../proto/gen/types.ts'
-import type { Budget } from '../../api/cel/budget.ts'
-import type { CelEnvironment } from '../../api/cel/program.ts'
+import type { Budget } from '../budget.ts'
+import type { CelEnvironment } from '../program.ts'
 import { Expression } from './expression.ts'
 
 /** `failed`: none is false, and not all can be evaluated. */

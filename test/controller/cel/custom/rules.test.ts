@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { KindRegistry } from '../../../proto/schema/kind-registry.ts'
-import type { AnyResource, CustomResourceDefinition, ErrorDetail, JsonObject } from '../../../proto/gen/types.ts'
-import { ruleViolations, ruleProblems } from '../../../controller/api/custom/rules.ts'
+import { KindRegistry } from '../../../../proto/schema/kind-registry.ts'
+import type { AnyResource, CustomResourceDefinition, ErrorDetail, JsonObject } from '../../../../proto/gen/types.ts'
+import { ruleViolations, ruleProblems } from '../../../../controller/cel/custom/rules.ts'
 
 const ANY: JsonObject = { type: 'string' }
 

@@ -6,8 +6,8 @@ import { Duration } from '@marcbachmann/cel-js/evaluator'
 import { itemSchema } from '../../../proto/schema/custom/coerce.ts'
 import { isObject } from '../../../proto/base/json.ts'
 import type { JSONSchemaProps, JsonValue } from '../../../proto/gen/types.ts'
-import { equal } from '../cel/library/lists.ts'
-import { compile, type CelType } from '../cel/program.ts'
+import { equal } from '../library/lists.ts'
+import { compile, type CelType } from '../program.ts'
 
 export interface ValueType {
   /** As CEL calls it. */

@@ -1,7 +1,7 @@
 /** Expressions in CEL, compiled: every function and variable is known, types fit, and what they cost is counted. */
 import { Environment } from '@marcbachmann/cel-js'
-import { GantryError } from '../../../proto/base/errors.ts'
-import { pattern, patternFlaw } from '../../../proto/validation/custom/pattern.ts'
+import { GantryError } from '../../proto/base/errors.ts'
+import { pattern, patternFlaw } from '../../proto/validation/custom/pattern.ts'
 import { Budget, Meter } from './budget.ts'
 import { CelError, celError } from './error.ts'
 import { innerCost } from './inner-cost.ts'

@@ -1,5 +1,5 @@
 /** What is wrong with an expression, or went wrong in its evaluation. */
-import { GantryError } from '../../../proto/base/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 
 /** In an expression, both counted from 1. */
 export interface SourcePosition {

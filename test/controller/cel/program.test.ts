@@ -3,9 +3,9 @@
  * pass.
  */
 import assert from 'node:assert/strict'
-import { Budget } from '../../../../controller/api/cel/budget.ts'
-import { CelError } from '../../../../controller/api/cel/error.ts'
-import { CelEnvironment, compile } from '../../../../controller/api/cel/program.ts'
+import { Budget } from '../../../controller/cel/budget.ts'
+import { CelError } from '../../../controller/cel/error.ts'
+import { CelEnvironment, compile } from '../../../controller/cel/program.ts'
 
 const TRUE = [
   // Lists

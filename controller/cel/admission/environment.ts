@@ -4,10 +4,10 @@
  */
 import { encodeFields } from '../../../proto/codec/codec.ts'
 import type { Authorizer } from '../../authorization/authorizer.ts'
-import { CelEnvironment, type Variables } from '../../api/cel/program.ts'
-import { untyped } from '../../api/custom/schema-types.ts'
-import type { VersionedAttributes } from '../versioned-attributes.ts'
+import { CelEnvironment, type Variables } from '../program.ts'
+import { untyped } from '../custom/schema-types.ts'
 import { AuthorizerValue, authorizerDeclarations } from './authorizer.ts'
+import type { ExpressionSubject } from './subject.ts'
 
 const REQUEST: Variables = { object: 'dyn', oldObject: 'dyn', request: 'dyn' }
 
@@ -56,7 +56,7 @@ export function variableValues(makers: Readonly<Record<string, () => unknown>>):
 
 /** Values of one request, each made when an expression first reads it; `version`: of the objects. */
 export function requestValues(
-  subject: VersionedAttributes,
+  subject: ExpressionSubject,
   version: string,
   authorizer: Authorizer,
 ): Readonly<Record<string, unknown>> {

@@ -1,6 +1,6 @@
 /** Quantities. https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-quantity-library */
 import type { Environment } from '@marcbachmann/cel-js'
-import { readQuantity } from '../../../../proto/base/quantity.ts'
+import { readQuantity } from '../../../proto/base/quantity.ts'
 import { CelError } from '../error.ts'
 import { define } from './define.ts'
 

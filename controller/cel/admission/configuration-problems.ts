@@ -2,19 +2,19 @@
  * Compiles the expressions of webhooks and policies when they are written: what does not compile is refused with its
  * place.
  */
-import { entryPath, fieldPath } from '../../proto/base/path.ts'
-import { Report } from '../../proto/validation/report.ts'
+import { entryPath, fieldPath } from '../../../proto/base/path.ts'
+import { Report } from '../../../proto/validation/report.ts'
 import type {
   ErrorDetail,
   MatchCondition,
   MutatingWebhookConfiguration,
   ValidatingAdmissionPolicy,
   ValidatingWebhookConfiguration,
-} from '../../proto/gen/types.ts'
-import { CelError } from '../api/cel/error.ts'
-import type { CelEnvironment } from '../api/cel/program.ts'
-import { conditionEnvironment, policyEnvironment } from './cel/environment.ts'
-import { compiled } from './cel/expression.ts'
+} from '../../../proto/gen/types.ts'
+import { CelError } from '../error.ts'
+import type { CelEnvironment } from '../program.ts'
+import { conditionEnvironment, policyEnvironment } from './environment.ts'
+import { compiled } from './expression.ts'
 
 /** What does not compile of the conditions of webhooks. */
 export function webhookProblems({

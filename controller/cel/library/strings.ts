@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-regex-library
  */
 import type { Environment } from '@marcbachmann/cel-js'
-import { pattern } from '../../../../proto/validation/custom/pattern.ts'
+import { pattern } from '../../../proto/validation/custom/pattern.ts'
 import { CelError } from '../error.ts'
 import { define, Namespace } from './define.ts'
 
