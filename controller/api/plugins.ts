@@ -88,10 +88,12 @@ export class AdmissionResultCache {
     const about = `${comparable(attributes.object)}\n${comparable(attributes.oldObject)}`
     let answer = answers.get(plugin)
     if (answer?.about !== about) {
-      const refusal = await Promise.resolve(ask()).then(
-        () => undefined,
-        (thrown: unknown) => thrown,
-      )
+      let refusal: unknown
+      try {
+        await ask()
+      } catch (thrown) {
+        refusal = thrown
+      }
       answer = {
         about,
         object: attributes.object === undefined ? undefined : structuredClone(attributes.object),
