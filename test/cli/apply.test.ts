@@ -183,7 +183,7 @@ describe('gantry apply', () => {
   it('prunes what a set no longer names, after listing it, and nothing else', async () => {
     await console.file('more.yaml', CONFIG.replace('settings', 'old'))
     await console.run('apply -f web.yaml -f more.yaml --set shop')
-    console.server.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'foreign' } })
+    await console.server.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'foreign' } })
     const dry = await console.run('apply -f web.yaml --prune --set shop --dry-run=server')
     assert.match(dry.stdout, /configmap\/old pruned \(server dry run\)\n$/)
     assert.notEqual(console.server.get('ConfigMap', 'old'), undefined)
@@ -200,7 +200,7 @@ describe('gantry apply', () => {
     const running = console.start(['apply', '-f', 'web.yaml', '--wait'])
     await running.until((text) => text.includes('deployment.apps/web created'))
     const live = console.server.get<Deployment>('Deployment', 'web')!
-    console.server.put(
+    await console.server.put(
       JSON.parse(
         JSON.stringify({
           ...live,
@@ -219,7 +219,7 @@ describe('gantry apply', () => {
   })
 
   it('tells what failed when time is up for the others', async () => {
-    console.server.put(pod('p', { status: { phase: 'Failed', message: 'out of memory' } }))
+    await console.server.put(pod('p', { status: { phase: 'Failed', message: 'out of memory' } }))
     await console.file(
       'both.yaml',
       `${DEPLOYMENT}---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: web}}\nspec: {containers: [{name: main, image: busybox}]}\n`,
@@ -236,7 +236,7 @@ describe('gantry apply', () => {
   })
 
   it('says at once that a pod failed', async () => {
-    console.server.put(pod('p', { status: { phase: 'Failed', message: 'no such image' } }))
+    await console.server.put(pod('p', { status: { phase: 'Failed', message: 'no such image' } }))
     await console.file(
       'p.yaml',
       'apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: web}}\nspec: {containers: [{name: main, image: busybox}]}\n',
@@ -302,7 +302,10 @@ describe('gantry apply', () => {
       await console.file('again.yaml', `${CONFIG.replace('settings', 'fresh')}---\n${CONFIG}`)
       const { exit, stderr } = await console.run('create -f again.yaml')
       assert.equal(exit, 1)
-      assert.match(stderr, /^again\.yaml:8:18: metadata\.name: settings is taken \(choose another name\)\n$/)
+      assert.match(
+        stderr,
+        /^again\.yaml:8:18: metadata\.name: settings is taken \(choose another name, or apply to change what is there\)\n$/,
+      )
       assert.equal(console.server.get('ConfigMap', 'fresh'), undefined)
     })
 
@@ -338,7 +341,7 @@ describe('gantry apply', () => {
       assert.equal(console.server.get('ConfigMap', 'c2'), undefined)
       assert.equal(
         (await console.run('create namespace shop')).stderr,
-        'error: Namespace shop exists already; choose another name\n',
+        'error: Namespace shop already exists; choose another name, or apply to change what is there\n',
       )
     })
 

@@ -5,8 +5,8 @@ import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import type { Environment } from '../../proto/terminal/environment.ts'
 import { upsertContext } from '../../proto/client/context.ts'
-import { systemClock, type Clock } from '../../proto/base/clock.ts'
-import { FakeServer } from './fake-server.ts'
+import { FakeClock, systemClock, type Clock } from '../../proto/base/clock.ts'
+import { GrpcApiServer } from '../support/grpc-api-server.ts'
 
 export const NOW = Date.UTC(2026, 0, 31, 12, 0, 0)
 
@@ -74,21 +74,16 @@ export interface RunOptions {
   readonly onResize?: Environment['onResize']
 }
 
-/** A server in memory, a context file that names it, and a directory for manifests. */
+/** A control plane in memory, a context file that names it, and a directory for manifests. */
 export class Console {
-  readonly server: FakeServer
+  server!: GrpcApiServer
   /** Timers are real, the time of day stands still. */
   readonly clock: Clock = { ...systemClock, now: () => NOW }
   directory = ''
-  address = ''
-
-  constructor() {
-    this.server = new FakeServer(() => NOW)
-  }
 
   async open(): Promise<this> {
     this.directory = await mkdtemp(path.join(tmpdir(), 'gantry-cli-'))
-    this.address = await this.server.start()
+    this.server = await GrpcApiServer.start(new FakeClock(NOW))
     await upsertContext(this.configFile, { name: 'test', server: [this.address] })
     return this
   }
@@ -96,6 +91,10 @@ export class Console {
   async close(): Promise<void> {
     await this.server.stop()
     await rm(this.directory, { recursive: true, force: true })
+  }
+
+  get address(): string {
+    return this.server.address
   }
 
   get configFile(): string {

@@ -28,8 +28,8 @@ describe('drain', () => {
 
   beforeEach(async () => {
     console = (await new ImpatientConsole().open()) as ImpatientConsole
-    console.server.put(node('n1'))
-    for (const name of ['a', 'b', 'c']) console.server.put(pod(name, owned))
+    await console.server.put(node('n1'))
+    for (const name of ['a', 'b', 'c']) await console.server.put(pod(name, owned))
   })
   afterEach(() => console.close())
 

@@ -13,8 +13,8 @@ describe('gantry get', () => {
   afterEach(() => console.close())
 
   it('lists pods as a table', async () => {
-    console.server.put(pod('web-1'))
-    console.server.put(
+    await console.server.put(pod('web-1'))
+    await console.server.put(
       pod('web-22', {
         status: {
           phase: 'Pending',
@@ -50,7 +50,7 @@ describe('gantry get', () => {
   })
 
   it('adds columns with -o wide, -A, --show-labels and -L', async () => {
-    console.server.put(pod('web-1'))
+    await console.server.put(pod('web-1'))
     const { stdout } = await console.run('get po -A -o wide --show-labels -L app')
     const [header, row] = stdout.split('\n')
     assert.deepEqual(header!.split(/ {3,}/), [
@@ -84,16 +84,21 @@ describe('gantry get', () => {
   })
 
   it("shows kubectl's columns for every kind", async () => {
-    console.server.put(deployment('web'))
-    console.server.put(replicaSet('web-abc', 'web', 2, 'busybox:2', 3))
-    console.server.put(node('n1'))
-    console.server.put({
+    await console.server.put(deployment('web'))
+    await console.server.put(replicaSet('web-abc', 'web', 2, 'busybox:2', 3))
+    await console.server.put(node('n1'))
+    await console.server.put({
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'settings' },
       data: { a: '1', b: '2' },
     })
-    console.server.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db' }, data: { password: 'czNjcmV0' } })
+    await console.server.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'db' },
+      data: { password: 'czNjcmV0' },
+    })
     assert.match(
       (await console.run('get deploy')).stdout,
       /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nweb +3\/3 +3 +3 +120m\n$/,
@@ -112,23 +117,23 @@ describe('gantry get', () => {
   })
 
   it('lists several kinds, each in its table with its kind before the name', async () => {
-    console.server.put(pod('web-1'))
-    console.server.put(deployment('web'))
+    await console.server.put(pod('web-1'))
+    await console.server.put(deployment('web'))
     const { stdout } = await console.run('get pods,deploy')
     assert.match(stdout, /^NAME[^\n]+\npod\/web-1 [^\n]+\n\nNAME[^\n]+\ndeployment\.apps\/web [^\n]+\n$/)
     assert.equal((await console.run('get all -o name')).stdout, 'pod/web-1\ndeployment.apps/web\n')
   })
 
   it('gets objects by name in the order asked for', async () => {
-    console.server.put(pod('b'))
-    console.server.put(pod('a'))
+    await console.server.put(pod('b'))
+    await console.server.put(pod('a'))
     assert.equal((await console.run('get pod b a -o name')).stdout, 'pod/b\npod/a\n')
     assert.equal((await console.run('get pod/a pods/b -o name')).stdout, 'pod/a\npod/b\n')
   })
 
   it('gets and describes what manifests name, where they place it', async () => {
     const there = { ...pod('web'), metadata: { name: 'web', namespace: 'shop' } }
-    for (const object of [there, pod('web'), deployment('web')]) console.server.put(object)
+    for (const object of [there, pod('web'), deployment('web')]) await console.server.put(object)
     const file = await console.file(
       'web.yaml',
       `${JSON.stringify(there)}\n---\n${JSON.stringify({ ...deployment('web'), status: undefined })}\n`,
@@ -148,7 +153,7 @@ describe('gantry get', () => {
   })
 
   it('shows what is there and tells what is not', async () => {
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     const { exit, stdout, stderr } = await console.run('get pod a nope -o name')
     assert.equal(stdout, 'pod/a\n')
     assert.equal(stderr, 'error: pods "nope" not found in namespace default; `gantry get pods -A` lists all\n')
@@ -167,21 +172,21 @@ describe('gantry get', () => {
   })
 
   it('selects by labels and fields', async () => {
-    console.server.put(pod('a', { labels: { app: 'a' } }))
-    console.server.put(pod('b', { labels: { app: 'b' }, node: 'n2' }))
+    await console.server.put(pod('a', { labels: { app: 'a' } }))
+    await console.server.put(pod('b', { labels: { app: 'b' }, node: 'n2' }))
     assert.equal((await console.run('get pods -l app=a -o name')).stdout, 'pod/a\n')
     assert.equal((await console.run('get pods -l app!=a -o name')).stdout, 'pod/b\n')
     assert.equal((await console.run('get pods --field-selector spec.nodeName=n2 -o name')).stdout, 'pod/b\n')
   })
 
   it('reads all pages', async () => {
-    for (let count = 0; count < 7; count++) console.server.put(pod(`p${count}`))
+    for (let count = 0; count < 7; count++) await console.server.put(pod(`p${count}`))
     assert.equal((await console.run('get pods --chunk-size 3 --no-headers')).stdout.split('\n').length, 8)
     assert.equal(console.server.calls.filter((call) => call === 'list Pod').length, 3)
   })
 
   it('prints one object or a list as yaml and json that read back', async () => {
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     const one = await console.run('get pod a -o json')
     assert.deepEqual(
       decodeJson('Pod', JSON.parse(one.stdout)),
@@ -206,8 +211,8 @@ describe('gantry get', () => {
   })
 
   it('prints jsonpath and custom columns, sorted', async () => {
-    console.server.put(pod('b', { metadata: { creationTimestamp: '2026-01-31T11:00:00Z' } }))
-    console.server.put(pod('a', { metadata: { creationTimestamp: '2026-01-31T11:30:00Z' } }))
+    await console.server.put(pod('b', { metadata: { creationTimestamp: '2026-01-31T11:00:00Z' } }))
+    await console.server.put(pod('a', { metadata: { creationTimestamp: '2026-01-31T11:30:00Z' } }))
     assert.equal(
       (
         await console.run([
@@ -217,23 +222,23 @@ describe('gantry get', () => {
           'jsonpath={range .items[*]}{.metadata.name}{"\\t"}{.status.podIP}{"\\n"}{end}',
         ])
       ).stdout,
-      'b\t10.1.0.5\na\t10.1.0.5\n',
+      'a\t10.1.0.5\nb\t10.1.0.5\n',
     )
     assert.equal((await console.run('get pods --sort-by=.metadata.name -o name')).stdout, 'pod/a\npod/b\n')
     assert.equal((await console.run('get pods --sort-by=.metadata.creationTimestamp -o name')).stdout, 'pod/b\npod/a\n')
     assert.equal(
       (await console.run('get pods -o custom-columns=NAME:.metadata.name,NONE:.spec.hostname')).stdout,
-      'NAME   NONE\nb      <none>\na      <none>\n',
+      'NAME   NONE\na      <none>\nb      <none>\n',
     )
   })
 
   it('goes on with changes', async () => {
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     const running = console.start(['get', 'pods', '-w', '--output-watch-events'])
     await running.until((text) => text.split('\n').length > 2)
-    console.server.put(pod('b', { status: { phase: 'Pending' } }))
+    await console.server.put(pod('b', { status: { phase: 'Pending' } }))
     await running.until((text) => text.includes('b '))
-    console.server.remove('Pod', 'a')
+    await console.server.remove('Pod', 'a')
     await running.until((text) => text.includes('DELETED'))
     running.interrupt()
     const { exit, stdout } = await running.result
@@ -254,7 +259,7 @@ describe('gantry get', () => {
   })
 
   it('lists events from their own service', async () => {
-    console.server.events.push(
+    console.server.publish(
       decodeJson('Event', event('e1', { kind: 'Pod', name: 'a' })),
       decodeJson('Event', event('e2', { kind: 'Pod', name: 'b' }, { type: 'Warning' })),
     )
@@ -269,7 +274,7 @@ describe('gantry get', () => {
   })
 
   it('colours states on a terminal only', async () => {
-    console.server.put(pod('a', { status: { phase: 'Failed', reason: 'Evicted' } }))
+    await console.server.put(pod('a', { status: { phase: 'Failed', reason: 'Evicted' } }))
     assert.match((await console.run('get pods', { terminal: true })).stdout, /\u001b\[31mEvicted\u001b\[39m {3}0/)
     assert.doesNotMatch((await console.run('get pods', { terminal: true, env: { NO_COLOR: '1' } })).stdout, /\u001b/)
     assert.doesNotMatch((await console.run('get pods')).stdout, /\u001b/)

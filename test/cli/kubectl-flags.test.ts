@@ -26,11 +26,11 @@ describe("kubectl's flags", () => {
   afterEach(() => console.close())
 
   describe('are taken', () => {
-    beforeEach(() => {
-      console.server.put(node('n1'))
-      console.server.put(pod('a', owned))
-      console.server.put(deployment('web'))
-      console.server.put(deployment('api'))
+    beforeEach(async () => {
+      await console.server.put(node('n1'))
+      await console.server.put(pod('a', owned))
+      await console.server.put(deployment('web'))
+      await console.server.put(deployment('api'))
     })
 
     const lines = [
@@ -85,8 +85,8 @@ describe("kubectl's flags", () => {
   })
 
   it('drain: --disable-eviction deletes', async () => {
-    console.server.put(node('n1'))
-    console.server.put(pod('a', owned))
+    await console.server.put(node('n1'))
+    await console.server.put(pod('a', owned))
     const { exit, stdout } = await console.run('drain n1 --disable-eviction')
     assert.deepEqual([exit, stdout], [0, 'node/n1 cordoned\npod/a -n default deleted\nnode/n1 drained\n'])
     assert.deepEqual(
@@ -96,7 +96,7 @@ describe("kubectl's flags", () => {
   })
 
   it('logs: --max-log-requests refuses to follow more', async () => {
-    for (const name of ['a', 'b', 'c']) console.server.put(pod(name, { metadata: { labels: { app: 'web' } } }))
+    for (const name of ['a', 'b', 'c']) await console.server.put(pod(name, { metadata: { labels: { app: 'web' } } }))
     const { exit, stderr } = await console.run('logs -f -l app=web --max-log-requests=2')
     assert.equal(exit, 1)
     assert.match(stderr, /these are the logs of 3 containers, more than the 2 of --max-log-requests/)

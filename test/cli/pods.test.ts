@@ -24,8 +24,8 @@ describe('commands for pods', () => {
     }
 
     it("shows the log of a pod's container", async () => {
-      console.server.put(pod('a'))
-      console.server.logs.set('a/main', ['2026-01-31T11:55:01.000000001Z one', '2026-01-31T11:55:02Z two'])
+      await console.server.put(pod('a'))
+      console.server.nodes.lines.set('a/main', ['2026-01-31T11:55:01.000000001Z one', '2026-01-31T11:55:02Z two'])
       assert.deepEqual(await console.run('logs a'), { exit: 0, stdout: 'one\ntwo\n', stderr: '' })
       assert.equal(
         (await console.run('logs a --tail 1 --timestamps --prefix')).stdout,
@@ -34,11 +34,11 @@ describe('commands for pods', () => {
     })
 
     it('hands on what was asked for', async () => {
-      console.server.put(pod('a'))
-      console.server.logs.set('a/main', [])
+      await console.server.put(pod('a'))
+      console.server.nodes.lines.set('a/main', [])
       await console.run('logs pod/a -p --since 90s --limit-bytes 10')
       await console.run('logs a --since-time 2026-01-31T11:00:00Z -f --tail=-1')
-      const [first, second] = console.server.logRequests
+      const [first, second] = console.server.nodes.logRequests
       assert.deepEqual(
         [first!.previous, first!.sinceSeconds, first!.limitBytes, first!.tailLines, first!.follow],
         [true, 90, 10, undefined, false],
@@ -50,9 +50,9 @@ describe('commands for pods', () => {
     })
 
     it('says which container it took, and takes the one named', async () => {
-      console.server.put(pod('a', two))
-      console.server.logs.set('a/main', ['t m'])
-      console.server.logs.set('a/side', ['t s'])
+      await console.server.put(pod('a', two))
+      console.server.nodes.lines.set('a/main', ['t m'])
+      console.server.nodes.lines.set('a/side', ['t s'])
       assert.deepEqual(await console.run('logs a'), {
         exit: 0,
         stdout: 'm\n',
@@ -69,11 +69,11 @@ describe('commands for pods', () => {
     })
 
     it('merges the pods of a workload by time', async () => {
-      console.server.put(deployment('web'))
-      console.server.put(pod('web-1'))
-      console.server.put(pod('web-2'))
-      console.server.logs.set('web-1/main', ['2026-01-31T11:55:01.5Z first', '2026-01-31T11:55:03Z third'])
-      console.server.logs.set('web-2/main', ['2026-01-31T11:55:01.75Z second', '2026-01-31T11:55:04Z fourth'])
+      await console.server.put(deployment('web'))
+      await console.server.put(pod('web-1'))
+      await console.server.put(pod('web-2'))
+      console.server.nodes.lines.set('web-1/main', ['2026-01-31T11:55:01.5Z first', '2026-01-31T11:55:03Z third'])
+      console.server.nodes.lines.set('web-2/main', ['2026-01-31T11:55:01.75Z second', '2026-01-31T11:55:04Z fourth'])
       assert.equal((await console.run('logs deploy/web')).stdout, 'first\nsecond\nthird\nfourth\n')
       assert.equal(
         (await console.run('logs -l app=web --prefix --tail 1')).stdout,
@@ -82,10 +82,10 @@ describe('commands for pods', () => {
     })
 
     it("names the container it took of a workload's pods once", async () => {
-      console.server.put(deployment('web'))
+      await console.server.put(deployment('web'))
       for (const name of ['web-1', 'web-2']) {
-        console.server.put(pod(name, two))
-        console.server.logs.set(`${name}/main`, ['2026-01-31T11:55:01Z here'])
+        await console.server.put(pod(name, two))
+        console.server.nodes.lines.set(`${name}/main`, ['2026-01-31T11:55:01Z here'])
       }
       assert.deepEqual(await console.run('logs deploy/web'), {
         exit: 0,
@@ -96,8 +96,8 @@ describe('commands for pods', () => {
 
     it('counts what is shown towards the limit, not the times it merges by', async () => {
       for (const name of ['web-1', 'web-2']) {
-        console.server.put(pod(name))
-        console.server.logs.set(`${name}/main`, [
+        await console.server.put(pod(name))
+        console.server.nodes.lines.set(`${name}/main`, [
           '2026-01-31T11:55:01Z one',
           '2026-01-31T11:55:02Z second',
           '2026-01-31T11:55:03Z never',
@@ -105,13 +105,13 @@ describe('commands for pods', () => {
       }
       assert.equal((await console.run('logs -l app=web --limit-bytes 7')).stdout, 'one\none\nsec\nsec\n')
       assert.deepEqual(
-        console.server.logRequests.map(({ limitBytes }) => limitBytes),
+        console.server.nodes.logRequests.map(({ limitBytes }) => limitBytes),
         [undefined, undefined],
       )
     })
 
     it('says what a container without a log waits for', async () => {
-      console.server.put(
+      await console.server.put(
         pod('a', {
           status: {
             containerStatuses: [
@@ -128,9 +128,9 @@ describe('commands for pods', () => {
     })
 
     it('shows what it can and tells what it cannot', async () => {
-      console.server.put(pod('web-1'))
-      console.server.put(pod('web-2'))
-      console.server.logs.set('web-1/main', ['2026-01-31T11:55:01Z here'])
+      await console.server.put(pod('web-1'))
+      await console.server.put(pod('web-2'))
+      console.server.nodes.lines.set('web-1/main', ['2026-01-31T11:55:01Z here'])
       assert.deepEqual(await console.run('logs -l app=web'), {
         exit: 1,
         stdout: 'here\n',
@@ -144,8 +144,8 @@ describe('commands for pods', () => {
 
   describe('gantry exec', () => {
     it('passes output and exit code on', async () => {
-      console.server.put(pod('a'))
-      console.server.exec = async function* ({ pod: name, container, command, tty }) {
+      await console.server.put(pod('a'))
+      console.server.nodes.onExec = async function* ({ pod: name, container, command, tty }) {
         yield { output: { case: 'stdout', value: Buffer.from(`${name} ${container} ${command.join('|')} ${tty}\n`) } }
         yield { output: { case: 'stderr', value: Buffer.from('careful\n') } }
         yield { output: { case: 'exit', value: { code: 7, message: '' } } }
@@ -158,8 +158,8 @@ describe('commands for pods', () => {
     })
 
     it('says why a command could not start', async () => {
-      console.server.put(pod('a'))
-      console.server.exec = async function* () {
+      await console.server.put(pod('a'))
+      console.server.nodes.onExec = async function* () {
         yield { output: { case: 'exit', value: { code: 127, message: 'there is no program "nope"' } } }
       }
       assert.deepEqual(await console.run('exec a -- nope'), {
@@ -178,8 +178,8 @@ describe('commands for pods', () => {
     })
 
     it('passes standard input on to its end', async () => {
-      console.server.put(pod('a'))
-      console.server.exec = async function* (_, inputs) {
+      await console.server.put(pod('a'))
+      console.server.nodes.onExec = async function* (_, inputs) {
         for await (const { input } of inputs) {
           if (input?.case === 'stdin') yield { output: { case: 'stdout', value: input.value } }
           if (input?.case === 'stdinClosed') break
@@ -194,9 +194,9 @@ describe('commands for pods', () => {
     })
 
     it('gives a terminal its size, tells when that changes, and puts it back', async () => {
-      console.server.put(pod('a'))
+      await console.server.put(pod('a'))
       const sizes: unknown[] = []
-      console.server.exec = async function* (start, inputs) {
+      console.server.nodes.onExec = async function* (start, inputs) {
         sizes.push((start as { size?: unknown }).size)
         yield { output: { case: 'stdout', value: Buffer.from('ready') } }
         for await (const { input } of inputs) {
@@ -229,15 +229,15 @@ describe('commands for pods', () => {
     })
 
     it('chooses a running pod of a workload and refuses what has ended', async () => {
-      console.server.put(deployment('web'))
-      console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
-      console.server.put(pod('web-2'))
-      console.server.exec = async function* (start) {
+      await console.server.put(deployment('web'))
+      await console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
+      await console.server.put(pod('web-2'))
+      console.server.nodes.onExec = async function* (start) {
         yield { output: { case: 'stdout', value: Buffer.from(start.pod) } }
         yield { output: { case: 'exit', value: { code: 0, message: '' } } }
       }
       assert.equal((await console.run('exec deploy/web -- true')).stdout, 'web-2')
-      console.server.put(pod('done', { status: { phase: 'Succeeded' }, labels: {} }))
+      await console.server.put(pod('done', { status: { phase: 'Succeeded' }, labels: {} }))
       assert.deepEqual(await console.run('exec done -- true'), {
         exit: 1,
         stdout: '',
@@ -275,7 +275,7 @@ describe('commands for pods', () => {
     })
 
     it('shows the log until the pod ends, passes its exit code on, and deletes it', async () => {
-      console.server.logs.set('once/once', ['t hello'])
+      console.server.nodes.lines.set('once/once', ['t hello'])
       const running = console.start([
         'run',
         'once',
@@ -293,7 +293,7 @@ describe('commands for pods', () => {
       await wait()
       const live = JSON.parse(JSON.stringify(console.server.get('Pod', 'once')))
       const state = { terminated: { exitCode: 3 } }
-      console.server.put({
+      await console.server.put({
         ...live,
         status: {
           phase: 'Failed',
@@ -311,7 +311,7 @@ describe('commands for pods', () => {
 
   describe('gantry why', () => {
     it('tells the verdict of every node', async () => {
-      console.server.put(pod('web-3'))
+      await console.server.put(pod('web-3'))
       console.server.verdicts.set('web-3', {
         node: '',
         summary: '0 of 2 nodes fit',
@@ -329,7 +329,7 @@ describe('commands for pods', () => {
     })
 
     it('tells what containers wait for', async () => {
-      console.server.put(
+      await console.server.put(
         pod('web-4', {
           status: {
             phase: 'Pending',
@@ -364,10 +364,10 @@ describe('commands for pods', () => {
             deletionGracePeriodSeconds: grace,
           },
         })
-      console.server.put(ending(30))
+      await console.server.put(ending(30))
       console.server.verdicts.set('web-5', { node: 'n1', summary: '', time: '', verdicts: [] })
       assert.equal((await console.run('why web-5')).stdout, 'pod/web-5 is on node n1\n', 'its processes may run still')
-      console.server.put(ending(0))
+      await console.server.put(ending(0))
       const hold = 'finalizer example.com/keep, since 2026-01-31T11:50:10Z'
       assert.equal(
         (await console.run('why web-5')).stdout,
@@ -377,7 +377,7 @@ describe('commands for pods', () => {
     })
 
     it('takes nothing for a pod, but says where one of that name may be', async () => {
-      console.server.put(deployment('web'))
+      await console.server.put(deployment('web'))
       assert.deepEqual(await console.run('exec web -- ls'), {
         exit: 3,
         stdout: '',
@@ -388,12 +388,12 @@ describe('commands for pods', () => {
     })
 
     it('tells of every pod of a workload', async () => {
-      console.server.put(deployment('web'))
+      await console.server.put(deployment('web'))
       for (const [name, node] of [
         ['web-1', 'n1'],
         ['web-2', 'n2'],
       ] as const) {
-        console.server.put(pod(name))
+        await console.server.put(pod(name))
         console.server.verdicts.set(name, { node, summary: '', time: '', verdicts: [] })
       }
       assert.equal((await console.run('why deploy/web')).stdout, 'pod/web-1 is on node n1\n\npod/web-2 is on node n2\n')

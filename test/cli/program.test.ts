@@ -7,6 +7,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { unsupportedCommandHints } from '../../cli/commands/unsupported-commands.ts'
 import { commands } from '../../cli/commands/index.ts'
+import { VERSION } from '../../proto/base/version.ts'
 import { readContexts, removeContext, upsertContext } from '../../proto/client/context.ts'
 import { freePort } from '../integration/free-port.ts'
 import { Console } from './console.ts'
@@ -46,7 +47,7 @@ describe('the program', () => {
   })
 
   it('takes flags before and after the command, short ones together, and =false', async () => {
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     assert.equal((await console.run('-n default get pods -oname')).stdout, 'pod/a\n')
     assert.equal((await console.run('get -n=default pods --no-headers=true -o=name')).stdout, 'pod/a\n')
     assert.equal((await console.run('get pods --no-headers=false')).stdout.split('\n').length, 3)
@@ -112,7 +113,7 @@ describe('the program', () => {
   })
 
   it('dies of the signal that interrupts it, for a shell to see', async () => {
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', 'get', 'pods', '-w'], {
       env: { ...process.env, GANTRY_CONFIG: console.configFile },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -133,7 +134,7 @@ describe('the program', () => {
         `^error: the controller at ${address} \\(context "test"\\) is unavailable: connect ECONNREFUSED ${address}; check that it runs, or choose another with --context or --server\n$`,
       ),
     )
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     assert.equal((await console.run(`get pods -o name --server ${address},${console.address}`)).stdout, 'pod/a\n')
   })
 
@@ -226,7 +227,7 @@ describe('the program', () => {
     }
     assert.equal(
       (await console.run('version')).stdout,
-      `Client Version: ${version}\nServer Version: 0.1.0 (c1, leader c1)\n`,
+      `Client Version: ${version}\nServer Version: ${VERSION} (c1, leader c1)\n`,
     )
     assert.equal((await console.run('--version')).stdout, (await console.run('version')).stdout)
     assert.deepEqual(Object.keys(JSON.parse((await console.run('version -o json --client')).stdout)), ['clientVersion'])
@@ -261,8 +262,8 @@ describe('the program', () => {
   })
 
   it('completes commands, flags, kinds, names and values', async () => {
-    console.server.put(pod('web-1'))
-    console.server.put(node('n1'))
+    await console.server.put(pod('web-1'))
+    await console.server.put(node('n1'))
     const complete = async (...words: string[]): Promise<string> =>
       (await console.run(['__complete', '--', ...words])).stdout
     assert.equal(await complete('ro'), 'rollout\n')
@@ -287,7 +288,7 @@ describe('the program', () => {
   })
 
   it('ends with 130 when interrupted', async () => {
-    console.server.put(pod('a', { status: { phase: 'Pending' } }))
+    await console.server.put(pod('a', { status: { phase: 'Pending' } }))
     const running = console.start(['wait', '--for=condition=Ready', 'pod/a'])
     while (console.server.watching === 0) await new Promise((resolve) => setImmediate(resolve))
     running.interrupt()

@@ -29,10 +29,10 @@ describe('commands for replication controllers and pod templates', () => {
 
   beforeEach(async () => {
     console = await new Console().open()
-    console.server.put(CONTROLLER)
-    console.server.put(pod('old-a', 'Running', 'uid-of-old') as never)
-    console.server.put(pod('old-b', 'Pending', 'uid-of-old') as never)
-    console.server.put(pod('old-c', 'Running', 'another') as never)
+    await console.server.put(CONTROLLER)
+    await console.server.put(pod('old-a', 'Running', 'uid-of-old') as never)
+    await console.server.put(pod('old-b', 'Pending', 'uid-of-old') as never)
+    await console.server.put(pod('old-c', 'Running', 'another') as never)
   })
 
   afterEach(() => console.close())
@@ -52,7 +52,7 @@ describe('commands for replication controllers and pod templates', () => {
   })
 
   it('describe a template', async () => {
-    console.server.put({ apiVersion: 'v1', kind: 'PodTemplate', metadata: { name: 'base' }, template: TEMPLATE })
+    await console.server.put({ apiVersion: 'v1', kind: 'PodTemplate', metadata: { name: 'base' }, template: TEMPLATE })
     assert.match(
       (await run('describe podtemplate base')).stdout,
       /^Pod Template:\n {2}Labels: +app=old\n(?:.*\n)* +Image: +nginx:1\.20$/m,
@@ -80,7 +80,7 @@ describe('commands for replication controllers and pod templates', () => {
   })
 
   it('read logs of its pods', async () => {
-    console.server.logs.set('old-a/web', ['2026-01-01T00:00:00Z hello'])
+    console.server.nodes.lines.set('old-a/web', ['2026-01-01T00:00:00Z hello'])
     const { stdout } = await console.run('logs rc/old --ignore-errors')
     assert.equal(stdout, 'hello\n')
   })

@@ -9,7 +9,7 @@ import { schema } from '../../proto/schema/schema.ts'
 import { FakeClock, systemClock, type Clock } from '../../proto/base/clock.ts'
 import type { ClusterService, ConfigMap, ResourcesService, Services } from '../../proto/gen/types.ts'
 import { freePort } from '../integration/free-port.ts'
-import { FakeServer } from './fake-server.ts'
+import { GrpcApiServer } from '../support/grpc-api-server.ts'
 
 /** A service of which only these methods are there. */
 function only<S extends keyof Services>(service: S, methods: Partial<Handlers<Services[S]>>): Handlers<Services[S]> {
@@ -47,11 +47,10 @@ describe('a context with several servers', () => {
     return made
   }
 
-  async function fake(): Promise<{ server: FakeServer; address: string }> {
-    const server = new FakeServer(() => 0)
-    const address = await server.start()
+  async function controller(): Promise<GrpcApiServer> {
+    const server = await GrpcApiServer.start()
     ends.push(() => server.stop())
-    return { server, address }
+    return server
   }
 
   async function scripted(
@@ -119,13 +118,13 @@ describe('a context with several servers', () => {
   const gone = (): Promise<never> => Promise.reject(new GantryError('Unavailable', 'the store is away'))
 
   it('passes over one that is down, also for a write', async () => {
-    const { server, address } = await fake()
-    await cluster([await nobody(), address]).create(configMap('a'))
+    const server = await controller()
+    await cluster([await nobody(), server.address]).create(configMap('a'))
     assert.notEqual(server.get('ConfigMap', 'a'), undefined)
   })
 
   it('does not wait for one that says nothing', async () => {
-    const [mute, { address }] = [await silent(), await fake()]
+    const [mute, { address }] = [await silent(), await controller()]
     const clock = new FakeClock()
     const greeted: string[] = []
     const both = cluster([mute, address], {
@@ -142,8 +141,8 @@ describe('a context with several servers', () => {
   })
 
   it('passes over one that answers that it cannot serve', async () => {
-    const { server, address } = await fake()
-    await cluster([await scripted({}, { version: gone }), address]).create(configMap('a'))
+    const server = await controller()
+    await cluster([await scripted({}, { version: gone }), server.address]).create(configMap('a'))
     assert.notEqual(server.get('ConfigMap', 'a'), undefined)
   })
 
@@ -157,15 +156,15 @@ describe('a context with several servers', () => {
   })
 
   it('reads again elsewhere when the one in use is lost', async () => {
-    const [one, two] = [await fake(), await fake()]
+    const [one, two] = [await controller(), await controller()]
     const both = cluster([one.address, two.address])
-    one.server.put({ ...configMap('here') } as never)
-    two.server.put({ ...configMap('there') } as never)
+    await one.put({ ...configMap('here') } as never)
+    await two.put({ ...configMap('there') } as never)
     assert.deepEqual(
       (await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name),
       ['here'],
     )
-    await one.server.stop()
+    await one.stop()
     assert.deepEqual(
       (await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name),
       ['there'],
@@ -173,9 +172,9 @@ describe('a context with several servers', () => {
   })
 
   it('goes elsewhere when the machine of the one in use has gone off', async () => {
-    const [one, two] = [await fake(), await fake()]
+    const [one, two] = [await controller(), await controller()]
     const first = await mortal(one.address)
-    two.server.put({ ...configMap('there') } as never)
+    await two.put({ ...configMap('there') } as never)
     const connections: Connection[] = []
     const both = cluster([first.address, two.address], {
       connect: (...to) => {
@@ -189,7 +188,7 @@ describe('a context with several servers', () => {
     first.goSilent()
     await lost
     await both.create(configMap('new'))
-    assert.notEqual(two.server.get('ConfigMap', 'new'), undefined)
+    assert.notEqual(two.get('ConfigMap', 'new'), undefined)
     assert.deepEqual(
       (await both.list('ConfigMap', { namespace: 'default' })).items.map(({ metadata }) => metadata.name).sort(),
       ['new', 'there'],
@@ -202,15 +201,15 @@ describe('a context with several servers', () => {
       create: () => (made.push('create'), gone()),
       apply: () => (made.push('apply'), gone()),
     })
-    const { server, address } = await fake()
-    await cluster([failing, address]).apply('ConfigMap', 'default', 'a', {
+    const server = await controller()
+    await cluster([failing, server.address]).apply('ConfigMap', 'default', 'a', {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'a', namespace: 'default' },
     })
     assert.notEqual(server.get('ConfigMap', 'a'), undefined)
     await assert.rejects(
-      cluster([failing, address]).create(configMap('b')),
+      cluster([failing, server.address]).create(configMap('b')),
       (error: GantryError) =>
         error.code === 'Unavailable' && /whether the change was made is not known/.test(error.details[0]?.remedy ?? ''),
     )
@@ -219,10 +218,10 @@ describe('a context with several servers', () => {
   })
 
   it('follows on elsewhere', async () => {
-    const [one, two] = [await fake(), await fake()]
+    const [one, two] = [await controller(), await controller()]
     const stop = new AbortController()
     const both = cluster([one.address, two.address])
-    two.server.put({ ...configMap('there') } as never)
+    await two.put({ ...configMap('there') } as never)
     const seen: string[] = []
     try {
       for await (const change of watchWithRetry(
@@ -234,7 +233,7 @@ describe('a context with several servers', () => {
         stop.signal,
       )) {
         seen.push('object' in change ? `${change.type} ${change.object.metadata.name}` : change.type)
-        if (seen.length === 1) await one.server.stop()
+        if (seen.length === 1) await one.stop()
         if (seen.at(-1) === 'ADDED there') break
       }
     } finally {

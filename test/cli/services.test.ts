@@ -42,7 +42,7 @@ describe('services on the command line', () => {
   afterEach(() => console.close())
 
   it('are listed as kubectl does', async () => {
-    console.server.put(
+    await console.server.put(
       service('web', {
         ports: [
           { name: 'http', port: 80, protocol: 'TCP' },
@@ -51,36 +51,36 @@ describe('services on the command line', () => {
         selector: { tier: 'front', app: 'web' },
       }),
     )
-    console.server.put(
+    await console.server.put(
       service('node', {
         type: 'NodePort',
         ports: [{ port: 80, nodePort: 30080, protocol: 'TCP' }],
         externalIPs: ['198.51.100.7'],
       }),
     )
-    console.server.put(
+    await console.server.put(
       service(
         'edge',
         { type: 'LoadBalancer', ports: [{ port: 443, nodePort: 30443, protocol: 'TCP' }] },
         { loadBalancer: { ingress: [{ ip: '192.0.2.11' }, { ip: '192.0.2.12' }] } },
       ),
     )
-    console.server.put(service('later', { type: 'LoadBalancer', ports: [{ port: 444, protocol: 'TCP' }] }))
-    console.server.put(
+    await console.server.put(service('later', { type: 'LoadBalancer', ports: [{ port: 444, protocol: 'TCP' }] }))
+    await console.server.put(
       service('alias', { type: 'ExternalName', externalName: 'db.example.com', clusterIP: '', clusterIPs: [] }),
     )
-    console.server.put(service('pods', { clusterIP: 'None', clusterIPs: ['None'], ports: [] }))
+    await console.server.put(service('pods', { clusterIP: 'None', clusterIPs: ['None'], ports: [] }))
     const { stdout } = await console.run('get svc')
     assert.deepEqual(
       stdout.split('\n').map((line) => line.replace(/\s+/g, ' ').replace(/ \S*$/, '')),
       [
         'NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S)',
-        'web ClusterIP 10.96.7.1 <none> 80/TCP,53/UDP',
-        'node NodePort 10.96.7.1 198.51.100.7 80:30080/TCP',
+        'alias ExternalName <none> db.example.com <none>',
         'edge LoadBalancer 10.96.7.1 192.0.2.11,19... 443:30443/TCP',
         'later LoadBalancer 10.96.7.1 <pending> 444/TCP',
-        'alias ExternalName <none> db.example.com <none>',
+        'node NodePort 10.96.7.1 198.51.100.7 80:30080/TCP',
         'pods ClusterIP None <none> <none>',
+        'web ClusterIP 10.96.7.1 <none> 80/TCP,53/UDP',
         '',
       ],
     )
@@ -90,7 +90,7 @@ describe('services on the command line', () => {
   })
 
   it('are described with the endpoints that take traffic', async () => {
-    console.server.put(
+    await console.server.put(
       service('web', {
         ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 'web' }],
         selector: { app: 'web' },
@@ -98,7 +98,7 @@ describe('services on the command line', () => {
         sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
       }),
     )
-    console.server.put(
+    await console.server.put(
       slice('web-a', 'web', 8080, [
         {
           addresses: ['10.244.0.1'],
@@ -110,8 +110,8 @@ describe('services on the command line', () => {
         { addresses: ['10.244.0.2'], conditions: { ready: false, serving: true, terminating: true } },
       ]),
     )
-    console.server.put(slice('web-b', 'web', 9090, [{ addresses: ['10.244.0.3'] }]))
-    console.server.put(slice('other-a', 'other', 1, [{ addresses: ['10.244.9.9'] }]))
+    await console.server.put(slice('web-b', 'web', 9090, [{ addresses: ['10.244.0.3'] }]))
+    await console.server.put(slice('other-a', 'other', 1, [{ addresses: ['10.244.9.9'] }]))
     const { stdout } = await console.run('describe svc web')
     assert.match(stdout, /^Selector: +app=web\nType: +ClusterIP\nIP: +10\.96\.7\.1\n/m)
     assert.match(
@@ -134,29 +134,31 @@ describe('services on the command line', () => {
       containers: [{ name: 'main', image: 'busybox', ports: [{ name, containerPort: 8080 }] }],
     })
     const ports = [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 'htpp' }]
-    console.server.put(pod('web-1', { spec: named('http') }))
-    console.server.put(pod('web-2', { spec: named('http') }))
-    console.server.put(
+    await console.server.put(pod('web-1', { spec: named('http') }))
+    await console.server.put(pod('web-2', { spec: named('http') }))
+    await console.server.put(
       pod('late-1', {
         labels: { app: 'late' },
         spec: named('htpp'),
         status: { phase: 'Running', podIP: '10.1.0.6', conditions: [{ type: 'Ready', status: 'False' }] },
       }),
     )
-    console.server.put(pod('late-2', { labels: { app: 'late' }, spec: named('htpp'), status: { phase: 'Pending' } }))
-    console.server.put(
+    await console.server.put(
+      pod('late-2', { labels: { app: 'late' }, spec: named('htpp'), status: { phase: 'Pending' } }),
+    )
+    await console.server.put(
       pod('late-3', {
         labels: { app: 'late' },
         spec: named('htpp'),
         status: { phase: 'Succeeded', podIP: '10.1.0.7' },
       }),
     )
-    console.server.put(pod('late-4', { labels: { app: 'late' }, spec: named('htpp') }))
-    console.server.put(service('typo', { ports, selector: { app: 'web' } }))
-    console.server.put(service('nobody', { ports, selector: { app: 'wbe' } }))
-    console.server.put(service('other', { ports, selector: { team: 'a' } }))
-    console.server.put(service('manual', { ports }))
-    console.server.put(service('late', { ports, selector: { app: 'late' } }))
+    await console.server.put(pod('late-4', { labels: { app: 'late' }, spec: named('htpp') }))
+    await console.server.put(service('typo', { ports, selector: { app: 'web' } }))
+    await console.server.put(service('nobody', { ports, selector: { app: 'wbe' } }))
+    await console.server.put(service('other', { ports, selector: { team: 'a' } }))
+    await console.server.put(service('manual', { ports }))
+    await console.server.put(service('late', { ports, selector: { app: 'late' } }))
     const lines = async (name: string): Promise<string[]> =>
       (await console.run(`describe svc ${name}`)).stdout
         .split('\n')
@@ -175,8 +177,8 @@ describe('services on the command line', () => {
       'Endpoints: <none>',
       'Left Out: without a selector it has the endpoints of EndpointSlices with the label kubernetes.io/service-name=manual, or of Endpoints of its name, and there is none',
     ])
-    console.server.put(service('names', { clusterIP: 'None', ports: [], selector: { app: 'late' } }))
-    console.server.put(
+    await console.server.put(service('names', { clusterIP: 'None', ports: [], selector: { app: 'late' } }))
+    await console.server.put(
       slice('names-1', 'names', 1, [
         { addresses: ['10.1.0.5'], conditions: { ready: true } },
         { addresses: ['10.1.0.6'], conditions: { ready: false } },
@@ -190,7 +192,7 @@ describe('services on the command line', () => {
   })
 
   it('have Endpoints, too, which are listed and described as by kubectl', async () => {
-    console.server.put({
+    await console.server.put({
       apiVersion: 'v1',
       kind: 'Endpoints',
       metadata: { name: 'web', namespace: 'default', uid: 'uid-web', ...CREATED },
@@ -202,7 +204,7 @@ describe('services on the command line', () => {
         },
       ],
     })
-    console.server.put({
+    await console.server.put({
       apiVersion: 'v1',
       kind: 'Endpoints',
       metadata: { name: 'none', namespace: 'default', uid: 'uid-none', ...CREATED },
@@ -213,7 +215,7 @@ describe('services on the command line', () => {
         .trimEnd()
         .split('\n')
         .map((line) => line.replace(/\s{2,}/g, '  ').replace(/  \S+$/, '')),
-      ['NAME  ENDPOINTS', 'web  10.1.0.1:8080,10.1.0.2:8080,10.1.0.3:8080 + 1 more...', 'none  <none>'],
+      ['NAME  ENDPOINTS', 'none  <none>', 'web  10.1.0.1:8080,10.1.0.2:8080,10.1.0.3:8080 + 1 more...'],
     )
     const described = (await console.run('describe endpoints web')).stdout
     assert.match(
@@ -258,7 +260,7 @@ describe('services on the command line', () => {
   })
 
   it('are made for workloads', async () => {
-    console.server.put(deployment('web'))
+    await console.server.put(deployment('web'))
     const { stdout } = await console.run('expose deploy/web --port=80 --target-port=http --type=NodePort --name=front')
     assert.equal(stdout, 'service/front exposed\n')
     const front = console.server.get<Service>('Service', 'front')!
@@ -270,7 +272,7 @@ describe('services on the command line', () => {
       ],
       ['NodePort', { app: 'web' }, [[80, 'http', 'TCP']]],
     )
-    console.server.put(
+    await console.server.put(
       pod('db', {
         labels: { app: 'db' },
         spec: {
@@ -288,7 +290,7 @@ describe('services on the command line', () => {
         ['metrics', 9000],
       ],
     )
-    console.server.put(pod('bare', { labels: {} }))
+    await console.server.put(pod('bare', { labels: {} }))
     assert.match(
       (await console.run('expose pod bare --port=80')).stderr,
       /has no labels by which its pods could be found; give --selector/,

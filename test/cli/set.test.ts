@@ -21,7 +21,7 @@ describe('gantry set', () => {
 
   beforeEach(async () => {
     console = await new Console().open()
-    console.server.put(
+    await console.server.put(
       deployment('shop', {
         spec: {
           template: {
@@ -58,7 +58,7 @@ describe('gantry set', () => {
       'deployment.apps/shop image updated (server dry run)\n',
     )
     assert.deepEqual(images(), ['one:1', 'one:1', 'one:1'])
-    console.server.put(pod('lone'))
+    await console.server.put(pod('lone'))
     assert.equal((await console.run('set image pod/lone main=busybox:2')).stdout, 'pod/lone image updated\n')
     assert.equal(console.server.get<Pod>('Pod', 'lone')!.spec.containers[0]!.image, 'busybox:2')
   })

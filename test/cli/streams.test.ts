@@ -50,7 +50,7 @@ describe('streams on the command line', () => {
   async function inPod(server: Server | HttpServer): Promise<void> {
     servers.push(server)
     const port = await listening(server)
-    console.server.portForward = async function* (start, inputs, signal) {
+    console.server.nodes.onPortForward = async function* (start, inputs, signal) {
       asked.push(start)
       if (start.port === 9) throw new GantryError('FailedPrecondition', 'connection refused: nothing listens on port 9')
       const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
@@ -78,7 +78,7 @@ describe('streams on the command line', () => {
 
   describe('gantry port-forward', () => {
     it('passes both directions on to their ends, each for itself', async () => {
-      console.server.put(pod('web'))
+      await console.server.put(pod('web'))
       // Answers only when all of the question is there, and then ends.
       await inPod(
         createServer(
@@ -98,7 +98,7 @@ describe('streams on the command line', () => {
     })
 
     it('keeps fifty connections apart', async () => {
-      console.server.put(pod('web'))
+      await console.server.put(pod('web'))
       await inPod(createServer((socket) => socket.pipe(socket)))
       const [port] = await forward('port-forward pod/web :80')
       const answers = await Promise.all(
@@ -115,7 +115,7 @@ describe('streams on the command line', () => {
     })
 
     it('says what fails for one connection and goes on', async () => {
-      console.server.put(pod('web'))
+      await console.server.put(pod('web'))
       await inPod(createServer((socket) => socket.end('fine')))
       const [broken, whole] = await forward('port-forward web :9 :80')
       await assert.rejects(everything(connect({ host: '127.0.0.1', port: broken! })), /ECONNRESET/)
@@ -129,13 +129,13 @@ describe('streams on the command line', () => {
     })
 
     it('ends when the pod goes, and cuts what is under way', async () => {
-      console.server.put(pod('web'))
+      await console.server.put(pod('web'))
       await inPod(createServer((socket) => socket.write('begun')))
       const [port] = await forward('port-forward web :80')
       const socket = connect({ host: '127.0.0.1', port: port! })
       await new Promise((resolve) => socket.once('data', resolve))
       const cut = new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve))
-      console.server.remove('Pod', 'web')
+      await console.server.remove('Pod', 'web')
       assert.deepEqual(await running!.result, {
         exit: 1,
         stdout: running!.stdout(),
@@ -146,11 +146,11 @@ describe('streams on the command line', () => {
 
     it("goes to a ready pod of a Service, by its port's number or name and to the port that it stands for", async () => {
       const ports = [{ name: 'http', containerPort: 8080 }]
-      console.server.put(
+      await console.server.put(
         pod('web-0', { status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'False' }] } }),
       )
-      console.server.put(pod('web-1', { spec: { containers: [{ name: 'main', image: 'b', ports }] } }))
-      console.server.put({
+      await console.server.put(pod('web-1', { spec: { containers: [{ name: 'main', image: 'b', ports }] } }))
+      await console.server.put({
         apiVersion: 'v1',
         kind: 'Service',
         metadata: { name: 'web' },
@@ -184,11 +184,11 @@ describe('streams on the command line', () => {
     })
 
     it('waits for a pod that runs, and says what the pods wait for', async () => {
-      console.server.put(deployment('web'))
-      console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
+      await console.server.put(deployment('web'))
+      await console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
       const { exit, stderr } = await console.run('port-forward deploy/web :80 --pod-running-timeout 1s')
       assert.deepEqual([exit, stderr], [4, 'error: deploy/web: no pod runs: web-1 is Pending\n'])
-      console.server.put(deployment('none'))
+      await console.server.put(deployment('none'))
       assert.equal(
         (await console.run('port-forward deploy/none :80 --pod-running-timeout 1s')).stderr,
         'error: deploy/none: no pod runs: there is none with the labels app=none\n',
@@ -196,7 +196,7 @@ describe('streams on the command line', () => {
       await inPod(createServer((socket) => socket.end('fine')))
       const ready = forward('port-forward deploy/web :80')
       await eventually(() => console.server.watching > 0)
-      console.server.put(pod('web-1'))
+      await console.server.put(pod('web-1'))
       assert.equal(await everything(connect({ host: '127.0.0.1', port: (await ready)[0]! })), 'fine')
     })
 
@@ -217,7 +217,7 @@ describe('streams on the command line', () => {
     }
 
     it('names what is wrong with a port that is taken, and a name that is none', async () => {
-      console.server.put(
+      await console.server.put(
         pod('web', {
           spec: { containers: [{ name: 'main', image: 'b', ports: [{ name: 'http', containerPort: 80 }] }] },
         }),
@@ -240,8 +240,8 @@ describe('streams on the command line', () => {
 
   describe('gantry attach and run -i', () => {
     it("joins what is typed and what is written, and ends with the container's code", async () => {
-      console.server.put(pod('web'))
-      console.server.attach = async function* (start, inputs) {
+      await console.server.put(pod('web'))
+      console.server.nodes.onAttach = async function* (start, inputs) {
         assert.deepEqual(
           [start.pod, start.container, start.stdin, start.tty, start.fromStart],
           ['web', 'main', true, false, false],
@@ -261,10 +261,10 @@ describe('streams on the command line', () => {
     })
 
     it('lets go of a terminal by ctrl-p ctrl-q, and puts it back', async () => {
-      console.server.put(pod('web'))
+      await console.server.put(pod('web'))
       const heard: string[] = []
       let left = false
-      console.server.attach = async function* (_, inputs) {
+      console.server.nodes.onAttach = async function* (_, inputs) {
         yield { output: { case: 'stdout', value: Buffer.from('$ ') } }
         for await (const { input } of inputs)
           if (input?.case === 'stdin') heard.push(Buffer.from(input.value).toString())
@@ -303,7 +303,7 @@ describe('streams on the command line', () => {
     })
 
     it('runs an image with input, from its first word on', async () => {
-      console.server.attach = async function* (start) {
+      console.server.nodes.onAttach = async function* (start) {
         assert.deepEqual([start.pod, start.stdin, start.fromStart], ['shell', true, true])
         yield { output: { case: 'stdout', value: Buffer.from('hello') } }
         yield { output: { case: 'exit', value: { code: 3, message: '' } } }
@@ -313,7 +313,7 @@ describe('streams on the command line', () => {
       assert.ok(made.kind === 'Pod')
       assert.deepEqual([made.spec.containers[0]!.stdin, made.spec.containers[0]!.stdinOnce], [true, true])
       const state = { running: { startedAt: '2026-01-31T12:00:00Z' } }
-      console.server.put({
+      await console.server.put({
         ...JSON.parse(JSON.stringify(made)),
         status: {
           phase: 'Running',
@@ -331,7 +331,7 @@ describe('streams on the command line', () => {
 
     beforeEach(() => {
       arrived.length = 0
-      console.server.copy = async function* (start, inputs) {
+      console.server.nodes.onCopy = async function* (start, inputs) {
         const entries: [string, string, string][] = []
         await readArchive(pieces(inputs), async ({ components, type, mode, target }, content) => {
           let text = target
@@ -353,7 +353,7 @@ describe('streams on the command line', () => {
 
     /** The pod sends what `write` puts into the archive. */
     function sends(write: (archive: ArchiveWriter) => Promise<void>, whole = true): void {
-      console.server.copy = async function* () {
+      console.server.nodes.onCopy = async function* () {
         const archive = new ArchiveWriter()
         const writing = write(archive).then(() => archive.finish())
         for await (const value of archive.pieces()) yield { output: { case: 'archive', value } }
@@ -467,7 +467,7 @@ describe('streams on the command line', () => {
     for (const name of ['../evil', 'a/../../evil', '/evil', 'a//b', './x']) {
       it(`refuses an archive with the name ${name}`, async () => {
         const { pack } = await import('tar-stream')
-        console.server.copy = async function* () {
+        console.server.nodes.onCopy = async function* () {
           const archive = pack()
           archive.entry({ name: '.', type: 'directory' })
           archive.entry({ name: name === './x' ? 'x' : `./${name}` }, 'evil')
@@ -502,7 +502,7 @@ describe('streams on the command line', () => {
     it('leaves no half of a file when it is cut off, and the one before as it was', async () => {
       await writeFile(here('app.log'), 'before')
       const { pack } = await import('tar-stream')
-      console.server.copy = async function* () {
+      console.server.nodes.onCopy = async function* () {
         const archive = pack()
         archive.entry({ name: '.', size: 1_000_000 }).write(Buffer.alloc(300_000))
         for await (const value of archive as AsyncIterable<Uint8Array>) {
@@ -552,8 +552,8 @@ describe('streams on the command line', () => {
     let origin: string
 
     beforeEach(async () => {
-      console.server.put(pod('web-1'))
-      console.server.put({
+      await console.server.put(pod('web-1'))
+      await console.server.put({
         apiVersion: 'v1',
         kind: 'Service',
         metadata: { name: 'web' },
@@ -654,7 +654,7 @@ describe('streams on the command line', () => {
     }
 
     it('sums up what is well, tells what is broken and where, and fails then', async () => {
-      console.server.netCheck.push({
+      console.server.nodes.checks.push({
         check: 'pod network tcp',
         node: 'n2',
         target: 'n3 10.244.3.9:7',
@@ -667,12 +667,12 @@ describe('streams on the command line', () => {
         stdout: 'CHECK             RESULT   SLOWEST\npod network tcp   ok (1)   1.3 ms\n',
         stderr: '',
       })
-      console.server.netCheck.push(broken)
+      console.server.nodes.checks.push(broken)
       const { exit, stdout } = await console.run('net check --node n2,n3 --outward 10.0.0.1:443 --name example.com')
       assert.equal(exit, 1)
       assert.match(stdout, /^pod network udp +1 of 1 broken +-$/m)
       assert.match(stdout, /\n\nn2 → pod network of n3 10\.244\.3\.9:7, UDP: no answer\n$/)
-      assert.deepEqual(console.server.netCheckRequests.at(-1), {
+      assert.deepEqual(console.server.nodes.checkRequests.at(-1), {
         nodes: ['n2', 'n3'],
         outward: '10.0.0.1:443',
         name: 'example.com',
@@ -680,7 +680,7 @@ describe('streams on the command line', () => {
     })
 
     it('gives everything as JSON', async () => {
-      console.server.netCheck.push(broken)
+      console.server.nodes.checks.push(broken)
       const { exit, stdout } = await console.run('net check -o json')
       const told = JSON.parse(stdout) as { ok: boolean; results: { message: string }[] }
       assert.deepEqual([exit, told.ok, told.results.map(({ message }) => message)], [1, false, [broken.message]])

@@ -14,8 +14,8 @@ describe('commands for workloads and nodes', () => {
   afterEach(() => console.close())
 
   it('scales, also several, and only from the count given', async () => {
-    console.server.put(deployment('web'))
-    console.server.put(deployment('api'))
+    await console.server.put(deployment('web'))
+    await console.server.put(deployment('api'))
     assert.equal(
       (await console.run('scale --replicas=5 deploy/web deploy/api')).stdout,
       'deployment.apps/web scaled\ndeployment.apps/api scaled\n',
@@ -36,7 +36,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('follows a rollout to its end', async () => {
-    console.server.put(deployment('web', { status: { observedGeneration: 0 } }))
+    await console.server.put(deployment('web', { status: { observedGeneration: 0 } }))
     const running = console.start(['rollout', 'status', 'deploy/web'])
     await running.until((text) => text.includes('to be observed'))
     const states: JsonObject[] = [
@@ -45,7 +45,7 @@ describe('commands for workloads and nodes', () => {
       { observedGeneration: 1, updatedReplicas: 3, replicas: 3, availableReplicas: 2 },
       { observedGeneration: 1, updatedReplicas: 3, replicas: 3, availableReplicas: 3 },
     ]
-    for (const status of states) console.server.put(deployment('web', { status }))
+    for (const status of states) await console.server.put(deployment('web', { status }))
     assert.deepEqual(await running.result, {
       exit: 0,
       stderr: '',
@@ -61,7 +61,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('fails when a rollout is past its deadline', async () => {
-    console.server.put(
+    await console.server.put(
       deployment('web', {
         status: {
           observedGeneration: 1,
@@ -72,7 +72,7 @@ describe('commands for workloads and nodes', () => {
     const { exit, stderr } = await console.run('rollout status deployment web')
     assert.equal(exit, 1)
     assert.match(stderr, /^error: deployment "web" exceeded its progress deadline; /)
-    console.server.put(deployment('slow', { status: {} }))
+    await console.server.put(deployment('slow', { status: {} }))
     const slow = await console.run('rollout status deployment slow --timeout 1s')
     assert.equal(slow.exit, 4)
     assert.match(
@@ -82,9 +82,9 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('lists revisions and goes back to one', async () => {
-    console.server.put(deployment('web'))
-    console.server.put(replicaSet('web-1', 'web', 1, 'busybox:1'))
-    console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
+    await console.server.put(deployment('web'))
+    await console.server.put(replicaSet('web-1', 'web', 1, 'busybox:1'))
+    await console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
     assert.equal(
       (await console.run('rollout history deploy/web')).stdout,
       'deployment.apps/web\nREVISION   CHANGE-CAUSE\n1          to busybox:1\n2          to busybox:2\n',
@@ -107,7 +107,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('restarts, pauses and resumes', async () => {
-    console.server.put(deployment('web'))
+    await console.server.put(deployment('web'))
     assert.equal((await console.run('rollout restart deployment/web')).stdout, 'deployment.apps/web restarted\n')
     assert.equal(
       console.server.get<Deployment>('Deployment', 'web')!.spec.template.metadata.annotations![
@@ -132,7 +132,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('cordons nodes', async () => {
-    console.server.put(node('n1'))
+    await console.server.put(node('n1'))
     assert.equal((await console.run('cordon n1')).stdout, 'node/n1 cordoned\n')
     assert.equal((await console.run('cordon node/n1')).stdout, 'node/n1 already cordoned\n')
     assert.match((await console.run('get node n1')).stdout, /Ready,SchedulingDisabled/)
@@ -145,11 +145,11 @@ describe('commands for workloads and nodes', () => {
     const owned = {
       ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'u', controller: true }],
     }
-    console.server.put(node('n1'))
-    console.server.put(pod('owned', { metadata: owned }))
-    console.server.put(pod('elsewhere', { node: 'n2' }))
-    console.server.put(pod('alone'))
-    console.server.put(pod('keeps', { metadata: owned, spec: { volumes: [{ name: 'scratch', emptyDir: {} }] } }))
+    await console.server.put(node('n1'))
+    await console.server.put(pod('owned', { metadata: owned }))
+    await console.server.put(pod('elsewhere', { node: 'n2' }))
+    await console.server.put(pod('alone'))
+    await console.server.put(pod('keeps', { metadata: owned, spec: { volumes: [{ name: 'scratch', emptyDir: {} }] } }))
     assert.deepEqual(await console.run('drain n1'), {
       exit: 1,
       stdout: 'node/n1 cordoned\n',
@@ -177,7 +177,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('taints nodes', async () => {
-    console.server.put(node('n1'))
+    await console.server.put(node('n1'))
     const taints = (): unknown => console.server.get<Node>('Node', 'n1')!.spec.taints
     assert.equal(
       (await console.run('taint nodes n1 disk=slow:NoSchedule gpu:PreferNoSchedule')).stdout,
@@ -213,9 +213,9 @@ describe('commands for workloads and nodes', () => {
       cpuNanosPerSecond: millis * 1e6,
       memoryBytes: mebibytes * 2 ** 20,
     })
-    for (const name of ['a', 'b']) console.server.put(pod(name, { metadata: { uid: `uid-${name}` } }))
-    console.server.put(node('n1'))
-    console.server.usage.set('n1', {
+    for (const name of ['a', 'b']) await console.server.put(pod(name, { metadata: { uid: `uid-${name}` } }))
+    await console.server.put(node('n1'))
+    console.server.nodes.used.set('n1', {
       time: 0,
       windowMillis: 1,
       machine: usage(500, 1024),
@@ -248,12 +248,12 @@ describe('commands for workloads and nodes', () => {
     )
     assert.equal((await console.run('top deploy')).exit, 2)
     assert.equal((await console.run('top pod nope')).exit, 3)
-    console.server.usage.clear()
+    console.server.nodes.used.clear()
     assert.match((await console.run('top pods')).stderr, /^error: node n1 cannot be asked/)
   })
 
   it('sets and removes labels and annotations', async () => {
-    console.server.put(pod('a'))
+    await console.server.put(pod('a'))
     assert.equal((await console.run('label pod a color=blue')).stdout, 'pod/a labeled\n')
     assert.equal((await console.run('label pod a color=blue')).stdout, 'pod/a not labeled\n')
     assert.deepEqual(await console.run('label pod/a color=red'), {
@@ -270,7 +270,7 @@ describe('commands for workloads and nodes', () => {
   })
 
   it('describes every kind', async () => {
-    console.server.put(
+    await console.server.put(
       pod('web-1', {
         spec: {
           containers: [
@@ -301,10 +301,10 @@ describe('commands for workloads and nodes', () => {
         },
       }),
     )
-    console.server.put(node('n1'))
-    console.server.put(deployment('web'))
-    console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
-    console.server.put({
+    await console.server.put(node('n1'))
+    await console.server.put(deployment('web'))
+    await console.server.put(replicaSet('web-2', 'web', 2, 'busybox:2', 3))
+    await console.server.put({
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: {
@@ -316,13 +316,13 @@ describe('commands for workloads and nodes', () => {
       },
       data: { password: 'czNjcmV0' },
     })
-    console.server.put({
+    await console.server.put({
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'c' },
       data: { 'app.conf': 'x=1\ny=2\n' },
     })
-    console.server.events.push(decodeJson('Event', event('e1', { kind: 'Pod', name: 'web-1' })))
+    console.server.publish(decodeJson('Event', event('e1', { kind: 'Pod', name: 'web-1' })))
     const text = (await console.run('describe pod web-1')).stdout
     assert.match(text, /^Name: +web-1\nNamespace: +default\nService Account: +builder\nNode: +n1\/192\.168\.0\.1\n/)
     assert.match(

@@ -54,16 +54,16 @@ describe('an Ingress in a description', () => {
       ['gantry', 'gantry.dev/entrance'],
       ['other', 'example.com/proxy'],
     ])
-      console.server.put({
+      await console.server.put({
         apiVersion: 'networking.k8s.io/v1',
         kind: 'IngressClass',
         metadata: { name: name!, uid: `uid-${name}`, ...CREATED },
         spec: { controller: controller! },
       })
-    console.server.put(service('web', {}))
-    console.server.put(service('idle', {}))
-    console.server.put(service('alias', { type: 'ExternalName', externalName: 'web.example.com' }))
-    console.server.put({
+    await console.server.put(service('web', {}))
+    await console.server.put(service('idle', {}))
+    await console.server.put(service('alias', { type: 'ExternalName', externalName: 'web.example.com' }))
+    await console.server.put({
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
       metadata: { name: 'web-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' }, ...CREATED },
@@ -76,7 +76,7 @@ describe('an Ingress in a description', () => {
   afterEach(() => console.close())
 
   it('tells what is behind each path, or why nothing is', async () => {
-    console.server.put(ingress('shop'))
+    await console.server.put(ingress('shop'))
     const { stdout } = await console.run('describe ingress shop')
     assert.match(stdout, /^Ingress Class: +<default>$/m)
     assert.match(stdout, /^Default Backend: +alias:80 \(web\.example\.com\)$/m)
@@ -95,8 +95,8 @@ describe('an Ingress in a description', () => {
   })
 
   it('tells why nobody serves it', async () => {
-    console.server.put(ingress('elsewhere', 'nginx'))
-    console.server.put(ingress('others', 'other'))
+    await console.server.put(ingress('elsewhere', 'nginx'))
+    await console.server.put(ingress('others', 'other'))
     assert.match(
       (await console.run('describe ingress elsewhere')).stdout,
       /^Ingress Class: +nginx \(not served here: there is no IngressClass nginx, only gantry, other\)$/m,
@@ -108,14 +108,14 @@ describe('an Ingress in a description', () => {
   })
 
   it('tells where it is reached, or that no node is an entrance', async () => {
-    console.server.put(ingress('shop'))
+    await console.server.put(ingress('shop'))
     const address = async (): Promise<string> =>
       /^Address: +(.*)$/m.exec((await console.run('describe ingress shop')).stdout)![1]!
     assert.equal(
       await address(),
       '<none> (No node is an entrance: gantry label node NODE gantry.dev/entrance=true makes one)',
     )
-    console.server.put({
+    await console.server.put({
       apiVersion: 'v1',
       kind: 'Node',
       metadata: { name: 'n1', uid: 'uid-n1', labels: { 'gantry.dev/entrance': 'true' }, ...CREATED },

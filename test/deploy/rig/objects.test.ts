@@ -16,7 +16,7 @@ describe('objects into a rig and out of it', () => {
 
   beforeEach(async () => {
     console = await new Console().open()
-    console.server.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
+    await console.server.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
     cluster = new ClusterClient({
       context: { name: 'test', server: [console.address] },
       credentials: undefined,

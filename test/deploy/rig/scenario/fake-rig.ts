@@ -1,5 +1,5 @@
 /**
- * A rig for the tests of scenarios: a controller in memory behind the real wire, machines that answer what a test says,
+ * A rig for the tests of scenarios: a controller's API over a memory store, machines that answer what a test says,
  * faults that are written down.
  */
 import { setMaxListeners } from 'node:events'
@@ -14,8 +14,8 @@ import { GantryError } from '../../../../proto/base/errors.ts'
 import { connect } from '../../../../proto/rpc/rpc.ts'
 import { systemClock, type Clock } from '../../../../proto/base/clock.ts'
 import type { CommandResult } from '../../../../proto/base/command.ts'
-import type { JsonObject, JsonValue } from '../../../../proto/gen/types.ts'
-import { FakeServer } from '../../../cli/fake-server.ts'
+import type { JsonObject } from '../../../../proto/gen/types.ts'
+import { GrpcApiServer } from '../../../support/grpc-api-server.ts'
 
 export type Script = (words: readonly string[]) => CommandResult | Promise<CommandResult>
 
@@ -43,29 +43,31 @@ export class FakeRig implements ScenarioRig {
   readonly name = 'fake'
   readonly registry = '10.87.0.3:5000'
   readonly driver = { installation: { node: '/usr/bin/node' } }
-  readonly server = new FakeServer(() => Date.UTC(2026, 0, 1))
+  readonly server: GrpcApiServer
   /** What was done, in order: "kill n2", "heal kill", "load web.tar". */
   readonly done: string[] = []
   /** Answers of machines by name, and of the command line as "gantry". */
   readonly scripts: Record<string, Script> = { gantry: () => output('') }
-  client!: ClusterClient
+  readonly client: ClusterClient
   #leader: string | undefined
   #faults = 0
   readonly #end = new AbortController()
 
-  static async open(): Promise<FakeRig> {
-    const rig = new FakeRig()
-    setMaxListeners(0, rig.#end.signal)
-    const address = await rig.server.start()
-    rig.client = new ClusterClient({
-      context: { name: 'fake', server: [address] },
+  private constructor(server: GrpcApiServer) {
+    this.server = server
+    setMaxListeners(0, this.#end.signal)
+    this.client = new ClusterClient({
+      context: { name: 'fake', server: [server.address] },
       credentials: undefined,
       connect,
       clock: systemClock,
-      signal: rig.#end.signal,
+      signal: this.#end.signal,
       timeout: 2_000,
     })
-    return rig
+  }
+
+  static async open(): Promise<FakeRig> {
+    return new FakeRig(await GrpcApiServer.start())
   }
 
   async dispose(): Promise<void> {
@@ -109,7 +111,7 @@ export class FakeRig implements ScenarioRig {
       this.done.push(
         `apply ${kind}/${metadata.name}${metadata.namespace === undefined ? '' : ` in ${metadata.namespace}`}`,
       )
-      this.server.put(object as JsonValue)
+      await this.server.put(object)
     }
   }
 

@@ -13,7 +13,7 @@ describe('asking by http', () => {
   let address: string
   let asked: number
   /** Status by the number of the request, from 1. */
-  let answer: (number: number) => number
+  let answer: (number: number) => number | Promise<number>
   const { signal } = new AbortController()
 
   beforeEach(async () => {
@@ -21,7 +21,9 @@ describe('asking by http', () => {
     rig.scripts.n1 = (words) => run(process.execPath, words.slice(1))
     asked = 0
     answer = () => 200
-    server = createServer((_, response) => response.writeHead(answer(++asked)).end('hello'))
+    server = createServer((_, response) => {
+      void Promise.resolve(answer(++asked)).then((status) => response.writeHead(status).end('hello'))
+    })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   })
@@ -81,20 +83,20 @@ describe('asking by http', () => {
         status: { phase: 'Running', podIP: '127.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
         ...more,
       })
-    rig.server.put(at('a'))
-    rig.server.put(at('b', { metadata: { finalizers: ['example.com/hold'] } }))
-    rig.server.put(pod('starting', { status: { phase: 'Pending' } }))
+    await rig.server.put(at('a'))
+    await rig.server.put(at('b', { metadata: { finalizers: ['example.com/hold'] } }))
+    await rig.server.put(pod('starting', { status: { phase: 'Pending' } }))
     const stage = new ScenarioFixture(rig)
     assert.equal((await stage.run(`steps:\n  - check: { http: ":${port}/", pods: app=web }`)).status, 'passed')
     assert.equal(asked, 2)
-    answer = () => {
+    answer = async () => {
       if (rig.server.get('Pod', 'b')!.metadata.deletionTimestamp === undefined)
-        rig.server.put(
+        await rig.server.put(
           at('b', { metadata: { finalizers: ['example.com/hold'], deletionTimestamp: '2026-01-01T00:00:00Z' } }),
         )
       return 200
     }
-    rig.server.put(
+    await rig.server.put(
       at('b', {
         metadata: { finalizers: ['example.com/hold'] },
         status: { phase: 'Running', podIP: '127.0.0.2', conditions: [{ type: 'Ready', status: 'True' }] },
