@@ -172,6 +172,12 @@ export class FakeClock implements Clock {
     await settle()
   }
 
+  /** Milliseconds until the next timer falls due; undefined if there is none. */
+  get untilNext(): number | undefined {
+    if (this.#timers.length === 0) return undefined
+    return Math.max(0, Math.min(...this.#timers.map(({ at }) => at)) - this.#time)
+  }
+
   /** Timers not yet due. */
   get pending(): number {
     return this.#timers.length

@@ -3,11 +3,10 @@ import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
-import type { CachedObject, Informer } from '../../../controller/informer/contract.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
-import type { Operation, Store, Term } from '../../../controller/store/contract.ts'
+import type { Operation } from '../../../controller/store/contract.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
@@ -29,8 +28,20 @@ export class ApiBench {
   readonly reads = new ConsistentReads(this.store, this.informer)
   /** Writes that reached the store. */
   readonly writes: Operation[] = []
-  readonly #commits = new GroupCommit(this.store as Store)
-  readonly api = this.#core(this.informer)
+  readonly #commits = new GroupCommit(this.store)
+  readonly api = new ObjectRegistry({
+    reads: this.reads,
+    informer: this.informer,
+    clock: this.clock,
+    random: this.random,
+    commits: {
+      writeAll: (operations, term) => {
+        this.writes.push(...operations)
+        return this.#commits.writeAll(operations, term)
+      },
+    },
+    participants: createParticipants(this),
+  })
   readonly requests = testRequests(this)
   readonly handlers = new ResourcesHandlers(this.requests)
   readonly #group = new RunGroup()
@@ -44,33 +55,6 @@ export class ApiBench {
     await bench.reads.current()
     bench.writes.length = 0
     return bench
-  }
-
-  /** A core whose cache has not heard of anything since an object was so. */
-  coreThatSees(stale: CachedObject): ObjectRegistry {
-    const informer: Informer = Object.create(this.informer) as Informer
-    const lister: Informer['lister'] = (kind) => ({
-      ...this.informer.lister(kind),
-      cached: () => stale as never,
-      get: (namespace, name) => this.informer.lister(kind).get(namespace, name),
-    })
-    const recordWrite: Informer['recordWrite'] = (kind, entry) => this.informer.recordWrite(kind, entry)
-    return this.#core(Object.assign(informer, { lister, recordWrite }))
-  }
-
-  #core(informer: Informer): ObjectRegistry {
-    const writeAll = (operations: readonly Operation[], term?: Term): ReturnType<GroupCommit['writeAll']> => {
-      this.writes.push(...operations)
-      return this.#commits.writeAll(operations, term)
-    }
-    return new ObjectRegistry({
-      reads: this.reads,
-      informer,
-      clock: this.clock,
-      random: this.random,
-      commits: { writeAll },
-      participants: createParticipants({ ...this, informer }),
-    })
   }
 
   async stop(): Promise<void> {

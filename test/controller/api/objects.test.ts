@@ -3,7 +3,10 @@ import type { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { encodeResource } from '../../../proto/codec/wire.ts'
 import type { ConfigMap, JsonObject, Pod } from '../../../proto/gen/types.ts'
+import { seededRandom } from '../../../proto/base/random.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
+import { ControlPlane } from '../control-plane.ts'
+import { LaggingStore } from '../lagging-store.ts'
 import { ApiBench, configDraft, context, podDraft } from './bench.ts'
 
 describe('ObjectRegistry', () => {
@@ -254,22 +257,28 @@ describe('ObjectRegistry', () => {
     })
 
     it('takes a state that the cache still shows for what it is: maybe not the newest', async () => {
+      const store = new LaggingStore(bench.store)
+      const late = await ControlPlane.over(store, bench.clock, seededRandom(2))
       const first = await bench.api.create<'ConfigMap'>(configDraft('c', { a: '1' }), context)
-      await bench.reads.current()
-      const shown = bench.informer.lister('ConfigMap').cached('default', 'c')!
-      const anyVersion = (data: Record<string, string>): ConfigMap => ({
-        ...first,
-        metadata: { ...first.metadata, resourceVersion: '' },
-        data,
-      })
-      const late = bench.coreThatSees(shown)
-      await bench.api.update<'ConfigMap'>(anyVersion({ a: '2' }), context)
+      const withData = (object: ConfigMap, a: string): ConfigMap => ({ ...object, data: { a } })
+      const anyVersion = (a: string): ConfigMap =>
+        withData({ ...first, metadata: { ...first.metadata, resourceVersion: '' } }, a)
+      /** By a controller that has not heard of a change, until it has begun. */
+      const updatedLate = async (change: ConfigMap, wanted: (changed: ConfigMap) => ConfigMap): Promise<unknown> => {
+        await late.reads.current()
+        store.hold()
+        const changed = await bench.api.update<'ConfigMap'>(change, context)
+        const updating = late.api.update<'ConfigMap'>(wanted(changed), context)
+        await bench.clock.advance(0)
+        store.release()
+        return (await updating).data
+      }
       // What the cache shows is what is wanted; what is stored is not.
-      assert.deepEqual((await late.update<'ConfigMap'>(anyVersion({ a: '1' }), context)).data, { a: '1' })
+      assert.deepEqual(await updatedLate(anyVersion('2'), () => anyVersion('1')), { a: '1' })
       assert.deepEqual((await bench.api.get('ConfigMap', 'default', 'c')).data, { a: '1' })
       // A refusal by what the cache shows is none either: the precondition holds for what is stored.
-      const newest = await bench.api.get('ConfigMap', 'default', 'c')
-      assert.deepEqual((await late.update<'ConfigMap'>({ ...newest, data: { a: '3' } }, context)).data, { a: '3' })
+      assert.deepEqual(await updatedLate(anyVersion('2'), (newest) => withData(newest, '3')), { a: '3' })
+      await late.stop()
     })
 
     it('writes status alone through updateStatus', async () => {

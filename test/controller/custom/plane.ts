@@ -1,14 +1,13 @@
 /** A control plane with the reconcilers that custom kinds need, and definitions to try. */
 import { decodeJson, encodeJson } from '../../../proto/codec/codec.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
-import { systemClock } from '../../../proto/base/clock.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
 import type { AnyResource, CustomResourceDefinition, JsonObject, JsonValue, Kind } from '../../../proto/gen/types.ts'
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
 import { NamespaceReconciler } from '../../../controller/reconcile/namespace/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { ControlPlane } from '../control-plane.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 import { eventually } from '../../eventually.ts'
 
 export const context = { fieldManager: 'tester' }
@@ -94,21 +93,7 @@ export class CustomPlane {
 
   private constructor(plane: ControlPlane) {
     this.#plane = plane
-    const { api, informer, random } = plane
-    const parts: ReconcileParts = {
-      api,
-      informer,
-      random,
-      clock: systemClock,
-      logger: silentLogger,
-      events: { record: () => undefined },
-      controller: 'c1',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      authority: 'the authority',
-      clusterRanges: [],
-      term: undefined,
-      caughtUp: async () => informer.waitForRevision(await plane.store.revision()),
-    }
+    const parts = reconcileParts(plane)
     this.#group.add((signal) =>
       runReconcilers(
         [new DefinitionReconciler(parts), new GarbageReconciler(parts), new NamespaceReconciler(parts)],

@@ -7,7 +7,8 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Input } from '../../../proto/codec/wire.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { ControllerMessage, Node, OpenStream, Page, StreamUp } from '../../../proto/gen/types.ts'
+import type { ControllerMessage, OpenStream, Page, StreamUp } from '../../../proto/gen/types.ts'
+import { ControlPlane } from '../control-plane.ts'
 
 const PAGE: Page = { code: 200, contentType: 'text/plain', body: Buffer.from('x 1\n') }
 
@@ -15,21 +16,26 @@ describe('pages of nodes', () => {
   const clock = new FakeClock()
   const signal = new AbortController().signal
   const user = { name: 'anna', groups: [] }
+  let plane: ControlPlane
+
+  before(async () => {
+    plane = await ControlPlane.start(clock)
+    for (const [name, controller] of [
+      ['n1', 'c1'],
+      ['n2', 'c2'],
+    ] as const) {
+      const annotations = { 'gantry.dev/session': 's', 'gantry.dev/controller': controller }
+      await plane.api.create({ kind: 'Node', metadata: { name, annotations } }, { fieldManager: 'test' })
+    }
+    await plane.reads.current()
+  })
+  after(() => plane.stop())
 
   function reader(
     answers: boolean,
     peer: (path: string) => Promise<Page> = () => Promise.reject(new Error('no peer is asked')),
   ): NodePageReader {
     const streams = new Streams(clock, seededRandom(1))
-    const node = (name: string, controller: string): Node =>
-      ({
-        metadata: { name, annotations: { 'gantry.dev/session': 's', 'gantry.dev/controller': controller } },
-        status: {},
-      }) as unknown as Node
-    const nodes = new Map([
-      ['n1', node('n1', 'c1')],
-      ['n2', node('n2', 'c2')],
-    ])
     const tell = (name: string, { message }: Input<ControllerMessage>): boolean => {
       if (message?.case !== 'openStream' || !answers) return answers || message?.case !== 'openStream' || name === 'n1'
       const { streamId = '', request } = message.value as OpenStream
@@ -43,9 +49,8 @@ describe('pages of nodes', () => {
       })()
       return true
     }
-    const lister = { get: (_namespace: string, name: string) => nodes.get(name) }
     return new NodePageReader({
-      informer: { lister: () => lister } as never,
+      informer: plane.informer,
       dispatcher: { streams, tell } as never,
       controller: 'c1',
       clock,

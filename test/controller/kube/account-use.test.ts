@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { DeploymentReconciler } from '../../../controller/reconcile/deployment/reconciler.ts'
 import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { ACCESS_ANNOTATION, AUTHOR_ANNOTATION } from '../../../proto/objects/account-access.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import type { Deployment, Pod } from '../../../proto/gen/types.ts'
 import { TestApiServer } from './test-api-server.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/default/deployments'
@@ -34,22 +34,7 @@ describe('Kubernetes face: an account that is created or raised later', () => {
 
   beforeEach(async () => {
     face = await TestApiServer.start({ admission: true })
-    const { api, informer, clock, random, reads } = face
-    const parts: ReconcileParts = {
-      api,
-      informer,
-      clock,
-      random,
-      logger: silentLogger,
-      controller: 'c1',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      term: undefined,
-      authority: 'the authority',
-      events: { record: () => undefined },
-      caughtUp: () => reads.current(),
-      clusterRanges: [],
-    }
-    stop = new AbortController()
+    const parts = reconcileParts(face)
     stop = new AbortController()
     running = runReconcilers([new DeploymentReconciler(parts), new ReplicaSetReconciler(parts)], parts, stop.signal)
     await account('tenant', 'edit')

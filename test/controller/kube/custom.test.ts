@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import type { AnyResource, CustomResourceDefinition, JsonObject } from '../../../proto/gen/types.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
 import { MASTERS } from '../../../controller/authorization/groups.ts'
 import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { eventually } from '../../eventually.ts'
 import { CRONTAB_SCHEMA, cronTab, cronTabs } from '../custom/plane.ts'
 import { TestApiServer, type Reply } from './test-api-server.ts'
 import { Kubectl } from './kubectl.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const V1 = '/apis/stable.example.com/v1/namespaces/default/crontabs'
@@ -23,21 +23,7 @@ describe('custom kinds in the Kubernetes face', () => {
   before(async () => {
     face = await TestApiServer.start()
     kubectl = await Kubectl.of(face)
-    const { api, informer, random, clock, reads } = face
-    const parts: ReconcileParts = {
-      api,
-      informer,
-      random,
-      clock,
-      logger: silentLogger,
-      events: { record: () => undefined },
-      controller: 'c1',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      authority: 'the authority',
-      clusterRanges: [],
-      term: undefined,
-      caughtUp: () => reads.current(),
-    }
+    const parts = reconcileParts(face)
     group.add((signal) => runReconcilers([new DefinitionReconciler(parts)], parts, signal))
   })
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
 import { ReplicationControllerReconciler } from '../../../controller/reconcile/replicationcontroller/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { eventually } from '../../eventually.ts'
 import { Kubectl } from './kubectl.ts'
 import { TestApiServer } from './test-api-server.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 
 /** As such manifests were written before there were Deployments. */
 const GUESTBOOK = `
@@ -32,21 +32,7 @@ describe('kubectl with an old manifest', () => {
   before(async () => {
     server = await TestApiServer.start()
     kubectl = await Kubectl.of(server)
-    const { api, informer, clock, random, reads } = server
-    const parts: ReconcileParts = {
-      api,
-      informer,
-      clock,
-      random,
-      logger: silentLogger,
-      controller: 'c1',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      term: undefined,
-      authority: 'the authority',
-      events: { record: () => undefined },
-      caughtUp: () => reads.current(),
-      clusterRanges: [],
-    }
+    const parts = reconcileParts(server)
     running = runReconcilers(
       [new ReplicationControllerReconciler(parts), new GarbageReconciler(parts)],
       parts,

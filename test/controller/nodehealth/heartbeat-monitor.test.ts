@@ -3,7 +3,6 @@
  * scripted agents, fake time.
  */
 import assert from 'node:assert/strict'
-import type { ObjectApi } from '../../../controller/api/contract.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { healthOf } from '../../../controller/nodehealth/health.ts'
 import { HeartbeatMonitor } from '../../../controller/nodehealth/heartbeat-monitor.ts'
@@ -17,6 +16,7 @@ import { RunGroup } from '../../../proto/base/run-group.ts'
 import type { Node, NodeCondition } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
+import { interceptedApi } from '../intercepted-api.ts'
 import { CLUSTER_NETWORK, NO_PEERS, sink, TestNode, type Recorded } from '../dispatch/test-node.ts'
 
 const PRESSURE: NodeCondition = { type: 'MemoryPressure', status: 'False', reason: 'Little' }
@@ -32,15 +32,13 @@ describe("a node's life", () => {
   let away = false
 
   const start = (controller = 'c1', seed = 2): Dispatcher => {
-    const { api } = plane
-    const mutate: ObjectApi['mutate'] = (...change) =>
-      away ? Promise.reject(new GantryError('Unavailable', 'the store is away')) : api.mutate(...change)
-    const cut = {
-      ...Object.fromEntries((['get', 'create'] as const).map((verb) => [verb, api[verb].bind(api)])),
-      mutate,
-    } as unknown as ObjectApi
+    const api = interceptedApi(plane.api, {
+      before: ({ verb }) => {
+        if (away && verb === 'mutate') throw new GantryError('Unavailable', 'the store is away')
+      },
+    })
     const made = new Dispatcher({
-      api: cut,
+      api,
       informer: plane.informer,
       events: sink([], told),
       clock,

@@ -2,7 +2,7 @@
 import { NODE_LOST, NODE_SUSPECT } from '../../../controller/nodehealth/health.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, NodeCondition, Taint } from '../../../proto/gen/types.ts'
-import { metadata } from '../reconcile/fake.ts'
+import { metadata } from '../objects.ts'
 
 export type State = 'ready' | 'suspect' | 'lost' | 'never'
 

@@ -9,7 +9,7 @@ import { planNodeHealth, withTaints } from '../../../controller/nodehealth/plan.
 import { podStatusForNodeHealth } from '../../../controller/nodehealth/pod-node-status.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import type { Node, Pod, Taint } from '../../../proto/gen/types.ts'
-import { pod } from '../reconcile/fake.ts'
+import { pod } from '../objects.ts'
 import { node, unreachable, type State } from './nodes.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 12)

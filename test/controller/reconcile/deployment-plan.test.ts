@@ -15,7 +15,7 @@ import {
 } from '../../../controller/reconcile/deployment/template.ts'
 import { planReplicas } from '../../../controller/reconcile/replicaset/plan.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../proto/gen/types.ts'
-import { deployment, metadata, pod, template } from './fake.ts'
+import { deployment, metadata, pod, template } from '../objects.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 

@@ -3,8 +3,9 @@ import { planEviction } from '../../../controller/reconcile/eviction/plan.ts'
 import { TaintEvictor } from '../../../controller/reconcile/eviction/reconciler.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { formatTime } from '../../../proto/base/time.ts'
-import type { Node, Taint, Toleration } from '../../../proto/gen/types.ts'
-import { FakeCluster, metadata, pod } from './fake.ts'
+import type { Taint, Toleration } from '../../../proto/gen/types.ts'
+import { node, pod } from '../objects.ts'
+import { SteppedControlPlane } from '../stepped-control-plane.ts'
 
 const START = Date.UTC(2026, 0, 1)
 const at = (seconds: number): string => formatTime(START + seconds * 1000)
@@ -102,97 +103,76 @@ describe('eviction plan', () => {
 })
 
 describe('taint eviction', () => {
-  const node = (name: string, taints: Taint[] = []): Node => ({
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: metadata(name, { namespace: '' }),
-    spec: { taints },
-    status: {},
-  })
-  const left = (cluster: FakeCluster): string[] =>
-    cluster
+  let plane: SteppedControlPlane
+  const left = (): string[] =>
+    plane
       .list('Pod')
       .filter(({ metadata: { deletionTimestamp } }) => deletionTimestamp === undefined)
       .map(({ metadata: { name } }) => name)
   const brief: Toleration[] = [{ key: 'a', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 60 }]
 
-  async function running(work: (cluster: FakeCluster) => Promise<void>): Promise<void> {
-    const cluster = new FakeCluster()
-    await cluster.running([new TaintEvictor(cluster.parts)], async () => {
-      cluster.put(node('n1'))
-      cluster.put(node('n2'))
-      cluster.put(pod('plain', { spec: { nodeName: 'n1' } }))
-      cluster.put(pod('brief', { spec: { nodeName: 'n1', tolerations: brief } }))
-      cluster.put(pod('elsewhere', { spec: { nodeName: 'n2' } }))
-      cluster.put(pod('waiting'))
-      await cluster.settle()
-      await work(cluster)
-    })
-  }
+  beforeEach(async () => {
+    plane = await SteppedControlPlane.start()
+    plane.run(new TaintEvictor(plane.parts))
+    for (const name of ['n1', 'n2']) await plane.put(node(name))
+    await plane.put(pod('plain', { spec: { nodeName: 'n1' } }))
+    await plane.put(pod('brief', { spec: { nodeName: 'n1', tolerations: brief } }))
+    await plane.put(pod('elsewhere', { spec: { nodeName: 'n2' } }))
+    await plane.put(pod('waiting'))
+    await plane.settle()
+  })
+  afterEach(() => plane.stop())
 
-  it('deletes at once what tolerates nothing, and the rest when its time is over', () =>
-    running(async (cluster) => {
-      assert.deepEqual(left(cluster), ['plain', 'brief', 'elsewhere', 'waiting'])
-      cluster.change(
-        'Node',
-        'n1',
-        ({ spec }) =>
-          void (spec.taints = [
-            { key: 'a', value: 'b', effect: 'NoExecute', timeAdded: formatTime(cluster.clock.now()) },
-          ]),
-        '',
-      )
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['brief', 'elsewhere', 'waiting'])
-      assert.deepEqual(cluster.events, [
-        'Normal TaintManagerEviction Evicted from node n1, which is tainted a=b:NoExecute; it has no controller that would replace it',
-      ])
-      await cluster.clock.advance(59_999)
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['brief', 'elsewhere', 'waiting'])
-      await cluster.clock.advance(1)
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['elsewhere', 'waiting'])
-    }))
+  it('deletes at once what tolerates nothing, and the rest when its time is over', async () => {
+    assert.deepEqual(left(), ['brief', 'elsewhere', 'plain', 'waiting'])
+    await plane.change(
+      'Node',
+      'n1',
+      ({ spec }) =>
+        void (spec.taints = [{ key: 'a', value: 'b', effect: 'NoExecute', timeAdded: formatTime(plane.clock.now()) }]),
+    )
+    await plane.settle()
+    assert.deepEqual(left(), ['brief', 'elsewhere', 'waiting'])
+    assert.deepEqual(plane.events, [
+      'Normal TaintManagerEviction Evicted from node n1, which is tainted a=b:NoExecute; it has no controller that would replace it',
+    ])
+    await plane.pass(59_999)
+    assert.deepEqual(left(), ['brief', 'elsewhere', 'waiting'])
+    await plane.pass(1)
+    assert.deepEqual(left(), ['elsewhere', 'waiting'])
+  })
 
-  it('leaves a pod whose node loses the taint in time', () =>
-    running(async (cluster) => {
-      cluster.change(
-        'Node',
-        'n1',
-        ({ spec }) =>
-          void (spec.taints = [{ key: 'a', effect: 'NoExecute', timeAdded: formatTime(cluster.clock.now()) }]),
-        '',
-      )
-      await cluster.settle()
-      await cluster.clock.advance(30_000)
-      cluster.change('Node', 'n1', ({ spec }) => void (spec.taints = []), '')
-      await cluster.settle()
-      await cluster.clock.advance(60_000)
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['brief', 'elsewhere', 'waiting'])
-    }))
+  it('leaves a pod whose node loses the taint in time', async () => {
+    await plane.change(
+      'Node',
+      'n1',
+      ({ spec }) => void (spec.taints = [{ key: 'a', effect: 'NoExecute', timeAdded: formatTime(plane.clock.now()) }]),
+    )
+    await plane.settle()
+    await plane.pass(30_000)
+    await plane.change('Node', 'n1', ({ spec }) => void (spec.taints = []))
+    await plane.settle()
+    await plane.pass(60_000)
+    assert.deepEqual(left(), ['brief', 'elsewhere', 'waiting'])
+  })
 
-  it('judges pods that come to a tainted node, not other effects', () =>
-    running(async (cluster) => {
-      cluster.change('Node', 'n2', ({ spec }) => void (spec.taints = [{ key: 'x', effect: 'NoSchedule' }]), '')
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['plain', 'brief', 'elsewhere', 'waiting'])
-      cluster.put(node('n3', [{ key: 'x', effect: 'NoExecute', timeAdded: formatTime(cluster.clock.now()) }]))
-      cluster.change('Pod', 'waiting', ({ spec }) => void (spec.nodeName = 'n3'))
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['plain', 'brief', 'elsewhere'])
-    }))
+  it('judges pods that come to a tainted node, not other effects', async () => {
+    await plane.change('Node', 'n2', ({ spec }) => void (spec.taints = [{ key: 'x', effect: 'NoSchedule' }]))
+    await plane.settle()
+    assert.deepEqual(left(), ['brief', 'elsewhere', 'plain', 'waiting'])
+    await plane.put(node('n3', { taints: [{ key: 'x', effect: 'NoExecute' }] }))
+    await plane.bind('waiting', 'n3')
+    await plane.settle()
+    assert.deepEqual(left(), ['brief', 'elsewhere', 'plain'])
+  })
 
-  it('tries again when a deletion fails', () =>
-    running(async (cluster) => {
-      let failures = 2
-      cluster.refuse = (verb) =>
-        verb === 'delete' && failures-- > 0 ? new GantryError('Unavailable', 'away') : undefined
-      cluster.change('Node', 'n1', ({ spec }) => void (spec.taints = [{ key: 'z', effect: 'NoExecute' }]), '')
-      await cluster.settle()
-      await cluster.clock.advance(1_000)
-      await cluster.settle()
-      assert.deepEqual(left(cluster), ['elsewhere', 'waiting'])
-    }))
+  it('tries again when a deletion fails', async () => {
+    let failures = 2
+    plane.refuse = ({ verb }) =>
+      verb === 'delete' && failures-- > 0 ? new GantryError('Unavailable', 'away') : undefined
+    await plane.change('Node', 'n1', ({ spec }) => void (spec.taints = [{ key: 'z', effect: 'NoExecute' }]))
+    await plane.settle()
+    await plane.pass(1_000)
+    assert.deepEqual(left(), ['elsewhere', 'waiting'])
+  })
 })

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { controllerReference } from '../../../proto/objects/owners.ts'
 import { planOwned, type OwnerState } from '../../../controller/reconcile/garbage/plan.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
-import type { AnyResource, Kind, OwnerReference } from '../../../proto/gen/types.ts'
-import { deployment, FakeCluster, metadata, pod, replicaSet } from './fake.ts'
+import type { AnyResource, ConfigMap, Kind, OwnerReference } from '../../../proto/gen/types.ts'
+import { deployment, metadata, pod, replicaSet } from '../objects.ts'
+import { SteppedControlPlane } from '../stepped-control-plane.ts'
 
 const reference = (uid: string, more: Partial<OwnerReference> = {}): OwnerReference => ({
   apiVersion: 'apps/v1',
@@ -12,26 +13,27 @@ const reference = (uid: string, more: Partial<OwnerReference> = {}): OwnerRefere
   uid,
   ...more,
 })
-const context = { fieldManager: 'test' }
+const USER = { fieldManager: 'user' }
 
-async function running(work: (cluster: FakeCluster) => Promise<void>): Promise<void> {
-  const cluster = new FakeCluster()
-  await cluster.running([new GarbageReconciler(cluster.parts)], () => work(cluster))
-}
+let plane: SteppedControlPlane
+
+const configMap = (name: string): ConfigMap => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata(name) })
 
 /** A Deployment that owns a ReplicaSet that owns two bound pods. */
-function family(cluster: FakeCluster): void {
-  const web = cluster.put(deployment('web', 2))
+async function family(): Promise<void> {
+  const web = await plane.put(deployment('web', 2))
   const rs = replicaSet('rs', 2)
   rs.metadata.ownerReferences = [controllerReference(web)]
-  const owner = cluster.put(rs)
+  const owner = await plane.put(rs)
   for (const name of ['a', 'b'])
-    cluster.put(pod(name, { metadata: { ownerReferences: [controllerReference(owner)] }, spec: { nodeName: 'n1' } }))
+    await plane.put(
+      pod(name, { metadata: { ownerReferences: [controllerReference(owner)] }, spec: { nodeName: 'n1' } }),
+    )
 }
 
-const there = (cluster: FakeCluster): string[] =>
+const there = (): string[] =>
   (['Deployment', 'ReplicaSet', 'Pod'] as Kind[])
-    .flatMap((kind) => cluster.list(kind) as AnyResource[])
+    .flatMap((kind) => plane.list(kind) as AnyResource[])
     .map(({ metadata: { name, deletionTimestamp } }) => (deletionTimestamp === undefined ? name : `${name}, ending`))
 
 describe('plan for an owned object', () => {
@@ -68,149 +70,148 @@ describe('plan for an owned object', () => {
 })
 
 describe('garbage reconciler', () => {
-  it('background: what is owned goes after its owner, level by level', () =>
-    running(async (cluster) => {
-      family(cluster)
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['web', 'rs', 'a', 'b'])
-      await cluster.api.delete('Deployment', 'default', 'web', { propagation: 'BACKGROUND' }, context)
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['a, ending', 'b, ending'])
-    }))
+  beforeEach(async () => {
+    plane = await SteppedControlPlane.start()
+    plane.run(new GarbageReconciler(plane.parts))
+  })
+  afterEach(() => plane.stop())
 
-  it('foreground: owners wait for what they own', () =>
-    running(async (cluster) => {
-      family(cluster)
-      await cluster.settle()
-      await cluster.api.delete('Deployment', 'default', 'web', { propagation: 'FOREGROUND' }, context)
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['web, ending', 'rs, ending', 'a, ending', 'b, ending'])
-      cluster.remove('Pod', 'a')
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['web, ending', 'rs, ending', 'b, ending'])
-      cluster.remove('Pod', 'b')
-      await cluster.settle()
-      assert.deepEqual(there(cluster), [])
-    }))
+  it('background: what is owned goes after its owner, level by level', async () => {
+    await family()
+    await plane.settle()
+    assert.deepEqual(there(), ['web', 'rs', 'a', 'b'])
+    await plane.users.delete('Deployment', 'default', 'web', { propagation: 'BACKGROUND' }, USER)
+    await plane.settle()
+    assert.deepEqual(there(), ['a, ending', 'b, ending'])
+  })
 
-  it('foreground: objects that own each other do not wait for each other', () =>
-    running(async (cluster) => {
-      const map = (name: string, owner: string): AnyResource => ({
-        apiVersion: 'v1',
-        kind: 'ConfigMap',
-        metadata: {
-          ...metadata(name),
-          uid: `uid-${name}`,
-          ownerReferences: [
-            { apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid: `uid-${owner}`, blockOwnerDeletion: true },
-          ],
-        },
-      })
-      for (const [name, owner] of [
-        ['a', 'c'],
-        ['b', 'a'],
-        ['c', 'b'],
-        ['own', 'own'],
-      ] as const)
-        cluster.put(map(name, owner))
-      await cluster.settle()
-      for (const name of ['a', 'own'])
-        await cluster.api.delete('ConfigMap', 'default', name, { propagation: 'FOREGROUND' }, context)
-      await cluster.settle()
-      assert.deepEqual(cluster.list('ConfigMap'), [])
-    }))
+  it('foreground: owners wait for what they own', async () => {
+    await family()
+    await plane.settle()
+    await plane.users.delete('Deployment', 'default', 'web', { propagation: 'FOREGROUND' }, USER)
+    await plane.settle()
+    assert.deepEqual(there(), ['web, ending', 'rs, ending', 'a, ending', 'b, ending'])
+    await plane.release('a')
+    await plane.settle()
+    assert.deepEqual(there(), ['web, ending', 'rs, ending', 'b, ending'])
+    await plane.release('b')
+    await plane.settle()
+    assert.deepEqual(there(), [])
+  })
 
-  it('foreground: does not wait for what does not block', () =>
-    running(async (cluster) => {
-      const rs = cluster.put(replicaSet('rs', 1))
-      cluster.put(
-        pod('a', {
-          metadata: { ownerReferences: [{ ...controllerReference(rs), blockOwnerDeletion: false }] },
-          spec: { nodeName: 'n1' },
-        }),
-      )
-      await cluster.settle()
-      await cluster.api.delete('ReplicaSet', 'default', 'rs', { propagation: 'FOREGROUND' }, context)
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['a, ending'])
-    }))
+  it('foreground: objects that own each other do not wait for each other', async () => {
+    const uids = new Map<string, string>()
+    for (const name of ['a', 'b', 'c', 'own']) uids.set(name, (await plane.put(configMap(name))).metadata.uid)
+    for (const [name, owner] of [
+      ['a', 'c'],
+      ['b', 'a'],
+      ['c', 'b'],
+      ['own', 'own'],
+    ] as const) {
+      const to = { apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid: uids.get(owner)!, blockOwnerDeletion: true }
+      await plane.change('ConfigMap', name, ({ metadata }) => void (metadata.ownerReferences = [to]))
+    }
+    await plane.settle()
+    for (const name of ['a', 'own'])
+      await plane.users.delete('ConfigMap', 'default', name, { propagation: 'FOREGROUND' }, USER)
+    await plane.settle()
+    assert.deepEqual(plane.list('ConfigMap'), [])
+  })
 
-  it('orphan: what is owned stays, without the owner', () =>
-    running(async (cluster) => {
-      family(cluster)
-      await cluster.settle()
-      await cluster.api.delete('ReplicaSet', 'default', 'rs', { propagation: 'ORPHAN' }, context)
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['web', 'a', 'b'])
-      assert.deepEqual(cluster.get('Pod', 'a')!.metadata.ownerReferences, [])
-    }))
+  it('foreground: does not wait for what does not block', async () => {
+    const rs = await plane.put(replicaSet('rs', 1))
+    await plane.put(
+      pod('a', {
+        metadata: { ownerReferences: [{ ...controllerReference(rs), blockOwnerDeletion: false }] },
+        spec: { nodeName: 'n1' },
+      }),
+    )
+    await plane.settle()
+    await plane.users.delete('ReplicaSet', 'default', 'rs', { propagation: 'FOREGROUND' }, USER)
+    await plane.settle()
+    assert.deepEqual(there(), ['a, ending'])
+  })
 
-  it('keeps an object that has another owner, without the one that is gone', () =>
-    running(async (cluster) => {
-      const rs = cluster.put(replicaSet('rs', 1))
-      const other = cluster.put(replicaSet('other', 1))
-      cluster.put(
-        pod('a', {
-          metadata: {
-            ownerReferences: [controllerReference(rs), { ...controllerReference(other), controller: false }],
-          },
-        }),
-      )
-      await cluster.settle()
-      await cluster.api.delete('ReplicaSet', 'default', 'rs', {}, context)
-      await cluster.settle()
-      assert.deepEqual(
-        cluster.get('Pod', 'a')!.metadata.ownerReferences?.map(({ uid }) => uid),
-        [other.metadata.uid],
-      )
-    }))
+  it('foreground: waits for what was made since, though the cache does not show it yet', async () => {
+    const rs = await plane.put(replicaSet('rs', 1))
+    await plane.settle()
+    plane.holdCache()
+    await plane.users.delete('ReplicaSet', 'default', 'rs', { propagation: 'FOREGROUND' }, USER)
+    await plane.put(pod('late', { metadata: { ownerReferences: [controllerReference(rs)] }, spec: { nodeName: 'n1' } }))
+    await plane.releaseCache()
+    assert.deepEqual(there(), ['rs, ending', 'late, ending'])
+  })
 
-  it('deletes what names an owner that never was, and what names an older object of the name', () =>
-    running(async (cluster) => {
-      cluster.put(replicaSet('rs', 1))
-      cluster.put(pod('never', { metadata: { ownerReferences: [reference('none')] } }))
-      cluster.put(pod('older', { metadata: { ownerReferences: [reference('old-uid', { name: 'rs' })] } }))
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['rs'])
-    }))
+  it('orphan: what is owned stays, without the owner', async () => {
+    await family()
+    await plane.settle()
+    await plane.users.delete('ReplicaSet', 'default', 'rs', { propagation: 'ORPHAN' }, USER)
+    await plane.settle()
+    assert.deepEqual(there(), ['web', 'a', 'b'])
+    assert.equal(plane.get('Pod', 'a')!.metadata.ownerReferences, undefined)
+  })
 
-  it('deletes nothing on the word of a cache that lags', () =>
-    running(async (cluster) => {
-      cluster.holdCache()
-      const rs = replicaSet('rs', 1)
-      const owner = cluster.put(rs)
-      const dependent = pod('a', { metadata: { ownerReferences: [controllerReference(owner)] } })
-      await cluster.releaseCache()
-      cluster.holdCache()
-      cluster.remove('ReplicaSet', 'rs')
-      const again = cluster.put(rs)
-      assert.equal(again.metadata.uid, owner.metadata.uid)
-      cluster.put(dependent)
-      await cluster.releaseCache()
-      assert.deepEqual(there(cluster), ['rs', 'a'])
-    }))
+  it('keeps an object that has another owner, without the one that is gone', async () => {
+    const rs = await plane.put(replicaSet('rs', 1))
+    const other = await plane.put(replicaSet('other', 1))
+    await plane.put(
+      pod('a', {
+        metadata: { ownerReferences: [controllerReference(rs), { ...controllerReference(other), controller: false }] },
+      }),
+    )
+    await plane.settle()
+    await plane.users.delete('ReplicaSet', 'default', 'rs', {}, USER)
+    await plane.settle()
+    assert.deepEqual(
+      plane.get('Pod', 'a')!.metadata.ownerReferences?.map(({ uid }) => uid),
+      [other.metadata.uid],
+    )
+  })
 
-  it('keeps what names an owner of a kind that it does not know', () =>
-    running(async (cluster) => {
-      cluster.put(
-        pod('a', { metadata: { ownerReferences: [reference('x', { apiVersion: 'example.org/v1', kind: 'Widget' })] } }),
-      )
-      await cluster.settle()
-      assert.deepEqual(there(cluster), ['a'])
-    }))
+  it('deletes what names an owner that never was, and what names an older object of the name', async () => {
+    await plane.put(replicaSet('rs', 1))
+    await plane.put(pod('never', { metadata: { ownerReferences: [reference('none')] } }))
+    await plane.put(pod('older', { metadata: { ownerReferences: [reference('old-uid', { name: 'rs' })] } }))
+    await plane.settle()
+    assert.deepEqual(there(), ['rs'])
+  })
 
-  it('works on every kind', () =>
-    running(async (cluster) => {
-      const owner = cluster.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('owner') })
-      cluster.put({
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata: metadata('owned', { ownerReferences: [controllerReference(owner)] }),
-        type: 'Opaque',
-      } as AnyResource)
-      await cluster.settle()
-      cluster.remove('ConfigMap', 'owner')
-      await cluster.settle()
-      assert.deepEqual(cluster.list('Secret'), [])
-    }))
+  it('deletes nothing on the word of a cache that lags', async () => {
+    const owner = await plane.put(replicaSet('rs', 1))
+    await plane.put(pod('a', { metadata: { ownerReferences: [controllerReference(owner)] } }))
+    await plane.settle()
+    plane.holdCache()
+    await plane.remove('ReplicaSet', 'rs')
+    await plane.restore(owner)
+    assert.ok(await plane.showNext())
+    assert.equal(plane.informer.lister('ReplicaSet').get('default', 'rs'), undefined)
+    assert.ok(
+      plane.requests.some(({ verb, name }) => verb === 'get' && name === 'rs'),
+      'it is asked for once more',
+    )
+    await plane.releaseCache()
+    assert.deepEqual(there(), ['rs', 'a'])
+  })
+
+  it('keeps what names an owner of a kind that it does not know', async () => {
+    await plane.put(
+      pod('a', { metadata: { ownerReferences: [reference('x', { apiVersion: 'example.org/v1', kind: 'Widget' })] } }),
+    )
+    await plane.settle()
+    assert.deepEqual(there(), ['a'])
+  })
+
+  it('works on every kind', async () => {
+    const owner = await plane.put(configMap('owner'))
+    await plane.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: metadata('owned', { ownerReferences: [controllerReference(owner)] }),
+      type: 'Opaque',
+    } as AnyResource)
+    await plane.settle()
+    await plane.remove('ConfigMap', 'owner')
+    await plane.settle()
+    assert.deepEqual(plane.list('Secret'), [])
+  })
 })

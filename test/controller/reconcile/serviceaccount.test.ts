@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { ServiceAccountReconciler } from '../../../controller/reconcile/serviceaccount/reconciler.ts'
-import { systemClock } from '../../../proto/base/clock.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 
@@ -17,21 +15,7 @@ describe('what every namespace has', () => {
   beforeEach(async () => {
     plane = await ControlPlane.start()
     stop = new AbortController()
-    const reads = new ConsistentReads(plane.store, plane.informer)
-    const parts: ReconcileParts = {
-      api: plane.api,
-      informer: plane.informer,
-      clock: systemClock,
-      random: plane.random,
-      logger: silentLogger,
-      controller: 'c1',
-      term: undefined,
-      authority: 'the authority',
-      clusterRanges: [],
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      events: { record: () => undefined },
-      caughtUp: () => reads.current(),
-    }
+    const parts = reconcileParts(plane)
     running = runReconcilers([new ServiceAccountReconciler(parts)], parts, stop.signal)
   })
 

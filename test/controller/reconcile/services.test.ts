@@ -1,18 +1,17 @@
 /** What becomes of Services, on the real API core, watch cache and memory store. */
 import assert from 'node:assert/strict'
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { ApiServiceReconciler } from '../../../controller/reconcile/apiservice/reconciler.ts'
 import { EndpointSliceReconciler } from '../../../controller/reconcile/endpointslice/reconciler.ts'
 import { GarbageReconciler } from '../../../controller/reconcile/garbage/reconciler.ts'
 import { LoadBalancerReconciler } from '../../../controller/reconcile/loadbalancer/reconciler.ts'
 import { PodHealthReconciler } from '../../../controller/nodehealth/pod-reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { systemClock, type Clock } from '../../../proto/base/clock.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import type { EndpointSlice, Kind, Pod, Resources, Service } from '../../../proto/gen/types.ts'
 import { eventually } from '../../eventually.ts'
 import { ControlPlane } from '../control-plane.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 import { readyCondition, type State } from '../nodehealth/nodes.ts'
 
 const user = { fieldManager: 'user' }
@@ -41,16 +40,7 @@ describe('Services', () => {
     ])
     plane = await ControlPlane.start(clock)
     stop = new AbortController()
-    const reads = new ConsistentReads(plane.store, plane.informer)
-    const parts: ReconcileParts = {
-      api: plane.api,
-      informer: plane.informer,
-      clock,
-      random: plane.random,
-      logger: silentLogger,
-      controller: 'c1',
-      term: undefined,
-      authority: 'the authority',
+    const parts = reconcileParts(plane, {
       replicas: {
         present: (name) => controllers.has(name),
         kubeAddresses: () => controllers,
@@ -59,9 +49,7 @@ describe('Services', () => {
       events: {
         record: ({ regarding, reason, message }) => void events.push(`${regarding.metadata.name} ${reason} ${message}`),
       },
-      caughtUp: () => reads.current(),
-      clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
-    }
+    })
     const reconcilers = [
       new EndpointSliceReconciler(parts),
       new LoadBalancerReconciler(parts),

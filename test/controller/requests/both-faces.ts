@@ -12,8 +12,7 @@ import { PodsHandlers } from '../../../controller/grpc/pods.ts'
 import { ResourcesHandlers } from '../../../controller/grpc/resources.ts'
 import { ACCESS_ANNOTATION, ACCESS_LEVELS } from '../../../proto/objects/account-access.ts'
 import { DefinitionReconciler } from '../../../controller/reconcile/definition/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { RunGroup } from '../../../proto/base/run-group.ts'
 import { until } from '../../eventually.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
@@ -25,6 +24,7 @@ import type { KnownKinds } from '../../../proto/schema/kind-registry.ts'
 import { findAnyKind } from '../../../proto/schema/kinds.ts'
 import type { JsonObject, Kind, ObjectBytes } from '../../../proto/gen/types.ts'
 import { TestApiServer, type TestApiServerOptions, type Reply } from '../kube/test-api-server.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
 
 /** Who asks: a certificate's name and organisations, or a ServiceAccount of the namespace `default`. */
 export interface Caller {
@@ -183,21 +183,7 @@ export class BothFaces {
 
   /** A custom kind, served once its definition is accepted. */
   async define(definition: JsonObject): Promise<void> {
-    const { api, informer, random, clock, reads } = this.face
-    const parts: ReconcileParts = {
-      api,
-      informer,
-      random,
-      clock,
-      logger: silentLogger,
-      events: { record: () => undefined },
-      controller: 'c1',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      authority: 'the authority',
-      clusterRanges: [],
-      term: undefined,
-      caughtUp: () => reads.current(),
-    }
+    const parts = reconcileParts(this.face)
     this.#group.add((signal) => runReconcilers([new DefinitionReconciler(parts)], parts, signal))
     const { group, names, versions } = definition['spec'] as {
       group: string

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { keyOf } from '../../../controller/runner/key.ts'
 import { watchSource, runReconcilers, type Reconciler } from '../../../controller/runner/runner.ts'
-import { FakeCluster, pod } from '../reconcile/fake.ts'
+import { pod } from '../objects.ts'
+import { SteppedControlPlane } from '../stepped-control-plane.ts'
 
 function reconciler(reconcile: (key: string) => Promise<number | undefined>): Reconciler {
   return {
@@ -14,78 +15,69 @@ function reconciler(reconcile: (key: string) => Promise<number | undefined>): Re
 }
 
 describe('reconciler runner', () => {
+  let plane: SteppedControlPlane
+  let passes: string[]
+
+  beforeEach(async () => {
+    plane = await SteppedControlPlane.start()
+    passes = []
+  })
+  afterEach(() => plane.stop())
+
   it('passes over what is there and what comes, and again when a pass asks for it', async () => {
-    const cluster = new FakeCluster()
-    const passes: string[] = []
-    cluster.put(pod('a'))
-    await cluster.running(
-      [
-        reconciler(async (key) => {
-          passes.push(key)
-          return key === 'default/b' && passes.length < 4 ? 5000 : undefined
-        }),
-      ],
-      async () => {
-        await cluster.settle()
-        cluster.put(pod('b'))
-        await cluster.settle()
-        assert.deepEqual(passes, ['default/a', 'default/b'])
-        await cluster.clock.advance(5000)
-        assert.deepEqual(passes, ['default/a', 'default/b', 'default/b'])
-      },
+    await plane.put(pod('a'))
+    plane.run(
+      reconciler(async (key) => {
+        passes.push(key)
+        return key === 'default/b' && passes.length < 3 ? 5000 : undefined
+      }),
     )
+    await plane.settle()
+    await plane.put(pod('b'))
+    await plane.settle()
+    assert.deepEqual(passes, ['default/a', 'default/b'])
+    await plane.pass(4999)
+    assert.deepEqual(passes, ['default/a', 'default/b'])
+    await plane.pass(1)
+    assert.deepEqual(passes, ['default/a', 'default/b', 'default/b'])
   })
 
   it('repeats a pass that failed, later and later, without holding up others', async () => {
-    const cluster = new FakeCluster()
-    const passes: string[] = []
-    cluster.put(pod('bad'))
-    cluster.put(pod('good'))
-    await cluster.running(
-      [
-        reconciler(async (key) => {
-          passes.push(key)
-          if (key === 'default/bad' && passes.filter((other) => other === key).length < 3)
-            throw new GantryError('Unavailable', 'not yet')
-          return undefined
-        }),
-      ],
-      async () => {
-        await cluster.settle()
-        assert.deepEqual(passes, ['default/bad', 'default/good'])
-        await cluster.clock.advance(60_000)
-        assert.deepEqual(passes, ['default/bad', 'default/good', 'default/bad', 'default/bad'])
-      },
+    await plane.put(pod('bad'))
+    await plane.put(pod('good'))
+    plane.run(
+      reconciler(async (key) => {
+        passes.push(key)
+        if (key === 'default/bad' && passes.filter((other) => other === key).length < 3)
+          throw new GantryError('Unavailable', 'not yet')
+        return undefined
+      }),
     )
+    await plane.settle()
+    assert.deepEqual(passes, ['default/bad', 'default/good'])
+    await plane.pass(60_000)
+    assert.deepEqual(passes, ['default/bad', 'default/good', 'default/bad', 'default/bad'])
   })
 
   it('begins when the cache shows what was written before', async () => {
-    const cluster = new FakeCluster()
-    cluster.holdCache()
-    cluster.put(pod('a'))
+    plane.holdCache()
+    await plane.put(pod('a'))
+    const made = await plane.put(pod('b'))
     const seen: number[] = []
-    const controller = new AbortController()
-    const ended = runReconcilers(
-      [reconciler(async () => void seen.push(cluster.informer.revision) as undefined)],
-      cluster.parts,
-      controller.signal,
-    )
-    await cluster.settle()
+    plane.run(reconciler(async () => void seen.push(plane.informer.revision) as undefined))
+    await plane.settle()
+    assert.ok(await plane.showNext())
     assert.deepEqual(seen, [])
-    await cluster.releaseCache()
-    assert.deepEqual(seen, [1])
-    controller.abort()
-    await ended
+    await plane.releaseCache()
+    assert.deepEqual(seen, [Number(made.metadata.resourceVersion), Number(made.metadata.resourceVersion)])
   })
 
-  it('waits for a store that is away, and stops waiting when told to', async () => {
-    for (const comesBack of [true, false]) {
-      const cluster = new FakeCluster()
-      cluster.put(pod('a'))
-      const passes: string[] = []
+  for (const comesBack of [true, false]) {
+    it(`waits for a store that is away ${comesBack ? 'until it is back' : 'and stops waiting when told to'}`, async () => {
+      await plane.put(pod('a'))
       let away = true
       const parts = {
-        ...cluster.parts,
+        ...plane.parts,
         caughtUp: async () => {
           if (away) throw new GantryError('Unavailable', 'away')
         },
@@ -96,22 +88,20 @@ describe('reconciler runner', () => {
         parts,
         controller.signal,
       )
-      await cluster.clock.advance(60_000)
+      await plane.pass(60_000)
       assert.deepEqual(passes, [])
       if (comesBack) {
         away = false
-        await cluster.clock.advance(60_000)
+        await plane.pass(60_000)
         assert.deepEqual(passes, ['default/a'])
       }
       controller.abort()
       await ended
-    }
-  })
+    })
+  }
 
   it('stops when told to, after the pass under way, and leaves no handler behind', async () => {
-    const cluster = new FakeCluster()
-    cluster.put(pod('a'))
-    const passes: string[] = []
+    await plane.put(pod('a'))
     let finish: (() => void) | undefined
     const controller = new AbortController()
     let over = false
@@ -123,17 +113,17 @@ describe('reconciler runner', () => {
           return undefined
         }),
       ],
-      cluster.parts,
+      plane.parts,
       controller.signal,
     ).then(() => void (over = true))
-    await cluster.settle()
+    await plane.settle()
     controller.abort()
-    await cluster.settle()
+    await plane.settle()
     assert.equal(over, false)
     finish!()
     await ended
-    cluster.put(pod('b'))
-    await cluster.settle()
+    await plane.put(pod('b'))
+    await plane.settle()
     assert.deepEqual(passes, ['default/a'])
   })
 })

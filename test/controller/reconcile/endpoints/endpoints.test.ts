@@ -1,19 +1,18 @@
 /** Endpoints of Services and their copies, on the real API core, watch cache and memory store. */
 import assert from 'node:assert/strict'
-import { ConsistentReads } from '../../../../controller/api/consistent-reads.ts'
 import { ApiServiceReconciler } from '../../../../controller/reconcile/apiservice/reconciler.ts'
 import { EndpointsReconciler } from '../../../../controller/reconcile/endpoints/reconciler.ts'
 import { EndpointSliceMirror } from '../../../../controller/reconcile/endpointslicemirroring/reconciler.ts'
 import { EndpointSliceReconciler } from '../../../../controller/reconcile/endpointslice/reconciler.ts'
 import { GarbageReconciler } from '../../../../controller/reconcile/garbage/reconciler.ts'
 import { NamespaceReconciler } from '../../../../controller/reconcile/namespace/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../../controller/runner/runner.ts'
 import { formatTime } from '../../../../proto/base/time.ts'
 import { systemClock } from '../../../../proto/base/clock.ts'
-import { silentLogger } from '../../../../proto/base/logger.ts'
 import type { Endpoints, EndpointSlice, Pod, Service } from '../../../../proto/gen/types.ts'
 import { eventually } from '../../../eventually.ts'
 import { ControlPlane } from '../../control-plane.ts'
+import { reconcileParts } from '../../reconcile-parts.ts'
 
 const user = { fieldManager: 'user' }
 const MIRRORED = 'endpointslicemirroring-controller.k8s.io'
@@ -26,29 +25,13 @@ describe('Endpoints', () => {
   beforeEach(async () => {
     plane = await ControlPlane.start()
     stop = new AbortController()
-    const reads = new ConsistentReads(plane.store, plane.informer)
-    const parts: ReconcileParts = {
-      api: plane.api,
-      informer: plane.informer,
-      clock: systemClock,
-      random: plane.random,
-      logger: silentLogger,
-      controller: 'c1',
-      term: undefined,
-      authority: 'the authority',
-      replicas: {
-        present: () => true,
-        kubeAddresses: () =>
-          new Map([
-            ['c1', '192.0.2.1:7443'],
-            ['c2', '192.0.2.2:7443'],
-          ]),
-        on: () => () => undefined,
-      },
-      events: { record: () => undefined },
-      caughtUp: () => reads.current(),
-      clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
-    }
+    const addresses = new Map([
+      ['c1', '192.0.2.1:7443'],
+      ['c2', '192.0.2.2:7443'],
+    ])
+    const parts = reconcileParts(plane, {
+      replicas: { present: () => true, kubeAddresses: () => addresses, on: () => () => undefined },
+    })
     running = runReconcilers(
       [
         new EndpointSliceReconciler(parts),

@@ -10,7 +10,7 @@ import type {
   EndpointSubset,
   Service,
 } from '../../../../proto/gen/types.ts'
-import { metadata } from '../fake.ts'
+import { metadata } from '../../objects.ts'
 
 const TRIGGER = 'trigger'
 const HTTP: EndpointPort = { name: 'http', protocol: 'TCP', port: 8080 }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { portsKey, type EndpointGroup } from '../../../../controller/reconcile/endpointslice/desired-endpoints.ts'
 import { planSlices } from '../../../../controller/reconcile/endpointslice/plan.ts'
 import type { Endpoint, EndpointSlice } from '../../../../proto/gen/types.ts'
-import { metadata } from '../fake.ts'
+import { metadata } from '../../objects.ts'
 
 const SIZE = 5
 

@@ -1,21 +1,17 @@
-/**
- * The reconcilers on the real API core, watch cache and memory store: what they write passes admission, and nothing is
- * left undone.
- */
+/** All reconcilers together, in real time: what one writes another goes on from, and nothing is left undone. */
 import assert from 'node:assert/strict'
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { createReconcilers } from '../../../controller/reconcile/reconcilers.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import type { AnyResource, Deployment, Kind, Network } from '../../../proto/gen/types.ts'
 import { ControlPlane } from '../control-plane.ts'
-import { template } from './fake.ts'
+import { reconcileParts } from '../reconcile-parts.ts'
+import { template } from '../objects.ts'
 
 const user = { fieldManager: 'user' }
 
-describe('reconcilers on the real API', () => {
+describe('all reconcilers together', () => {
   let plane: ControlPlane
   let stop: AbortController
   let running: Promise<void>
@@ -26,21 +22,9 @@ describe('reconcilers on the real API', () => {
     events.length = 0
     plane = await ControlPlane.start()
     stop = new AbortController()
-    const reads = new ConsistentReads(plane.store, plane.informer)
-    const parts: ReconcileParts = {
-      api: plane.api,
-      informer: plane.informer,
-      clock: systemClock,
-      random: plane.random,
-      logger: silentLogger,
-      controller: 'c1',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      term: undefined,
-      authority: 'the authority',
+    const parts = reconcileParts(plane, {
       events: { record: ({ reason, message }) => void events.push(`${reason} ${message}`) },
-      caughtUp: () => reads.current(),
-      clusterRanges: ['10.244.0.0/16', '10.96.0.0/16'],
-    }
+    })
     running = runReconcilers(createReconcilers(parts), parts, stop.signal)
     agent = () => undefined
   })
