@@ -114,6 +114,7 @@ export class GrpcApiServer {
     return this.#resources.watching
   }
 
+  /** As the cache shows it, which has what was put and what a command that has ended wrote. Not to be changed. */
   get<T extends AnyResource>(kind: T['kind'], name: string, namespace = 'default'): T | undefined {
     return this.#plane.informer.lister(kind).get(resourceOf(kind).namespaced ? namespace : '', name) as T | undefined
   }
