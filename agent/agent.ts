@@ -166,7 +166,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       },
       memoryCapacity: quantityValue(capacity.memory!),
       pidsLimit: config.podPidsLimit,
-      // Classes are told to nodes that are an entrance, and to no others.
+      // Classes are told to ingress nodes, and to no others.
       get reservedPorts() {
         return reservedPorts(config, network.view.objects('IngressClass').size > 0)
       },

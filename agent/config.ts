@@ -50,7 +50,7 @@ export interface DnsConfig {
   readonly serveStale: number
 }
 
-/** Ports of a node that is an entrance, for Ingresses. */
+/** Ports of Ingresses, on an ingress node. */
 export interface IngressConfig {
   readonly http: number
   readonly https: number

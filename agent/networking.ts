@@ -78,12 +78,12 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
         text,
       ),
   })
-  const entrance = new IngressProxy({
+  const ingressProxy = new IngressProxy({
     directory: join(config.runDir, 'entrance'),
     ...config.entrance,
     run,
     clock,
-    logger: log.child({ component: 'entrance' }),
+    logger: log.child({ component: 'ingress' }),
     report: ({ kind, namespace, name, reason, message }) => node.warn({ kind, namespace, name }, reason, message),
   })
   return {
@@ -98,7 +98,7 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
     }),
     guard,
     segments,
-    parts: [overlayGuard, fabric, guard, segments, services, names, entrance],
+    parts: [overlayGuard, fabric, guard, segments, services, names, ingressProxy],
   }
 }
 

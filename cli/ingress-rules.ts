@@ -67,7 +67,7 @@ function parseRule(rule: string) {
   }
 }
 
-/** The Secret; '' for a certificate of the entrance's own; undefined without TLS. */
+/** The Secret; '' for a certificate of the ingress proxy's own; undefined without TLS. */
 function parseOptions(rule: string, options: string | undefined): string | undefined {
   if (options === undefined) return undefined
   const [, secret = ''] =

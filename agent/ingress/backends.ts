@@ -8,7 +8,7 @@ import { NO_FILTERS } from './proxy-model.ts'
 const SERVICE_NAME = 'kubernetes.io/service-name'
 
 /**
- * What a Service's appProtocol means for the entrance.
+ * What a Service's appProtocol means for the ingress proxy.
  * https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol
  */
 const PROTOCOLS: Readonly<Record<string, BackendProtocol>> = {

@@ -39,7 +39,7 @@ export interface FrontendSection {
 export interface BindSettings {
   /** Addresses to listen at, each as HAProxy writes it before the port: "127.0.0.1", "[::1]", "*". */
   readonly addresses: readonly string[]
-  /** Tells this entrance's sockets from those of others on the machine. */
+  /** Tells this proxy's sockets from those of others on the machine. */
   readonly directory: string
 }
 

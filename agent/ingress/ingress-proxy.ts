@@ -71,7 +71,7 @@ const CLUSTER_NAME_SERVER = '169.254.20.10:53'
 type Problem = ProxyModel['problems'][number]
 
 export class IngressProxy implements NetworkReconciler {
-  readonly name = 'entrance'
+  readonly name = 'ingress'
   readonly confirmsRevision = true
   readonly #options: IngressProxyOptions
   readonly #proxy: HaproxyProcess
@@ -170,7 +170,7 @@ export class IngressProxy implements NetworkReconciler {
     await this.#proxy.load(configuration)
     this.#options.logger.info(
       { ports: model.ports.map(({ port }) => port), backends: model.backends.size },
-      running ? 'entrance changed' : 'entrance opened',
+      running ? 'ingress proxy changed' : 'ingress proxy started',
     )
   }
 
@@ -324,7 +324,7 @@ export class IngressProxy implements NetworkReconciler {
         if (!this.#stopped) await this.#follow(this.#view!)
       })
     } catch (thrown) {
-      this.#options.logger.error({ err: GantryError.from(thrown) }, 'the entrance cannot be served')
+      this.#options.logger.error({ err: GantryError.from(thrown) }, 'Ingresses cannot be served')
     }
   }
 }

@@ -30,7 +30,7 @@ const SETTING_ANNOTATION_PATTERN =
 export interface IngressParts {
   readonly backends: Backends
   readonly serviceOf: (key: string) => Service | undefined
-  /** The entrance's port for HTTPS, where clients of HTTP are sent. */
+  /** The proxy's port for HTTPS, where clients of HTTP are sent. */
   readonly httpsPort: number
   readonly problem: (owner: string, reason: string, message: string) => void
 }

@@ -153,9 +153,9 @@ export interface NetworkChange {
 
 /**
  * One part of the node that makes the network as the view says: routes, service translation, policies, names, the
- * entrance. `apply` is never called twice at once; views that arrive meanwhile are merged into one further call. When
- * it rejects, it is called again, after a growing pause, with `complete`. It must leave what works working: what is in
- * the kernel stays while the agent is gone.
+ * ingress proxy. `apply` is never called twice at once; views that arrive meanwhile are merged into one further call.
+ * When it rejects, it is called again, after a growing pause, with `complete`. It must leave what works working: what
+ * is in the kernel stays while the agent is gone.
  */
 export interface NetworkReconciler {
   readonly name: string

@@ -1,7 +1,7 @@
 /**
  * What the control plane told of the network, kept for the agent's next run: `ranges.json`, and `view`, a file of
  * updates, each behind its length (4 bytes, big endian), written in a row and now and then anew. It has TLS keys in it
- * where the node is an entrance, so it belongs on a tmpfs that only root reads.
+ * where the node is an ingress node, so it belongs on a tmpfs that only root reads.
  */
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -8,7 +8,7 @@ import type { AgentConfig } from '../config.ts'
  */
 export function reservedPorts(
   { controllers, network, entrance }: Pick<AgentConfig, 'controllers' | 'network' | 'entrance'>,
-  isEntrance = false,
+  isIngressNode = false,
 ): ReservedPort[] {
   return [
     ...RESERVED_PORTS,
@@ -18,7 +18,7 @@ export function reservedPorts(
       owner: 'the controllers',
     })),
     { protocol: 'UDP', port: network.vxlanPort, owner: 'the pod network (VXLAN)' },
-    ...(isEntrance ? [entrance.http, entrance.https] : []).map((port): ReservedPort => ({
+    ...(isIngressNode ? [entrance.http, entrance.https] : []).map((port): ReservedPort => ({
       protocol: 'TCP',
       port,
       owner: "the entrance's Ingresses",

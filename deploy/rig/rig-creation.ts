@@ -316,8 +316,8 @@ async function awaitCluster(
 }
 
 /**
- * Makes the first node the rig's entrance, as an administrator of a cluster would: Ingresses and Gateways are served
- * there.
+ * Makes the first node the rig's ingress node, as an administrator of a cluster would: Ingresses and Gateways are
+ * served there.
  */
 async function labelIngressNode(cluster: ClusterClient, [first]: readonly string[]): Promise<void> {
   if (first !== undefined)

@@ -21,7 +21,7 @@ export const RESERVED_PORTS: readonly ReservedPort[] = [
   { protocol: 'UDP', port: 8472, owner: 'the pod network (VXLAN)' },
 ]
 
-/** On nodes that are an entrance, unless the agent's settings say others. */
+/** On ingress nodes, unless the agent's settings say others. */
 export const INGRESS_PORTS: readonly ReservedPort[] = [
   { protocol: 'TCP', port: 80, owner: "the entrance's Ingresses" },
   { protocol: 'TCP', port: 443, owner: "the entrance's Ingresses" },

@@ -50,7 +50,7 @@ describe('rules of an Ingress on a command line', () => {
     )
   })
 
-  it('leaves the certificate to the entrance where only tls is said', () => {
+  it('leaves the certificate to the ingress proxy where only tls is said', () => {
     assert.deepEqual((ingressOf(['a.example.com/*=web:80,tls'], words).spec as { tls: unknown }).tls, [
       { hosts: ['a.example.com'] },
     ])

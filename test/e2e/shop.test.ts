@@ -1,6 +1,6 @@
 /**
- * The example in three tiers (deploy/examples/shop), as its README tells it: through the entrance with TLS, with its
- * policies, over its loss.
+ * The example in three tiers (deploy/examples/shop), as its README tells it: through the ingress proxy with TLS, with
+ * its policies, over its loss.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ describe('the shop in three tiers', function () {
 
   const run = (...args: string[]): Promise<string> => cluster!.ok([...args, '-n', 'shop'])
 
-  /** Asks the entrance of a node; the certificate must be the shop's. */
+  /** Asks the ingress proxy of a node; the certificate must be the shop's. */
   function ask(
     node: string,
     method: string,
@@ -72,7 +72,7 @@ describe('the shop in three tiers', function () {
     certificate = await selfSigned(HOST)
     for (const [name, text] of Object.entries(certificate)) writeFileSync(join(folder, name), text)
     cluster = await Cluster.start('shop', 2)
-    // A rig's first node is an entrance already.
+    // A rig's first node is an ingress node already.
     await cluster.ok(['label', 'node', 'n2', 'gantry.dev/entrance=true'])
     await pushShopImages(cluster.registry)
     await cluster.ok(['apply', '-f', join(ROOT, 'deploy/examples/shop/shop.yaml')])
@@ -85,7 +85,7 @@ describe('the shop in three tiers', function () {
     rmSync(folder, { recursive: true })
   })
 
-  it('is reached through the entrance of every node, with TLS, and keeps what was ordered', async () => {
+  it('is reached through the ingress proxy of every node, with TLS, and keeps what was ordered', async () => {
     await eventually(async () => (await ask('n1', 'GET', '/')).status === 200)
     assert.match((await ask('n2', 'GET', '/')).body, /<title>The shop<\/title>/)
     assert.equal(await order('n1'), 1)

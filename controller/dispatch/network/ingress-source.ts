@@ -1,5 +1,5 @@
 /**
- * What nodes that are an entrance are told: the Ingresses and Gateways that Gantry serves, the routes of those, and
+ * What ingress nodes are told: the Ingresses and Gateways that Gantry serves, the routes of those, and
  * exactly the Secrets with certificates that they name. Other nodes are told nothing of it.
  */
 import { isParent } from '../../../proto/objects/ingress/attachment.ts'
@@ -30,7 +30,7 @@ const WATCHED_KINDS = [
 ] as const satisfies readonly Kind[]
 
 export class IngressSource implements NetworkSource {
-  readonly name = 'entrance'
+  readonly name = 'ingress'
   #informer: Informer | undefined
   /** Names of the nodes, and what they are told; worked out again after a change. */
   #nodes: ReadonlySet<string> | undefined
@@ -66,7 +66,7 @@ export class IngressSource implements NetworkSource {
   }
 
   /**
-   * Secrets are many, and few of them are certificates of the entrance; namespaces are told only where labels of theirs
+   * Secrets are many, and few of them are served certificates; namespaces are told only where labels of theirs
    * are asked for. Entries that are not there have not been told to anybody since the change before, which has said so.
    */
   #concerns({ type, cached }: Change): boolean {

@@ -1,10 +1,10 @@
-/** Where the entrance is reached. */
+/** Where Ingresses and Gateways are reached. */
 import { ingressNodes } from '../../../proto/objects/ingress/classes.ts'
 import { isConditionTrue } from '../../../proto/objects/conditions.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 
 /**
- * Addresses of the entrance's nodes that are ready: the external ones of a node that has any, else its internal ones.
+ * Addresses of the ingress nodes that are ready: the external ones of a node that has any, else its internal ones.
  */
 export function ingressAddresses(nodes: readonly Node[]): string[] {
   return ingressNodes(nodes)

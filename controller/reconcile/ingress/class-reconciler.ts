@@ -1,4 +1,4 @@
-/** Makes the built-in classes, and accepts GatewayClasses of the entrance. Keys are names of classes. */
+/** Makes the built-in classes, and accepts GatewayClasses of Gantry's own controller. Keys are names of classes. */
 import { GantryError } from '../../../proto/base/errors.ts'
 import { INGRESS_CLASS_NAME, INGRESS_CONTROLLER_NAME } from '../../../proto/objects/ingress/classes.ts'
 import { sameJson } from '../../../proto/base/json.ts'

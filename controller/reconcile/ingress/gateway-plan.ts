@@ -37,9 +37,9 @@ export interface GatewaySnapshot {
   readonly grants: readonly ReferenceGrant[]
   readonly secretOf: (key: string) => Secret | undefined
   readonly labelsOf: NamespaceLabels
-  /** Of the entrance. */
+  /** Of the ready ingress nodes. */
   readonly addresses: readonly string[]
-  /** Whether any node is an entrance, ready or not. */
+  /** Whether there is an ingress node, ready or not. */
   readonly hasIngressNodes: boolean
 }
 
@@ -76,17 +76,13 @@ export function planGatewayStatus(gateway: Gateway, snapshot: GatewaySnapshot, n
   }
 }
 
-function programmed(
-  good: number,
-  all: number,
-  { addresses, hasIngressNodes: hasEntrance }: GatewaySnapshot,
-): ConditionUpdate {
+function programmed(good: number, all: number, { addresses, hasIngressNodes }: GatewaySnapshot): ConditionUpdate {
   if (addresses.length === 0)
     return {
       type: 'Programmed',
       status: 'False',
       reason: 'AddressNotAssigned',
-      message: hasEntrance ? 'No node of the entrance is ready' : NO_INGRESS_NODE_MESSAGE,
+      message: hasIngressNodes ? 'No node of the entrance is ready' : NO_INGRESS_NODE_MESSAGE,
     }
   if (good === 0)
     return { type: 'Programmed', status: 'False', reason: 'Invalid', message: 'None of its listeners is served' }

@@ -5,7 +5,7 @@ import { findCondition } from '../../../proto/objects/conditions.ts'
 import type { Node } from '../../../proto/gen/types.ts'
 import { watchSource, type WatchSource } from '../../runner/runner.ts'
 
-/** The keys, whenever a node comes, goes, or changes in a way that the entrance's addresses may depend on. */
+/** The keys, whenever a node comes, goes, or changes in a way that the addresses of Ingresses may depend on. */
 export function ingressNodesWatch(keys: () => Iterable<string>): WatchSource {
   return watchSource('Node', ({ type, cached, previous }) =>
     type === 'modified' && previous !== undefined && sameJson(matterOf(cached.object), matterOf(previous.object))

@@ -1,5 +1,5 @@
 /**
- * Says in an Ingress where it is reached: at the ready nodes of the entrance; where there is none, an event says so.
+ * Says in an Ingress where it is reached: at the ready ingress nodes; where there is none, an event says so.
  * Keys are Ingresses.
  */
 import { ingressNodes, NO_INGRESS_NODE_MESSAGE, servesIngress } from '../../../proto/objects/ingress/classes.ts'
@@ -18,7 +18,7 @@ export class IngressStatusReconciler implements Reconciler {
   readonly watches
   readonly #parts: ReconcileParts
   readonly #context: WriteContext
-  /** Uids of Ingresses that have been told that there is no entrance, by key. */
+  /** Uids of Ingresses that have been told that there is no ingress node, by key. */
   readonly #lastEvents = new Map<string, string>()
 
   constructor(parts: ReconcileParts) {
@@ -65,9 +65,9 @@ export class IngressStatusReconciler implements Reconciler {
     )
     return undefined
   }
-  /** An Ingress has no conditions. Once for each Ingress, and again when the last entrance goes. */
-  #recordEvent(key: string, ingress: Ingress, hasEntrance: boolean): void {
-    if (hasEntrance) return void this.#lastEvents.delete(key)
+  /** An Ingress has no conditions. Once for each Ingress, and again when the last ingress node goes. */
+  #recordEvent(key: string, ingress: Ingress, hasIngressNodes: boolean): void {
+    if (hasIngressNodes) return void this.#lastEvents.delete(key)
     if (this.#lastEvents.get(key) === ingress.metadata.uid) return
     this.#lastEvents.set(key, ingress.metadata.uid)
     this.#parts.events.record({

@@ -101,20 +101,20 @@ export function loadBalancerStatus(
   const isAsked = (address: string): boolean =>
     loadBalancerIP === '' || canonical(address) === canonical(loadBalancerIP)
   const known = nodes.flatMap(addressesOf).some(isAsked)
-  const ofEntrance = portOfEntrance(service)
+  const ofIngresses = portOfIngresses(service)
   const ingress: LoadBalancerIngress[] =
     rival === undefined ? [...new Set(serving.filter(isAsked))].sort().map((ip) => ({ ip, ipMode: 'VIP' })) : []
-  const onlyEntrance =
+  const onlyIngressNodes =
     rival === undefined &&
     ingress.length === 0 &&
-    ofEntrance !== undefined &&
+    ofIngresses !== undefined &&
     ingressNodes(nodes).some((node) => addressesOf(node).some(isAsked))
   const errors = [
     {
       type: PORTS_ERROR,
       reason: 'PortTaken',
-      message: onlyEntrance
-        ? `port ${ofEntrance} of nodes that are an entrance is for Ingresses: give this Service another port, or make other nodes the entrance`
+      message: onlyIngressNodes
+        ? `port ${ofIngresses} of nodes that are an entrance is for Ingresses: give this Service another port, or make other nodes the entrance`
         : rival === undefined
           ? undefined
           : `port ${rival.port} is taken by Service ${rival.rival.metadata.namespace}/${rival.rival.metadata.name}, which is older: give this one another port, or another loadBalancerIP to each`,
@@ -163,10 +163,10 @@ function cleared({ conditions = [] }: ServiceStatus): ServiceStatus {
 }
 
 /**
- * "443/TCP": a port of the Service that Ingresses have on nodes that are an entrance; who takes it there has the
+ * "443/TCP": a port of the Service that Ingresses have on ingress nodes; who takes it there has the
  * traffic of all of them.
  */
-function portOfEntrance(service: Service): string | undefined {
+function portOfIngresses(service: Service): string | undefined {
   return portsTaken(service).find((taken) =>
     INGRESS_PORTS.some(({ port, protocol }) => taken === `${port}/${protocol}`),
   )
@@ -175,8 +175,8 @@ function portOfEntrance(service: Service): string | undefined {
 /** With externalTrafficPolicy Local those that have an endpoint of it themselves. */
 function servingNodes(service: Service, nodes: readonly Node[], slices: readonly EndpointSlice[]): readonly Node[] {
   const { spec } = service
-  const entrance = portOfEntrance(service) === undefined ? new Set<Node>() : new Set(ingressNodes(nodes))
-  const able = nodes.filter((node) => node.metadata.labels?.[EXCLUDE_LABEL] === undefined && !entrance.has(node))
+  const reserved = portOfIngresses(service) === undefined ? new Set<Node>() : new Set(ingressNodes(nodes))
+  const able = nodes.filter((node) => node.metadata.labels?.[EXCLUDE_LABEL] === undefined && !reserved.has(node))
   if (spec.externalTrafficPolicy !== 'Local') return able
   const local = new Set(
     slices.flatMap(({ endpoints = [] }) =>

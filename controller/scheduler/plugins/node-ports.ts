@@ -1,4 +1,4 @@
-/** Two pods with one host port do not share a node, and none has that of Ingresses on a node that is an entrance. */
+/** Two pods with one host port do not share a node, and none has that of Ingresses on an ingress node. */
 import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/objects/host-ports.ts'
 import { INGRESS_NODE_LABEL } from '../../../proto/objects/ingress/classes.ts'
 import { INGRESS_PORTS } from '../../../proto/objects/reserved-ports.ts'
@@ -20,14 +20,14 @@ export const nodePorts: FilterPlugin = {
   prepareFilter(pod) {
     const wanted = hostPortClaims(pod)
     if (wanted.length === 0) return undefined
-    const ofEntrance = wanted.find((claim) =>
+    const ofIngresses = wanted.find((claim) =>
       INGRESS_PORTS.some((reserved) => reserved.protocol === claim.protocol && reserved.port === claim.port),
     )
     return ({ node, pods }) => {
-      if (ofEntrance !== undefined && node.metadata.labels?.[INGRESS_NODE_LABEL] === 'true')
+      if (ofIngresses !== undefined && node.metadata.labels?.[INGRESS_NODE_LABEL] === 'true')
         return {
           reason: 'host port taken',
-          detail: `host port ${formatHostPort(ofEntrance)} is for Ingresses, since the node is an entrance`,
+          detail: `host port ${formatHostPort(ofIngresses)} is for Ingresses, since the node is an entrance`,
         }
       for (const other of pods.values()) {
         const taken = wanted.find((claim) => claims(other).some((held) => portsClash(claim, held)))

@@ -38,7 +38,7 @@ export interface IngressSurroundings {
     string,
     { readonly service: Service; readonly slices: readonly EndpointSlice[] } | undefined
   >
-  /** False where it has no address since no node is an entrance. */
+  /** False where it has no address since there is no ingress node. */
   readonly hasIngressNodes: boolean
 }
 
@@ -72,12 +72,9 @@ export async function ingressSurroundings(cluster: ClusterClient, ingress: Ingre
   }
 }
 
-export function ingressEntries(
-  ingress: Ingress,
-  { classes, services, hasIngressNodes: hasEntrance }: IngressSurroundings,
-): Entry[] {
+export function ingressEntries(ingress: Ingress, { classes, services, hasIngressNodes }: IngressSurroundings): Entry[] {
   const { spec } = ingress
-  const nowhere = hasEntrance || !servesIngress(ingress, classes) ? '<none>' : `<none> (${NO_INGRESS_NODE_MESSAGE})`
+  const nowhere = hasIngressNodes || !servesIngress(ingress, classes) ? '<none>' : `<none> (${NO_INGRESS_NODE_MESSAGE})`
   const backend = (of: IngressBackend): string =>
     `${backendWord(of)}${of.service === undefined ? '' : ` (${behindWord(of.service, services.get(of.service.name))})`}`
   const rules = (spec.rules ?? []).flatMap(({ host = '*', http }) =>

@@ -22,13 +22,13 @@ export type NamespaceLabels = (namespace: string) => Readonly<Record<string, str
 /** Port → the protocol spoken there. */
 export type PortProtocols = ReadonlyMap<number, string>
 
-/** What the entrance does not do at all. */
+/** What the ingress proxy does not do at all. */
 export function listenerProblem({ protocol, port, tls }: Listener): ConditionProblem | undefined {
   if (protocol !== 'HTTP' && protocol !== 'HTTPS')
     return { reason: 'UnsupportedProtocol', message: `Protocol ${protocol} is not served, HTTP and HTTPS are` }
   if (tls?.mode === 'Passthrough')
     return { reason: 'UnsupportedProtocol', message: 'TLS mode Passthrough is not served, Terminate is' }
-  // A listener has its port on every address of the entrance's nodes.
+  // A listener has its port on every address of the ingress nodes.
   const owner = ownerOfHostPort({ protocol: 'TCP', port, address: '' })
   if (owner !== undefined)
     return { reason: 'PortUnavailable', message: `Port ${port} of nodes is reserved for ${owner}` }
@@ -55,7 +55,7 @@ export function listenerConflict({ port, protocol }: Listener, protocols: PortPr
     : { reason: 'ProtocolConflict', message: `Port ${port} speaks ${spoken} already` }
 }
 
-/** Kinds of routes that the listener takes and the entrance knows; others asked for are told. */
+/** Kinds of routes that the listener takes and the ingress proxy knows; others asked for are told. */
 export function routeKinds({ allowedRoutes }: Listener): {
   readonly httpRoutes: boolean
   readonly unknown: readonly string[]

@@ -8,7 +8,7 @@ import type { Gateway, GatewayClass, Ingress, IngressClass, Node } from '../../g
 export const INGRESS_CONTROLLER_NAME = 'gantry.dev/entrance'
 /** The built-in classes' name. */
 export const INGRESS_CLASS_NAME = 'gantry'
-/** Label of nodes that are an entrance, which an administrator gives them. */
+/** Label of ingress nodes, on which the ingress proxy runs; an administrator gives it to them. */
 export const INGRESS_NODE_LABEL = 'gantry.dev/entrance'
 /** What is said where there is none, and the administrator's remedy. */
 export const NO_INGRESS_NODE_MESSAGE = `No node is an entrance: gantry label node NODE ${INGRESS_NODE_LABEL}=true makes one`
@@ -18,7 +18,7 @@ const DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
 export const INGRESS_CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 
 /**
- * True if the class it names is the entrance's, or it names none and the default is: the newest class marked as
+ * True if Gantry serves the class it names, or it names none and the default is: the newest class marked as
  * default, else the built-in one.
  */
 export function servesIngress({ spec, metadata }: Ingress, classes: readonly IngressClass[]): boolean {
@@ -39,7 +39,7 @@ export function servesGateway({ spec }: Gateway, classes: readonly GatewayClass[
 }
 
 /**
- * The nodes that are an entrance: those with the label set to "true". They are given the keys of TLS, so an
+ * The ingress nodes: those with the label set to "true". They are given the keys of TLS, so an
  * administrator says which they are: a node cannot give itself the label.
  */
 export function ingressNodes<N extends Pick<Node, 'metadata'>>(nodes: readonly N[]): N[] {

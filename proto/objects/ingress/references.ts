@@ -44,7 +44,7 @@ export function certificateReferences(
   })
 }
 
-/** Undefined for a Secret that a certificate and its key may stand in; whether they do, the entrance finds out. */
+/** Undefined for a Secret that a certificate and its key may stand in; whether they do, the ingress proxy finds out. */
 export function certificateProblem(key: string, secret: Secret | undefined): ConditionProblem | undefined {
   if (secret === undefined) return { reason: 'InvalidCertificateRef', message: `Secret ${key} does not exist` }
   const missing = ['tls.crt', 'tls.key'].filter((name) => (secret.data?.[name] ?? '') === '')

@@ -16,7 +16,7 @@ metadata: { name: web }
 spec: { defaultBackend: { service: { name: web, port: { name: http } } } }
 `
 
-describe('entrance, with haproxy: what changes while it serves', function () {
+describe('ingress proxy, with haproxy: what changes while it serves', function () {
   this.timeout(60_000)
   let lab: IngressFixture
   const loads: { stop(): Promise<void> }[] = []
@@ -174,11 +174,11 @@ spec: { rules: [{ host: other-${round}.example.com, http: { paths: [{ path: /, p
     const master = identify(masterPid())!
     const clients = load(4)
     await clients.more(20)
-    await lab.entrance.stop()
+    await lab.proxy.stop()
     await clients.more(20)
     lab.view.put(slice('web', ['127.0.4.2'], port))
     lab.begin()
-    await lab.entrance.apply(lab.view, { complete: true, keys: new Set() })
+    await lab.proxy.apply(lab.view, { complete: true, keys: new Set() })
     await clients.more(20)
     await clients.stop()
     assert.deepEqual(clients.failures, [])
@@ -226,17 +226,17 @@ spec: { gatewayClassName: gantry, listeners: [{ name: web, port: ${lab.further[0
     await lab.apply(service('web'), slice('web', ['127.0.6.1'], port), INGRESS)
     const before = generation()
     // A name server is nobody's object: nothing can be left out.
-    await lab.entrance.stop()
+    await lab.proxy.stop()
     lab.begin(['not an address'])
     await assert.rejects(
-      lab.entrance.apply(lab.view, { complete: true, keys: new Set() }),
+      lab.proxy.apply(lab.view, { complete: true, keys: new Set() }),
       /haproxy refuses the configuration/,
     )
     assert.equal(generation(), before)
     assert.equal((await lab.request('/')).status, 200)
-    await lab.entrance.stop()
+    await lab.proxy.stop()
     lab.begin()
-    await lab.entrance.apply(lab.view, { complete: true, keys: new Set() })
+    await lab.proxy.apply(lab.view, { complete: true, keys: new Set() })
     assert.equal(generation(), before)
   })
 
@@ -258,7 +258,7 @@ spec: { gatewayClassName: gantry, listeners: [{ name: web, port: ${lab.further[0
     const { port } = await podsOnOnePort(['127.0.8.1'])
     await lab.apply(service('web'), slice('web', ['127.0.8.1'], port), INGRESS)
     const master = identify(masterPid())!
-    await lab.entrance.apply(lab.view, { complete: false, keys: lab.view.remove('Ingress', 'web') })
+    await lab.proxy.apply(lab.view, { complete: false, keys: lab.view.remove('Ingress', 'web') })
     assert(!isAlive(master))
     await assert.rejects(lab.request('/'), /ECONNREFUSED/)
   })

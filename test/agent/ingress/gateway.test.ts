@@ -3,7 +3,7 @@ import { createAuthority, issue } from '../../../deploy/ca.ts'
 import { IngressFixture, type Answer, type RequestOptions } from './ingress-fixture.ts'
 import { service, slice, tlsSecret } from './objects.ts'
 
-describe('entrance, with haproxy: Gateways', function () {
+describe('ingress proxy, with haproxy: Gateways', function () {
   this.timeout(60_000)
   let lab: IngressFixture
   beforeEach(async () => {

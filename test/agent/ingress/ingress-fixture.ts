@@ -1,4 +1,4 @@
-/** An entrance with a HAProxy of its own on loopback ports, backends, and clients. */
+/** An ingress proxy with a HAProxy of its own on loopback ports, backends, and clients. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import http, { type IncomingHttpHeaders } from 'node:http'
 import https from 'node:https'
@@ -54,7 +54,7 @@ export class IngressFixture {
   https = 0
   /** Further ports, for Gateways. */
   further: number[] = []
-  entrance!: IngressProxy
+  proxy!: IngressProxy
   /** How programs are run. */
   run: typeof run = run
   readonly #pods: Pod[] = []
@@ -67,9 +67,9 @@ export class IngressFixture {
     return lab
   }
 
-  /** A new agent's entrance; the one before must have stopped. */
+  /** A new agent's ingress proxy; the one before must have stopped. */
   begin(nameServers?: readonly string[]): void {
-    this.entrance = new IngressProxy({
+    this.proxy = new IngressProxy({
       directory: this.directory,
       http: this.http,
       https: this.https,
@@ -85,15 +85,15 @@ export class IngressFixture {
   /** Puts objects and has them served. */
   async apply(...put: readonly (AnyResource | string)[]): Promise<void> {
     const keys = this.view.put(...put.flatMap((item) => (typeof item === 'string' ? objects(item) : [item])))
-    await this.entrance.apply(this.view, { complete: false, keys })
+    await this.proxy.apply(this.view, { complete: false, keys })
   }
 
   async close(): Promise<void> {
     for (const kind of ['Ingress', 'Gateway'] as const)
       for (const key of [...this.view.objects(kind).keys()])
         this.view.remove(kind, key.split('/')[1]!, key.split('/')[0])
-    await this.entrance.apply(this.view, { complete: true, keys: new Set() })
-    await this.entrance.stop()
+    await this.proxy.apply(this.view, { complete: true, keys: new Set() })
+    await this.proxy.stop()
     await Promise.all(this.#pods.map((pod) => pod.close()))
     rmSync(this.directory, { recursive: true, force: true })
   }

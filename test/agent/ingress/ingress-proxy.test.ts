@@ -6,7 +6,7 @@ import { run } from '../../../proto/base/command.ts'
 import { IngressFixture } from './ingress-fixture.ts'
 import { service, slice } from './objects.ts'
 
-describe('entrance, with haproxy', function () {
+describe('ingress proxy, with haproxy', function () {
   this.timeout(60_000)
   let lab: IngressFixture
   beforeEach(async () => void (lab = await IngressFixture.open()))

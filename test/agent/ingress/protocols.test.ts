@@ -17,7 +17,7 @@ spec:
 ---
 `
 
-describe('entrance, with haproxy: TLS, websockets, gRPC', function () {
+describe('ingress proxy, with haproxy: TLS, websockets, gRPC', function () {
   this.timeout(60_000)
   let lab: IngressFixture
   let authority: KeyPair
@@ -216,7 +216,7 @@ describe('entrance, with haproxy: TLS, websockets, gRPC', function () {
     })
     await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve))
     try {
-      await lab.entrance.stop()
+      await lab.proxy.stop()
       lab.begin([`127.0.0.1:${(server.address() as AddressInfo).port}`])
       const named = (name: string, externalName: string) =>
         service(name, { type: 'ExternalName', externalName, ports: [{ port: pod.port, protocol: 'TCP' }] })

@@ -107,7 +107,7 @@ describe('an Ingress in a description', () => {
     )
   })
 
-  it('tells where it is reached, or that no node is an entrance', async () => {
+  it('tells where it is reached, or that there is no ingress node', async () => {
     await console.server.put(ingress('shop'))
     const address = async (): Promise<string> =>
       /^Address: +(.*)$/m.exec((await console.run('describe ingress shop')).stdout)![1]!

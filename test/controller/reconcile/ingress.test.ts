@@ -12,9 +12,9 @@ import { SteppedControlPlane } from '../stepped-control-plane.ts'
 function node(
   name: string,
   address: string,
-  { ready = true, entrance = false }: { ready?: boolean; entrance?: boolean } = {},
+  { ready = true, ingress = false }: { ready?: boolean; ingress?: boolean } = {},
 ): Node {
-  const labels: Record<string, string> = entrance ? { 'gantry.dev/entrance': 'true' } : {}
+  const labels: Record<string, string> = ingress ? { 'gantry.dev/entrance': 'true' } : {}
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -61,7 +61,7 @@ const words = (conditions: readonly Condition[] | undefined): string[] =>
 
 let plane: SteppedControlPlane
 
-describe('entrance, control side', () => {
+describe('ingress, control side', () => {
   beforeEach(async () => {
     plane = await SteppedControlPlane.start()
     const { parts } = plane
@@ -72,14 +72,14 @@ describe('entrance, control side', () => {
       new RouteStatusReconciler(parts),
     )
     await plane.settle()
-    await plane.put(node('n1', '10.0.0.1', { entrance: true }))
-    await plane.put(node('n2', '10.0.0.2', { ready: false, entrance: true }))
+    await plane.put(node('n1', '10.0.0.1', { ingress: true }))
+    await plane.put(node('n2', '10.0.0.2', { ready: false, ingress: true }))
     for (const object of objects(MANIFEST)) await plane.put(object)
     await plane.settle()
   })
   afterEach(() => plane.stop())
 
-  it('makes the built-in classes, again if they go, and accepts those of the entrance', async () => {
+  it('makes the built-in classes, again if they go, and accepts those of Gantry', async () => {
     assert.equal(plane.get('IngressClass', 'gantry')!.spec.controller, 'gantry.dev/entrance')
     assert.deepEqual(words(plane.get('GatewayClass', 'gantry')!.status.conditions), ['Accepted True Accepted'])
     await plane.remove('IngressClass', 'gantry')
@@ -99,7 +99,7 @@ describe('entrance, control side', () => {
     assert.deepEqual(addresses('shop'), ['10.0.0.2'])
   })
 
-  it('says so where no node is an entrance, and tells no node a key', async () => {
+  it('says so where there is no ingress node, and tells no node a key', async () => {
     const said = (): string[] => plane.events.filter((event) => event.startsWith('Warning NoEntrance'))
     const programmed = () => plane.get('Gateway', 'edge')!.status.conditions!.find(({ type }) => type === 'Programmed')!
     assert.deepEqual(said(), [])
@@ -188,7 +188,7 @@ describe('entrance, control side', () => {
     )
   })
 
-  it('tells entrance nodes what is served and the Secrets of it, and nobody else anything', async () => {
+  it('tells ingress nodes what is served and the Secrets of it, and nobody else anything', async () => {
     const source = new IngressSource()
     const asked: string[] = []
     const stop = source.start(plane.informer, {

@@ -407,7 +407,7 @@ describe('Services', () => {
     await eventually(() => service('web').status.conditions?.[0]?.type === 'LoadBalancerAddressError')
     assert.deepEqual(reached(), [])
   })
-  it('do not take the ports of Ingresses at nodes that are an entrance', async () => {
+  it('do not take the ports of Ingresses at ingress nodes', async () => {
     const reached = (name: string): string[] => (service(name).status.loadBalancer?.ingress ?? []).map(({ ip }) => ip!)
     const problem = (name: string): string | undefined =>
       service(name).status.conditions?.find(({ type }) => type === 'LoadBalancerPortsError')?.message

@@ -135,14 +135,14 @@ const filterCases: {
   },
   {
     plugin: nodePorts,
-    what: 'is an entrance, of the port of Ingresses',
+    what: 'is an ingress node, of the port of Ingresses',
     pod: withPort({ hostPort: 443 }),
     node: { labels: { 'gantry.dev/entrance': 'true' } },
     refused: 'host port 443/TCP is for Ingresses, since the node is an entrance',
   },
   {
     plugin: nodePorts,
-    what: 'is an entrance, of another port',
+    what: 'is an ingress node, of another port',
     pod: withPort({ hostPort: 8443 }),
     node: { labels: { 'gantry.dev/entrance': 'true' } },
     refused: '',

@@ -34,7 +34,7 @@ const route = (spec: string): string =>
   `{ apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: { name: r }, spec: ${spec} }`
 const BACKEND = 'backend: { service: { name: web, port: { number: 80 } } }'
 
-describe('what an entrance serves', () => {
+describe('what an ingress node serves', () => {
   const hostnames: [string | undefined, string | undefined, string | undefined][] = [
     [undefined, undefined, '*'],
     ['a.x', undefined, 'a.x'],
@@ -180,7 +180,7 @@ describe('what an entrance serves', () => {
   })
 })
 
-describe('validation of what an entrance serves', () => {
+describe('validation of what an ingress node serves', () => {
   const wrong: [string, string[]][] = [
     [ingress('{}'), ['spec: has neither rules nor a defaultBackend']],
     [
