@@ -2,10 +2,12 @@
  * Whether the cluster is as its specs say: once all faults are mended and time has passed, nothing may be left that
  * these functions tell of. Each answers with what is not as it should be.
  */
+import { heldOf } from '../../controller/nodehealth/disruption-state.ts'
 import { healthOf } from '../../controller/nodehealth/health.ts'
-import type { Deployment, EndpointSlice, Pod, Secret } from '../../proto/gen/types.ts'
+import type { Deployment, Pod, Secret } from '../../proto/gen/types.ts'
 import type { AppName } from './actions.ts'
 import { staysReady } from './behaviour.ts'
+import { takers } from './endpoints.ts'
 import type { SimulatedCluster } from './simulated-cluster.ts'
 import { APP } from './work.ts'
 
@@ -23,6 +25,7 @@ const nodesAreReady: Shortfalls = ({ facts, nodes }) =>
     if (node === undefined) return [`node ${name} is not registered`]
     const { is } = healthOf(node)
     if (is !== 'ready') return [`node ${name} is ${is}`]
+    if (heldOf(node) !== undefined) return [`node ${name} is ready, and its pods are kept from leaving it`]
     const taints = (node.spec.taints ?? []).map(({ key }) => key)
     return taints.length > 0 ? [`node ${name} has taints ${taints.join(', ')}`] : []
   })
@@ -121,13 +124,11 @@ const endpointsAreTheReadyPods: Shortfalls = ({ facts }) =>
 
 const nodesFollowTheNetwork: Shortfalls = ({ facts, nodes }) => {
   const wanted = facts.list('EndpointSlice').flatMap(takers)
-  return nodes.flatMap(({ name, view }) => {
-    if (view === undefined) return []
-    const found = [...view.objects('EndpointSlice').values()].flatMap((slice) => takers(slice as EndpointSlice))
-    return same(wanted, found)
+  return nodes.flatMap(({ name, machine: { backends } }) =>
+    same([...new Set(wanted)], [...backends])
       ? []
-      : [`node ${name} sends to ${found.length} pods, and ${wanted.length} take connections`]
-  })
+      : [`node ${name} sends to ${backends.size} pods, and ${wanted.length} take connections`],
+  )
 }
 
 const volumesShowTheSecrets: Shortfalls = ({ facts, nodes }) =>
@@ -181,12 +182,6 @@ function isReady({ status, metadata }: Pod): boolean {
   return (
     metadata.deletionTimestamp === undefined &&
     status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true
-  )
-}
-
-function takers({ endpoints = [] }: EndpointSlice): string[] {
-  return endpoints.flatMap(({ conditions, targetRef }) =>
-    conditions?.ready !== false && targetRef?.uid !== undefined ? [targetRef.uid] : [],
   )
 }
 

@@ -22,14 +22,10 @@ export type Fact =
    * A machine lost its power, and every process on it; the records of these pods (by uid) are as they were before.
    */
   | { readonly is: 'powerLost'; readonly node: string; readonly fellBack: ReadonlySet<string> }
-  /** An agent was given an object by name. */
-  | {
-      readonly is: 'given'
-      readonly node: string
-      readonly kind: string
-      readonly namespace: string
-      readonly name: string
-    }
+  /** An agent was given an object. */
+  | { readonly is: 'given'; readonly node: string; readonly object: AnyResource }
+  /** An agent was told that nobody sends these pods (by uid) anything any more. */
+  | { readonly is: 'drained'; readonly node: string; readonly podUids: readonly string[] }
 
 export interface Instance {
   /** The container's own id. */

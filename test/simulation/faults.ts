@@ -125,7 +125,7 @@ export class Faults {
   }
 
   #isolate(host: Host, millis: number): void {
-    this.#cut((from, to) => from === host || to === host, millis)
+    this.#for(millis, this.#cluster.network.isolate(host))
   }
 
   #restarted(process: SimulatedNode | SimulatedController, millis: number): void {

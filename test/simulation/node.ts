@@ -6,7 +6,7 @@ import { randomUuid, seededRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { NetworkUpdate, Node } from '../../proto/gen/types.ts'
 import type { Connection } from '../../proto/rpc/contract.ts'
-import type { NetworkChange, NetworkReconciler, NetworkView, NodeRanges } from '../../agent/network/contract.ts'
+import type { NetworkReconciler, NodeRanges } from '../../agent/network/contract.ts'
 import { NetworkSync } from '../../agent/network/network-sync.ts'
 import type { KeptView } from '../../agent/network/view-file.ts'
 import { nodeAllocatable, nodeCapacity, nodeObject, type NodeSettings } from '../../agent/node/node-object.ts'
@@ -20,8 +20,10 @@ import type { ContainerSpec } from '../../agent/runtime/contract.ts'
 import type { FakeBehaviour } from '../../agent/runtime/fake.ts'
 import { Outbox } from '../../agent/session/outbox.ts'
 import { Session } from '../../agent/session/session.ts'
+import { delay } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { PodFolders } from '../../agent/volumes/pod-folders.ts'
+import { takers } from './endpoints.ts'
 import { isBug, listeningLogger, type Complaint } from './world/logger.ts'
 import type { Machine } from './world/machine.ts'
 import {
@@ -54,7 +56,6 @@ export class SimulatedNode {
   readonly #parts: SimulatedNodeParts
   #process: Process | undefined
   #pods: PodManager | undefined
-  #network: NetworkSync | undefined
   #kept: { updates: NetworkUpdate[]; ranges: NodeRanges | undefined } = { updates: [], ranges: undefined }
   #starts = 0
 
@@ -72,11 +73,6 @@ export class SimulatedNode {
   /** What the agent tells of its pods; undefined while it does not run. */
   get pods(): PodManager | undefined {
     return this.process === undefined ? undefined : this.#pods
-  }
-
-  /** The cluster's network as the node follows it. */
-  get view(): NetworkView | undefined {
-    return this.process === undefined ? undefined : this.#network?.view
   }
 
   /** The agent's process begins, unless there is one or the machine has no power. */
@@ -127,7 +123,6 @@ export class SimulatedNode {
       random,
       logger: log,
     })
-    this.#network = network
     const runtime = simulatedRuntime(machine, process, behaviour)
     const images = simulatedImages(machine, process)
     await Promise.all([runtime.start(), images.start()])
@@ -198,13 +193,17 @@ export class SimulatedNode {
     throw new GantryError('Internal', 'the agent has nothing more to do')
   }
 
-  /** What makes the network as the view says: here nothing is made, but it takes its time and confirms. */
+  /** What makes the machine's network as the view said when it was called; it takes its time. */
   #part(process: Process): NetworkReconciler {
+    const { machine } = this
     return {
       name: 'services',
       confirmsRevision: true,
-      apply: (_view: NetworkView, _change: NetworkChange) =>
-        operate(this.machine, process, 'network apply', () => Promise.resolve()),
+      apply: async (view) => {
+        const backends = new Set([...view.objects('EndpointSlice').values()].flatMap(takers))
+        if (machine.networkLag > 0) await delay(process.clock, machine.networkLag)
+        await operate(machine, process, 'network apply', () => Promise.resolve(void (machine.backends = backends)))
+      },
       stop: () => Promise.resolve(),
     }
   }

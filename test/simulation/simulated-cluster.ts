@@ -27,6 +27,8 @@ export class SimulatedCluster {
   readonly network: Network
   readonly etcd: SimulatedEtcd
   readonly facts: Facts
+  /** What controllers and agents tell people of. */
+  readonly events: MemoryEventLog
   readonly controllers: readonly SimulatedController[]
   readonly nodes: readonly SimulatedNode[]
   /** Where users are. */
@@ -40,12 +42,12 @@ export class SimulatedCluster {
     this.network = new Network(world)
     this.etcd = new SimulatedEtcd(world, this.network)
     this.facts = new Facts(world, this.etcd)
+    this.events = new MemoryEventLog(world.clock)
     this.outside = new Host('outside', '192.0.2.2', world)
     const transport = new Transport(world, this.network)
     const complain = (complaint: Complaint): void => void this.complaints.push(complaint)
     const seeds = world.random('seeds')
     const seed = (): number => Math.floor(seeds.next() * 2 ** 31)
-    const events = new MemoryEventLog(world.clock)
     const members = numbered('c', shape.controllers).map((name, index) => ({ name, address: `10.0.0.${index + 1}` }))
     this.controllers = members.map(
       ({ name, address }) =>
@@ -54,7 +56,7 @@ export class SimulatedCluster {
           host: new Host(name, address, world),
           members,
           etcd: this.etcd,
-          events,
+          events: this.events,
           transport,
           seed: seed(),
           complain,
@@ -99,11 +101,10 @@ export class SimulatedCluster {
       clock: process.clock,
       random: this.world.random(`disorder ${node}`),
       received: ({ message }) => {
+        if (message?.case === 'withdrawn') this.facts.note({ is: 'drained', node, podUids: message.value.podUids })
         if (message?.case !== 'assignments') return
-        for (const { kind, raw } of message.value.set) {
-          const { metadata } = decodeResource(kind as Kind, raw)
-          this.facts.note({ is: 'given', node, kind, namespace: metadata.namespace, name: metadata.name })
-        }
+        for (const { kind, raw } of message.value.set)
+          this.facts.note({ is: 'given', node, object: decodeResource(kind as Kind, raw) })
       },
     })
   }

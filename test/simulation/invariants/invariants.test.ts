@@ -12,6 +12,14 @@ import { acknowledgedWritesHappened, COUNTER, countsOf, onlyLeadersPlacePods, po
 const ON_N1 = makePod('web', { nodeName: 'n1', restartPolicy: 'Never' })
 const UID = ON_N1.metadata.uid
 
+const N1 = { metadata: { name: 'n1' } }
+const SECRET: AnyResource = {
+  apiVersion: 'v1',
+  kind: 'Secret',
+  type: 'Opaque',
+  metadata: { name: 'key', namespace: 'default', uid: 's', resourceVersion: '1' },
+}
+
 function instance(id: string, attempt = 0): Instance {
   return { id, podUid: UID, container: 'main', attempt }
 }
@@ -73,11 +81,8 @@ const CASES: readonly { readonly of: Invariant; readonly broken: readonly Fact[]
   { of: statusOnlyAdvances, broken: [committed(ran(2), ran(1))], kept: [committed(ran(1), ran(2))] },
   {
     of: nodesAreToldOnlyWhatTheyUse,
-    broken: [
-      committed(undefined, ON_N1),
-      { is: 'given', node: 'n1', kind: 'Secret', namespace: 'default', name: 'key' },
-    ],
-    kept: [committed(undefined, ON_N1), { is: 'given', node: 'n1', kind: 'Pod', namespace: 'default', name: 'web' }],
+    broken: [committed(undefined, ON_N1), { is: 'given', node: 'n1', object: SECRET }],
+    kept: [committed(undefined, ON_N1), { is: 'given', node: 'n1', object: ON_N1 }],
   },
   {
     of: acknowledgedWritesHappened,
@@ -89,6 +94,7 @@ const CASES: readonly { readonly of: Invariant; readonly broken: readonly Fact[]
     broken: [committed(ON_N1, undefined)],
     kept: [
       committed({ ...ON_N1, metadata: { ...ON_N1.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } }, undefined),
+      committed(makePod('web', { nodeName: 'n2' }), undefined),
     ],
   },
   {
@@ -111,7 +117,8 @@ const CASES: readonly { readonly of: Invariant; readonly broken: readonly Fact[]
 /** What the checks say, in order; undefined for those that are content. */
 function verdicts({ make }: Invariant, facts: readonly Fact[]): (string | undefined)[] {
   const alive = new Map<string, { node: string; instance: Instance }>()
-  const known = { time: 0, alive, byUid: () => ON_N1, list: () => [] } as unknown as Facts
+  const list = (kind: string): unknown[] => (kind === 'Node' ? [N1] : [])
+  const known = { time: 0, alive, byUid: () => ON_N1, list } as unknown as Facts
   const check = make()
   return facts.map((fact) => {
     if (fact.is === 'begun') alive.set(fact.instance.id, fact)

@@ -26,11 +26,16 @@ export const nodesAreToldOnlyWhatTheyUse: Invariant = {
           }
         return undefined
       }
-      if (fact.is !== 'given' || (fact.kind !== 'Secret' && fact.kind !== 'ConfigMap')) return undefined
-      const wanted = `${fact.kind}/${fact.namespace}/${fact.name} `
+      if (fact.is !== 'given') return undefined
+      const {
+        kind,
+        metadata: { namespace, name: object },
+      } = fact.object
+      if (kind !== 'Secret' && kind !== 'ConfigMap') return undefined
+      const wanted = `${kind}/${namespace}/${object} `
       for (const [name, until] of used.get(fact.node) ?? [])
         if (name.startsWith(wanted) && until >= facts.time) return undefined
-      return `node ${fact.node} was given ${fact.kind} ${fact.namespace}/${fact.name}, which no pod there uses`
+      return `node ${fact.node} was given ${kind} ${namespace}/${object}, which no pod there uses`
     }
   },
 }

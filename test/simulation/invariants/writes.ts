@@ -24,19 +24,23 @@ export const acknowledgedWritesHappened: Invariant = {
   },
 }
 
-/** A pod that was placed leaves its node before it goes, but for those that users removed by force (by uid). */
+/**
+ * A pod that was placed leaves its node before it goes, but for those that users removed by force (by uid), and those
+ * whose node is deleted.
+ */
 export function podsLeaveFirst(forced: ReadonlySet<string>): Invariant {
   return {
     name: 'a pod goes only after its deletion began',
     make() {
-      return (fact) => {
+      return (fact, facts) => {
         if (fact.is !== 'committed' || fact.after !== undefined || fact.before === undefined) return undefined
         const { before } = fact
         const graceful = before.kind === 'Pod' && (before.spec.nodeName ?? '') !== ''
         if (!graceful || before.metadata.deletionTimestamp !== undefined || forced.has(before.metadata.uid))
           return undefined
         const { phase } = before.status
-        return phase === 'Failed' || phase === 'Succeeded'
+        const hasNode = facts.list('Node').some(({ metadata: { name } }) => name === before.spec.nodeName)
+        return phase === 'Failed' || phase === 'Succeeded' || !hasNode
           ? undefined
           : `pod ${before.metadata.name} was removed while it was on node ${before.spec.nodeName} and had not been asked to end`
       }

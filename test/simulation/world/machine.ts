@@ -30,6 +30,10 @@ export class Machine {
   slowness = 0
   /** Of operations, those that fail. */
   failureShare = 0
+  /** Milliseconds for which its network is behind what the agent was told of the cluster's; Infinity: for ever. */
+  networkLag = 0
+  /** Pods (by uid) that its network sends connections to. */
+  backends: ReadonlySet<string> = new Set()
   /** The registry does not answer. */
   registryAway = false
 
@@ -48,6 +52,7 @@ export class Machine {
     this.containers = new ObservedMachine(this.host.name, this.world, this.#note)
     this.attached = new Map()
     this.projected = new Map()
+    this.backends = new Set()
     this.#note({ is: 'powerLost', node: this.host.name, fellBack: this.disk.powerLost() })
   }
 }

@@ -35,6 +35,11 @@ export class Network {
     }
   }
 
+  /** Nothing gets to a host or away from it, until the call that this answers with. */
+  isolate(host: Host): () => void {
+    return this.cut((from, to) => from === host || to === host)
+  }
+
   /** Tells who waits for it that hosts may reach each other no more, or again. */
   changed(): void {
     for (const call of [...this.#watchers]) call()
