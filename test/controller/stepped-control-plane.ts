@@ -8,6 +8,7 @@
  *
  * What users and agents write goes through the other controller, `front`, which sees everything at once.
  */
+import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import type { Draft, EventSink, ObjectApi } from '../../controller/api/contract.ts'
 import type { Informer } from '../../controller/informer/contract.ts'
@@ -21,7 +22,8 @@ import { formatTime } from '../../proto/base/time.ts'
 import { encodeResource } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 import { withCondition } from '../../proto/objects/conditions.ts'
-import { isBound } from '../../proto/objects/pod.ts'
+import { isDeleting } from '../../proto/objects/deletion.ts'
+import { isBound, isReady } from '../../proto/objects/pod.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { ControlPlane } from './control-plane.ts'
 import { interceptedApi, type ApiRequest } from './intercepted-api.ts'
@@ -163,6 +165,17 @@ export class SteppedControlPlane {
     await this.#caughtUp()
   }
 
+  /** Pods become ready, and those that are to end do so, one after the other, until none of either is left. */
+  async runPods(): Promise<void> {
+    for (;;) {
+      await this.settle()
+      const next = this.list('Pod').find((pod) => isDeleting(pod) || !isReady(pod))
+      if (next === undefined) return
+      if (isDeleting(next)) await this.release(next.metadata.name)
+      else await this.makeReady(next.metadata.name)
+    }
+  }
+
   /** From now on the leader's cache shows nothing new. */
   holdCache(): void {
     this.#leader.store.hold()
@@ -195,6 +208,12 @@ export class SteppedControlPlane {
       await this.clock.advance(0)
       await setImmediate()
     } while (this.clock.untilNext === 0)
+  }
+
+  /** As `settle`: thereafter something must hold. */
+  async settleTo(holds: () => boolean): Promise<void> {
+    await this.settle()
+    assert.ok(holds(), `all that can run has run, and yet not ${String(holds)}`)
   }
 
   /** Lets time pass; all that falls due in it runs to its end before more of it passes. */

@@ -15,7 +15,7 @@ import { endpointsLabels, isApiService, isLeaderLock, OVER_CAPACITY } from './la
 import { planEndpoints, type EndpointsContent } from './plan.ts'
 
 /** Milliseconds for which changes of a Service's slices are gathered before its Endpoints are written. */
-const BATCH_WINDOW_MS = 200
+export const BATCH_WINDOW_MS = 200
 
 export class EndpointsReconciler implements Reconciler {
   readonly name = 'endpoint'

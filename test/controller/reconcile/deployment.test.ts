@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { controllerReference } from '../../../proto/objects/owners.ts'
 import { findCondition } from '../../../proto/objects/conditions.ts'
-import { isDeleting } from '../../../proto/objects/deletion.ts'
-import { isReady } from '../../../proto/objects/pod.ts'
 import { DeploymentReconciler } from '../../../controller/reconcile/deployment/reconciler.ts'
 import { replicaSetDraft, REVISION, templateHash } from '../../../controller/reconcile/deployment/template.ts'
 import { ReplicaSetReconciler } from '../../../controller/reconcile/replicaset/reconciler.ts'
@@ -12,17 +10,6 @@ import { deployment, metadata, template } from '../objects.ts'
 import { SteppedControlPlane } from '../stepped-control-plane.ts'
 
 let plane: SteppedControlPlane
-
-/** Pods become ready, and those that are to end do so, one after the other, until none of either is left. */
-async function becomeReady(): Promise<void> {
-  for (;;) {
-    await plane.settle()
-    const next = plane.list('Pod').find((pod) => isDeleting(pod) || !isReady(pod))
-    if (next === undefined) return
-    if (isDeleting(next)) await plane.release(next.metadata.name)
-    else await plane.makeReady(next.metadata.name)
-  }
-}
 
 const images = (): string[] =>
   plane
@@ -42,7 +29,7 @@ describe('Deployment reconciler', () => {
 
   it('rolls out, rolls on, rolls back', async () => {
     await plane.put(deployment('web', 4))
-    await becomeReady()
+    await plane.runPods()
     assert.deepEqual(images(), ['one', 'one', 'one', 'one'])
     assert.equal(progressing(), 'NewReplicaSetAvailable')
     assert.equal(plane.get('Deployment', 'web')!.metadata.annotations?.[REVISION], '1')
@@ -50,7 +37,7 @@ describe('Deployment reconciler', () => {
     assert.ok(plane.events.includes(`Normal ScalingReplicaSet Scaled up replica set ${first} from 0 to 4`))
 
     await plane.change('Deployment', 'web', ({ spec }) => void (spec.template = template('two')))
-    await becomeReady()
+    await plane.runPods()
     assert.deepEqual(images(), ['two', 'two', 'two', 'two'])
     const status = plane.get('Deployment', 'web')!.status
     assert.deepEqual(
@@ -69,7 +56,7 @@ describe('Deployment reconciler', () => {
     )
 
     await plane.change('Deployment', 'web', ({ spec }) => void (spec.template = template('one')))
-    await becomeReady()
+    await plane.runPods()
     assert.deepEqual(images(), ['one', 'one', 'one', 'one'])
     assert.equal(plane.list('ReplicaSet').length, 2)
     assert.equal(plane.get('ReplicaSet', first)!.metadata.annotations?.[REVISION], '3')
@@ -92,7 +79,7 @@ describe('Deployment reconciler', () => {
     await plane.put(deployment('web', 2, { strategy: { type: 'Recreate' } }))
     await plane.settle()
     assert.equal(available(), 'False')
-    await becomeReady()
+    await plane.runPods()
     assert.equal(available(), 'True')
     await plane.change('Deployment', 'web', ({ spec }) => void (spec.template = template('two')))
     await plane.settle()
@@ -109,17 +96,17 @@ describe('Deployment reconciler', () => {
 
   it('scales while paused, and rolls out when resumed', async () => {
     await plane.put(deployment('web', 2))
-    await becomeReady()
+    await plane.runPods()
     await plane.change('Deployment', 'web', ({ spec }) => {
       spec.paused = true
       spec.template = template('two')
       spec.replicas = 3
     })
-    await becomeReady()
+    await plane.runPods()
     assert.deepEqual(images(), ['one', 'one', 'one'])
     assert.equal(progressing(), 'DeploymentPaused')
     await plane.change('Deployment', 'web', ({ spec }) => void (spec.paused = false))
-    await becomeReady()
+    await plane.runPods()
     assert.deepEqual(images(), ['two', 'two', 'two'])
   })
 
@@ -161,7 +148,7 @@ describe('Deployment reconciler', () => {
       status: {},
     } as ReplicaSet)
     await plane.put(web)
-    await becomeReady()
+    await plane.runPods()
     assert.equal(plane.list('ReplicaSet').length, 1)
     const kept = plane.get('ReplicaSet', 'kept')!
     assert.deepEqual([kept.metadata.ownerReferences?.[0]?.name, kept.spec.replicas], ['web', 2])
@@ -173,7 +160,7 @@ describe('Deployment reconciler', () => {
     // Makes for another pass before the cache shows what the first has written.
     await plane.change('Deployment', 'web', ({ metadata: meta }) => void (meta.labels = { touched: 'yes' }))
     await plane.releaseCache()
-    await becomeReady()
+    await plane.runPods()
     assert.equal(plane.list('ReplicaSet').length, 1)
     assert.equal(plane.requests.filter(({ verb }) => verb === 'create').length, 4)
   })
@@ -190,13 +177,13 @@ describe('Deployment reconciler', () => {
     plane.refuse = () => undefined
     await plane.pass(60_000)
     assert.equal(progressing(), 'ReplicaSetUpdated')
-    await becomeReady()
+    await plane.runPods()
     assert.deepEqual(images(), ['one'])
   })
 
   it('writes nothing once everything is as it should be', async () => {
     await plane.put(deployment('web', 3))
-    await becomeReady()
+    await plane.runPods()
     const before = plane.requests.length
     await plane.change('Deployment', 'web', ({ metadata: meta }) => void (meta.labels = { touched: 'yes' }))
     await plane.settle()

@@ -1,29 +1,17 @@
 import assert from 'node:assert/strict'
-import { runReconcilers } from '../../../controller/runner/runner.ts'
 import { ServiceAccountReconciler } from '../../../controller/reconcile/serviceaccount/reconciler.ts'
-import { eventually } from '../../eventually.ts'
-import { ControlPlane } from '../control-plane.ts'
-import { reconcileParts } from '../reconcile-parts.ts'
+import { SteppedControlPlane } from '../stepped-control-plane.ts'
 
 const CONTEXT = { fieldManager: 'test' }
 
 describe('what every namespace has', () => {
-  let plane: ControlPlane
-  let stop: AbortController
-  let running: Promise<void>
+  let plane: SteppedControlPlane
 
   beforeEach(async () => {
-    plane = await ControlPlane.start()
-    stop = new AbortController()
-    const parts = reconcileParts(plane)
-    running = runReconcilers([new ServiceAccountReconciler(parts)], parts, stop.signal)
+    plane = await SteppedControlPlane.start()
+    plane.run(new ServiceAccountReconciler(plane.parts))
   })
-
-  afterEach(async () => {
-    stop.abort()
-    await running
-    await plane.stop()
-  })
+  afterEach(() => plane.stop())
 
   const account = (namespace: string): string | undefined =>
     plane.informer.lister('ServiceAccount').get(namespace, 'default')?.metadata.uid
@@ -31,21 +19,21 @@ describe('what every namespace has', () => {
     plane.informer.lister('ConfigMap').get(namespace, 'kube-root-ca.crt')?.data
 
   it('is there in namespaces of before and in new ones', async () => {
-    await plane.api.create({ kind: 'Namespace', metadata: { name: 'shop' } }, CONTEXT)
+    await plane.users.create({ kind: 'Namespace', metadata: { name: 'shop' } }, CONTEXT)
     for (const namespace of ['default', 'shop']) {
-      await eventually(() => account(namespace) !== undefined && authority(namespace) !== undefined)
+      await plane.settleTo(() => account(namespace) !== undefined && authority(namespace) !== undefined)
       assert.deepEqual(authority(namespace), { 'ca.crt': 'the authority' })
     }
   })
 
   it('is made again when somebody deletes it, and set right when somebody changes it', async () => {
-    await eventually(() => account('default') !== undefined && authority('default') !== undefined)
+    await plane.settleTo(() => account('default') !== undefined && authority('default') !== undefined)
     const before = account('default')
-    await plane.api.delete('ServiceAccount', 'default', 'default', {}, CONTEXT)
-    await eventually(() => account('default') !== undefined && account('default') !== before)
-    await plane.api.delete('ConfigMap', 'default', 'kube-root-ca.crt', {}, CONTEXT)
-    await eventually(() => authority('default') !== undefined)
-    await plane.api.mutate(
+    await plane.users.delete('ServiceAccount', 'default', 'default', {}, CONTEXT)
+    await plane.settleTo(() => account('default') !== undefined && account('default') !== before)
+    await plane.users.delete('ConfigMap', 'default', 'kube-root-ca.crt', {}, CONTEXT)
+    await plane.settleTo(() => authority('default') !== undefined)
+    await plane.users.mutate(
       'ConfigMap',
       'default',
       'kube-root-ca.crt',
@@ -53,12 +41,13 @@ describe('what every namespace has', () => {
       (stored) => void (stored.data = { 'ca.crt': 'another', more: 'x' }),
       CONTEXT,
     )
-    await eventually(() => assert.deepEqual(authority('default'), { 'ca.crt': 'the authority' }) === undefined)
+    await plane.settle()
+    assert.deepEqual(authority('default'), { 'ca.crt': 'the authority' })
   })
 
   it("leaves alone what is the users' to say, and a namespace that is going", async () => {
-    await eventually(() => account('default') !== undefined && authority('default') !== undefined)
-    await plane.api.mutate(
+    await plane.settleTo(() => account('default') !== undefined && authority('default') !== undefined)
+    await plane.users.mutate(
       'ServiceAccount',
       'default',
       'default',
@@ -66,16 +55,16 @@ describe('what every namespace has', () => {
       (stored) => void (stored.automountServiceAccountToken = false),
       CONTEXT,
     )
-    await plane.api.create(
+    await plane.users.create(
       { kind: 'Namespace', metadata: { name: 'going', finalizers: ['example.com/hold'] } },
       CONTEXT,
     )
-    await eventually(() => account('going') !== undefined && authority('going') !== undefined)
-    await plane.api.delete('Namespace', '', 'going', {}, CONTEXT)
-    await plane.api.delete('ServiceAccount', 'going', 'default', {}, CONTEXT)
+    await plane.settleTo(() => account('going') !== undefined && authority('going') !== undefined)
+    await plane.users.delete('Namespace', '', 'going', {}, CONTEXT)
+    await plane.users.delete('ServiceAccount', 'going', 'default', {}, CONTEXT)
     // What comes after it has been seen, too.
-    await plane.api.create({ kind: 'Namespace', metadata: { name: 'later' } }, CONTEXT)
-    await eventually(() => account('later') !== undefined)
+    await plane.users.create({ kind: 'Namespace', metadata: { name: 'later' } }, CONTEXT)
+    await plane.settleTo(() => account('later') !== undefined)
     assert.equal(account('going'), undefined)
     assert.equal(plane.informer.lister('ServiceAccount').get('default', 'default')?.automountServiceAccountToken, false)
   })

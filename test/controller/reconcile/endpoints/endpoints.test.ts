@@ -1,56 +1,45 @@
-/** Endpoints of Services and their copies, on the real API core, watch cache and memory store. */
+/** Endpoints of Services and their copies. */
 import assert from 'node:assert/strict'
 import { ApiServiceReconciler } from '../../../../controller/reconcile/apiservice/reconciler.ts'
-import { EndpointsReconciler } from '../../../../controller/reconcile/endpoints/reconciler.ts'
+import { BATCH_WINDOW_MS, EndpointsReconciler } from '../../../../controller/reconcile/endpoints/reconciler.ts'
 import { EndpointSliceMirror } from '../../../../controller/reconcile/endpointslicemirroring/reconciler.ts'
 import { EndpointSliceReconciler } from '../../../../controller/reconcile/endpointslice/reconciler.ts'
 import { GarbageReconciler } from '../../../../controller/reconcile/garbage/reconciler.ts'
 import { NamespaceReconciler } from '../../../../controller/reconcile/namespace/reconciler.ts'
-import { runReconcilers } from '../../../../controller/runner/runner.ts'
 import { formatTime } from '../../../../proto/base/time.ts'
-import { systemClock } from '../../../../proto/base/clock.ts'
 import type { Endpoints, EndpointSlice, Pod, Service } from '../../../../proto/gen/types.ts'
-import { eventually } from '../../../eventually.ts'
-import { ControlPlane } from '../../control-plane.ts'
-import { reconcileParts } from '../../reconcile-parts.ts'
+import { SteppedControlPlane } from '../../stepped-control-plane.ts'
 
 const user = { fieldManager: 'user' }
 const MIRRORED = 'endpointslicemirroring-controller.k8s.io'
 
 describe('Endpoints', () => {
-  let plane: ControlPlane
-  let stop: AbortController
-  let running: Promise<void>
+  let plane: SteppedControlPlane
 
   beforeEach(async () => {
-    plane = await ControlPlane.start()
-    stop = new AbortController()
+    plane = await SteppedControlPlane.start()
     const addresses = new Map([
       ['c1', '192.0.2.1:7443'],
       ['c2', '192.0.2.2:7443'],
     ])
-    const parts = reconcileParts(plane, {
-      replicas: { present: () => true, kubeAddresses: () => addresses, on: () => () => undefined },
-    })
-    running = runReconcilers(
-      [
-        new EndpointSliceReconciler(parts),
-        new EndpointsReconciler(parts),
-        new EndpointSliceMirror(parts),
-        new ApiServiceReconciler(parts),
-        new GarbageReconciler(parts),
-        new NamespaceReconciler(parts),
-      ],
-      parts,
-      stop.signal,
+    const replicas = { present: () => true, kubeAddresses: () => addresses, on: () => () => undefined }
+    const parts = { ...plane.parts, replicas }
+    plane.run(
+      new EndpointSliceReconciler(parts),
+      new EndpointsReconciler(parts),
+      new EndpointSliceMirror(parts),
+      new ApiServiceReconciler(parts),
+      new GarbageReconciler(parts),
+      new NamespaceReconciler(parts),
     )
   })
+  afterEach(() => plane.stop())
 
-  afterEach(async () => {
-    stop.abort()
-    await running
-    await plane.stop()
-  })
+  /** Once what a window gathers is written, and what that makes others write. */
+  async function settleTo(holds: () => boolean): Promise<void> {
+    await plane.pass(BATCH_WINDOW_MS)
+    await plane.settleTo(holds)
+  }
 
   const endpoints = (name: string, namespace = 'default'): Endpoints | undefined =>
     plane.informer.lister('Endpoints').get(namespace, name)
@@ -80,13 +69,13 @@ describe('Endpoints', () => {
       .join(' ')
 
   const create = (name: string, spec: object, more: object = {}, namespace = 'default'): Promise<Service> =>
-    plane.api.create<'Service'>(
+    plane.users.create<'Service'>(
       { kind: 'Service', metadata: { name, namespace, ...more }, spec: { ports: [{ port: 80 }], ...spec } },
       user,
     )
 
   const write = (name: string, ips: readonly string[], more: object = {}): Promise<Endpoints> =>
-    plane.api.create<'Endpoints'>(
+    plane.users.create<'Endpoints'>(
       {
         kind: 'Endpoints',
         metadata: { name, namespace: 'default', ...more },
@@ -96,7 +85,7 @@ describe('Endpoints', () => {
     )
 
   async function runPod(name: string, ip: string, isReady = true, namespace = 'default'): Promise<void> {
-    const made = await plane.api.create<'Pod'>(
+    const made = await plane.users.create<'Pod'>(
       {
         kind: 'Pod',
         metadata: { name, namespace, labels: { app: 'web' } },
@@ -104,7 +93,7 @@ describe('Endpoints', () => {
       },
       user,
     )
-    await plane.api.updateStatus<'Pod'>(
+    await plane.users.updateStatus<'Pod'>(
       {
         ...made,
         metadata: { ...made.metadata, resourceVersion: '' },
@@ -118,17 +107,17 @@ describe('Endpoints', () => {
     ['Ready', 'ContainersReady'].map((type) => ({
       type,
       status: isReady ? 'True' : 'False',
-      lastTransitionTime: formatTime(systemClock.now()),
+      lastTransitionTime: formatTime(plane.clock.now()),
     }))
 
   it('name the pods of a Service with a selector, and carry its labels', async () => {
     await create('web', { selector: { app: 'web' } }, { labels: { team: 'a' } })
-    await eventually(() => endpoints('web') !== undefined)
+    await settleTo(() => endpoints('web') !== undefined)
     assert.deepEqual(endpoints('web')!.subsets ?? [], [])
     await runPod('b', '10.244.0.2')
     await runPod('a', '10.244.0.1')
     await runPod('c', '10.244.0.3', false)
-    await eventually(() => shown('web') === '10.244.0.1:80 10.244.0.2:80 !10.244.0.3:80')
+    await settleTo(() => shown('web') === '10.244.0.1:80 10.244.0.2:80 !10.244.0.3:80')
     const { metadata, subsets } = endpoints('web')!
     assert.deepEqual(metadata.labels, { team: 'a', 'endpoints.kubernetes.io/managed-by': 'endpoint-controller' })
     const { uid } = plane.informer.lister('Pod').get('default', 'a')!.metadata
@@ -138,7 +127,7 @@ describe('Endpoints', () => {
       targetRef: { kind: 'Pod', namespace: 'default', name: 'a', uid },
     })
     assert.match(metadata.annotations!['endpoints.kubernetes.io/last-change-trigger-time']!, /^\d{4}-.*Z$/)
-    await plane.api.mutate(
+    await plane.users.mutate(
       'Service',
       'default',
       'web',
@@ -146,21 +135,36 @@ describe('Endpoints', () => {
       (service) => void (service.metadata.labels = { team: 'b' }),
       user,
     )
-    await eventually(() => endpoints('web')!.metadata.labels?.['team'] === 'b')
+    await settleTo(() => endpoints('web')!.metadata.labels?.['team'] === 'b')
     assert.deepEqual(
       slicesOf('web').map(({ metadata: { labels } }) => labels?.['endpointslice.kubernetes.io/managed-by']),
       ['endpointslice-controller.k8s.io'],
     )
   })
 
+  it('are written once for all that changes within a window', async () => {
+    await create('web', { selector: { app: 'web' } })
+    await plane.pass(BATCH_WINDOW_MS)
+    const before = plane.requests.length
+    await runPod('a', '10.244.0.1')
+    await plane.pass(BATCH_WINDOW_MS / 2)
+    await runPod('b', '10.244.0.2')
+    await plane.pass(BATCH_WINDOW_MS / 2 - 1)
+    assert.equal(shown('web'), '')
+    await plane.pass(1)
+    assert.equal(shown('web'), '10.244.0.1:80 10.244.0.2:80')
+    const written = plane.requests.slice(before).filter(({ verb, kind }) => kind === 'Endpoints' && verb !== 'get')
+    assert.equal(written.length, 1)
+  })
+
   it('are not written where nothing changes', async () => {
     await create('web', { selector: { app: 'web' } })
     await runPod('a', '10.244.0.1')
-    await eventually(() => shown('web') === '10.244.0.1:80')
+    await settleTo(() => shown('web') === '10.244.0.1:80')
     const { resourceVersion } = endpoints('web')!.metadata
     // A slice that changes without any difference for Endpoints, and then another Service whose Endpoints are written
     // later.
-    await plane.api.mutate(
+    await plane.users.mutate(
       'EndpointSlice',
       'default',
       slicesOf('web')[0]!.metadata.name,
@@ -169,15 +173,15 @@ describe('Endpoints', () => {
       user,
     )
     await create('later', { selector: { app: 'web' } })
-    await eventually(() => shown('later') === '10.244.0.1:80')
+    await settleTo(() => shown('later') === '10.244.0.1:80')
     assert.equal(endpoints('web')!.metadata.resourceVersion, resourceVersion)
   })
 
   it('come back when a user changes or removes them', async () => {
     await create('web', { selector: { app: 'web' } })
     await runPod('a', '10.244.0.1')
-    await eventually(() => shown('web') === '10.244.0.1:80')
-    await plane.api.mutate(
+    await settleTo(() => shown('web') === '10.244.0.1:80')
+    await plane.users.mutate(
       'Endpoints',
       'default',
       'web',
@@ -186,27 +190,27 @@ describe('Endpoints', () => {
         void (stored.subsets = [{ addresses: [{ ip: '192.0.2.66' }], ports: [{ port: 1, protocol: 'TCP' }] }]),
       user,
     )
-    await eventually(() => shown('web') === '10.244.0.1:80')
-    await plane.api.delete('Endpoints', 'default', 'web', {}, user)
-    await eventually(() => shown('web') === '10.244.0.1:80')
+    await settleTo(() => shown('web') === '10.244.0.1:80')
+    await plane.users.delete('Endpoints', 'default', 'web', {}, user)
+    await settleTo(() => shown('web') === '10.244.0.1:80')
     assert.equal(mirrored('web'), '')
   })
 
   it('go with the Service, and with its selector', async () => {
     for (const name of ['gone', 'bare']) await create(name, { selector: { app: 'web' } })
     await runPod('a', '10.244.0.1')
-    await eventually(() => shown('gone') !== '' && shown('bare') !== '')
-    await plane.api.delete('Service', 'default', 'gone', {}, user)
-    await eventually(() => endpoints('gone') === undefined)
-    await plane.api.mutate('Service', 'default', 'bare', '', ({ spec }) => void delete spec.selector, user)
-    await eventually(() => endpoints('bare') === undefined && slicesOf('bare').length === 0)
+    await settleTo(() => shown('gone') !== '' && shown('bare') !== '')
+    await plane.users.delete('Service', 'default', 'gone', {}, user)
+    await settleTo(() => endpoints('gone') === undefined)
+    await plane.users.mutate('Service', 'default', 'bare', '', ({ spec }) => void delete spec.selector, user)
+    await settleTo(() => endpoints('bare') === undefined && slicesOf('bare').length === 0)
   })
 
   it('heed headless Services and those that publish what is not ready', async () => {
     await create('names', { selector: { app: 'web' }, clusterIP: 'None', ports: [] })
     await create('early', { selector: { app: 'web' }, publishNotReadyAddresses: true })
     await runPod('a', '10.244.0.1', false)
-    await eventually(() => shown('names') === '!10.244.0.1' && shown('early') === '10.244.0.1:80')
+    await settleTo(() => shown('names') === '!10.244.0.1' && shown('early') === '10.244.0.1:80')
     assert.deepEqual(endpoints('names')!.metadata.labels, {
       'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
       'service.kubernetes.io/headless': '',
@@ -214,17 +218,17 @@ describe('Endpoints', () => {
   })
 
   it('name the controllers as default/kubernetes, and are not copied', async () => {
-    await eventually(() => shown('kubernetes') === '192.0.2.1:7443 192.0.2.2:7443')
+    await settleTo(() => shown('kubernetes') === '192.0.2.1:7443 192.0.2.2:7443')
     assert.equal(endpoints('kubernetes')!.metadata.labels!['endpointslice.kubernetes.io/skip-mirror'], 'true')
-    await plane.api.delete('Endpoints', 'default', 'kubernetes', {}, user)
-    await eventually(() => shown('kubernetes') === '192.0.2.1:7443 192.0.2.2:7443')
+    await plane.users.delete('Endpoints', 'default', 'kubernetes', {}, user)
+    await settleTo(() => shown('kubernetes') === '192.0.2.1:7443 192.0.2.2:7443')
     assert.equal(mirrored('kubernetes'), '')
   })
 
   it('of a user are copied to EndpointSlices for a Service without a selector, as long as there is one', async () => {
     await write('db', ['192.0.2.51', '2001:db8::1'], { labels: { team: 'a' }, annotations: { note: 'x' } })
     await create('db', {})
-    await eventually(() => mirrored('db') === '192.0.2.51:5432 2001:db8::1:5432')
+    await settleTo(() => mirrored('db') === '192.0.2.51:5432 2001:db8::1:5432')
     const [one] = slicesOf('db')
     assert.deepEqual(
       [
@@ -238,7 +242,7 @@ describe('Endpoints', () => {
         ['Endpoints db'],
       ],
     )
-    await plane.api.mutate(
+    await plane.users.mutate(
       'Endpoints',
       'default',
       'db',
@@ -249,8 +253,8 @@ describe('Endpoints', () => {
         ]),
       user,
     )
-    await eventually(() => mirrored('db') === '!192.0.2.52:5433')
-    await plane.api.mutate(
+    await settleTo(() => mirrored('db') === '!192.0.2.52:5433')
+    await plane.users.mutate(
       'EndpointSlice',
       'default',
       slicesOf('db')[0]!.metadata.name,
@@ -258,8 +262,8 @@ describe('Endpoints', () => {
       (slice) => void (slice.endpoints = []),
       user,
     )
-    await eventually(() => mirrored('db') === '!192.0.2.52:5433')
-    await plane.api.mutate(
+    await settleTo(() => mirrored('db') === '!192.0.2.52:5433')
+    await plane.users.mutate(
       'Endpoints',
       'default',
       'db',
@@ -267,21 +271,21 @@ describe('Endpoints', () => {
       ({ metadata }) => void (metadata.labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' }),
       user,
     )
-    await eventually(() => slicesOf('db').length === 0)
-    await plane.api.mutate('Endpoints', 'default', 'db', '', ({ metadata }) => void (metadata.labels = {}), user)
-    await eventually(() => mirrored('db') === '!192.0.2.52:5433')
-    await plane.api.delete('Endpoints', 'default', 'db', {}, user)
-    await eventually(() => slicesOf('db').length === 0)
+    await settleTo(() => slicesOf('db').length === 0)
+    await plane.users.mutate('Endpoints', 'default', 'db', '', ({ metadata }) => void (metadata.labels = {}), user)
+    await settleTo(() => mirrored('db') === '!192.0.2.52:5433')
+    await plane.users.delete('Endpoints', 'default', 'db', {}, user)
+    await settleTo(() => slicesOf('db').length === 0)
   })
 
   it('of a user go with the Service, with their copies; a lock of a leader election stays and is not copied', async () => {
     for (const name of ['db', 'lock']) await create(name, {})
     await write('db', ['192.0.2.51'])
     await write('lock', ['192.0.2.52'], { annotations: { 'control-plane.alpha.kubernetes.io/leader': '{}' } })
-    await eventually(() => mirrored('db') === '192.0.2.51:5432')
+    await settleTo(() => mirrored('db') === '192.0.2.51:5432')
     assert.equal(mirrored('lock'), '')
-    for (const name of ['lock', 'db']) await plane.api.delete('Service', 'default', name, {}, user)
-    await eventually(() => endpoints('db') === undefined && slicesOf('db').length === 0)
+    for (const name of ['lock', 'db']) await plane.users.delete('Service', 'default', name, {}, user)
+    await settleTo(() => endpoints('db') === undefined && slicesOf('db').length === 0)
     assert.ok(endpoints('lock') !== undefined)
   })
 
@@ -289,21 +293,21 @@ describe('Endpoints', () => {
     await create('db', {})
     await write('db', ['192.0.2.51'])
     await runPod('a', '10.244.0.1')
-    await eventually(() => mirrored('db') === '192.0.2.51:5432')
-    await plane.api.mutate('Service', 'default', 'db', '', ({ spec }) => void (spec.selector = { app: 'web' }), user)
-    await eventually(() => shown('db') === '10.244.0.1:80' && mirrored('db') === '')
+    await settleTo(() => mirrored('db') === '192.0.2.51:5432')
+    await plane.users.mutate('Service', 'default', 'db', '', ({ spec }) => void (spec.selector = { app: 'web' }), user)
+    await settleTo(() => shown('db') === '10.244.0.1:80' && mirrored('db') === '')
   })
 
   it('go with their namespace', async () => {
-    await plane.api.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'team' } }, user)
+    await plane.users.create<'Namespace'>({ kind: 'Namespace', metadata: { name: 'team' } }, user)
     await create('web', { selector: { app: 'web' } }, {}, 'team')
     await runPod('a', '10.244.0.1', true, 'team')
-    await eventually(() => shown('web', 'team') === '10.244.0.1:80')
-    await plane.api.delete('Namespace', '', 'team', {}, user)
+    await settleTo(() => shown('web', 'team') === '10.244.0.1:80')
+    await plane.users.delete('Namespace', '', 'team', {}, user)
     const pod = (): Pod => plane.informer.lister('Pod').get('team', 'a')!
-    await eventually(() => pod().metadata.deletionTimestamp !== undefined)
-    await plane.api.release('team', 'a', pod().metadata.uid, user)
-    await eventually(() => plane.informer.lister('Namespace').get('', 'team') === undefined)
+    await settleTo(() => pod().metadata.deletionTimestamp !== undefined)
+    await plane.users.release('team', 'a', pod().metadata.uid, user)
+    await settleTo(() => plane.informer.lister('Namespace').get('', 'team') === undefined)
     assert.equal(endpoints('web', 'team'), undefined)
   })
 })
