@@ -74,7 +74,8 @@ const DEFAULT_AFFINITY = 10_800
  */
 const FOREIGN_LABELS = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless']
 
-type TrafficScope = 'cluster' | 'local' | 'entrance'
+/** `local` and `external-local`: what internalTrafficPolicy and externalTrafficPolicy Local ask for. */
+type TrafficScope = 'cluster' | 'local' | 'external-local'
 
 /**
  * The plan of a Service; undefined if the kernel has nothing to do for it (headless, ExternalName, somebody else's).
@@ -96,7 +97,7 @@ export function planService(
   const planner = new ServicePlanner(service, [...slices], families, context)
   for (const text of clusterIPs)
     planner.address(text, { reach: spec.internalTrafficPolicy === 'Local' ? 'local' : 'cluster' })
-  const reach = spec.externalTrafficPolicy === 'Local' ? 'entrance' : 'cluster'
+  const reach = spec.externalTrafficPolicy === 'Local' ? 'external-local' : 'cluster'
   for (const text of spec.externalIPs ?? []) planner.address(text, { reach, outside: true })
   if (spec.type === 'LoadBalancer') {
     const sources = spec.loadBalancerSourceRanges?.length
@@ -237,7 +238,7 @@ class ServicePlanner {
           ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY)
           : undefined,
       onNoEndpoints: reach !== 'cluster' && cluster.length > 0 ? 'drop' : 'refuse',
-      internalBackend: reach === 'entrance' ? this.#backend(port, family, 'cluster') : undefined,
+      internalBackend: reach === 'external-local' ? this.#backend(port, family, 'cluster') : undefined,
       resetsConnections:
         protocol !== 'TCP' || (metadata.namespace === API_SERVICE.namespace && metadata.name === API_SERVICE.name),
     })

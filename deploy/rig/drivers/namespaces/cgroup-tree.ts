@@ -81,7 +81,7 @@ export class CgroupTree {
    * The files that a process writes 0 to, to be in `group`, and where its like are looked up in `own` below that. Both
    * are made.
    */
-  async entrance(group: string, own: string): Promise<string[]> {
+  async joinFiles(group: string, own: string): Promise<string[]> {
     await this.create(group)
     await makeGroup(this.#tracking, `${group}/${own}`)
     return this.#hierarchies.map((hierarchy) =>

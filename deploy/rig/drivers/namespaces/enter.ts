@@ -87,11 +87,11 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   const group = `${machineGroup}/${SIDE}`
   const own = randomBytes(4).toString('hex')
-  const doors = await tree.entrance(group, own)
+  const joinFiles = await tree.joinFiles(group, own)
   const output = await open(log, 'a')
   try {
     await new Promise<void>((resolve, reject) => {
-      const child = spawn('sh', ['-c', JOIN, 'sh', ...doors, '--', 'nsenter', ...entering(pid, '/'), ...command], {
+      const child = spawn('sh', ['-c', JOIN, 'sh', ...joinFiles, '--', 'nsenter', ...entering(pid, '/'), ...command], {
         detached: true,
         stdio: ['ignore', output.fd, output.fd],
         env: withSearchPath(),

@@ -176,9 +176,9 @@ describe('planService', () => {
     )
     assert.deepEqual(fronts(local), [
       '10.96.0.1:80/TCP local',
-      '203.0.113.1:80/TCP entrance',
-      '192.168.77.1:80/TCP entrance',
-      '*:30080/TCP entrance',
+      '203.0.113.1:80/TCP external-local',
+      '192.168.77.1:80/TCP external-local',
+      '*:30080/TCP external-local',
     ])
     assert.deepEqual(local!.health, { port: 32000, localEndpoints: 1 })
     assert.deepEqual(
@@ -191,7 +191,7 @@ describe('planService', () => {
       [
         ['/TCP/4/local', 1, 'drop', undefined],
         ['/TCP/4/cluster', 2, 'refuse', undefined],
-        ['/TCP/4/entrance', 1, 'drop', '/TCP/4/cluster'],
+        ['/TCP/4/external-local', 1, 'drop', '/TCP/4/cluster'],
       ],
     )
     assert.deepEqual(
@@ -244,7 +244,7 @@ describe('planService', () => {
       endpoint('10.1.1.1', 'n1', { conditions: leaving }),
     ])!
     assert.equal(plan.health!.localEndpoints, 0)
-    assert.equal(plan.backends.get('/TCP/4/entrance')!.targets.length, 1)
+    assert.equal(plan.backends.get('/TCP/4/external-local')!.targets.length, 1)
   })
 
   it("leaves nodes' own ports to them, at nodes' addresses only", () => {

@@ -70,7 +70,7 @@ describe('the cgroup tree', () => {
     await tree.join('rigs/a/system', 42)
     for (const hierarchy of ['cpu', 'memory', 'freezer', 'blkio', 'cpuset'])
       assert.equal(await text(`${hierarchy}/rigs/a/system/cgroup.procs`), '42')
-    const doors = await tree.entrance('rigs/a/side', 'x1')
+    const doors = await tree.joinFiles('rigs/a/side', 'x1')
     assert.deepEqual(
       doors.map((door) => door.slice(root.length + 1)).sort(),
       ['blkio', 'cpu', 'cpuset', 'freezer', 'memory']
