@@ -14,6 +14,7 @@ import { Accounts } from './accounts/accounts.ts'
 import { clusterSigningKey, type SigningKey } from './accounts/signing-key.ts'
 import { admissionPlugins } from './admission/admission.ts'
 import { MASTERS } from './authorization/groups.ts'
+import { NodeAuthorizer } from './authorization/node-authorizer.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import { FIRST_NAMESPACES } from './objects/identity.ts'
 import { ClaimCollector } from './api/claims/claim-collector.ts'
@@ -37,8 +38,8 @@ import { Election } from './election/election.ts'
 import { ReplicaPeers } from './election/peers.ts'
 import { StoreReplicas } from './election/replicas.ts'
 import type { News } from './events/contract.ts'
-import { authorizeService } from './grpc/caller.ts'
 import { ClusterHandlers } from './grpc/cluster.ts'
+import { NodesHandlers } from './grpc/nodes.ts'
 import { PodsHandlers } from './grpc/pods.ts'
 import { ResourcesHandlers } from './grpc/resources.ts'
 import { StoreInformer } from './informer/informer.ts'
@@ -200,8 +201,9 @@ export class Controller {
         netCheck: new NetCheck({ ...this.#onNodes, cluster: this.#cluster }),
       },
     }
-    const { authorizer } = accounts
-    return new Requests({ authorizer, registry, api, informer, reads, clock, pods: this.#pods, backends })
+    const authorizer = new NodeAuthorizer(accounts.authorizer)
+    const [pods, nodes] = [this.#pods, this.dispatcher]
+    return new Requests({ authorizer, registry, api, informer, reads, clock, pods, nodes, backends })
   }
 
   #createApi(accounts: Accounts, traffic: AddressPolicy): ObjectRegistry {
@@ -248,14 +250,11 @@ export class Controller {
   }
 
   #createServer(requests: Requests): RpcServer {
-    const server = this.#parts.server((service, user) => {
-      authorizeService(service, user)
-      this.#requireStore()
-    })
+    const server = this.#parts.server(() => this.#requireStore())
     server.add('Resources', new ResourcesHandlers(requests))
     server.add('Pods', new PodsHandlers(requests))
     server.add('Cluster', new ClusterHandlers(requests))
-    server.add('Nodes', this.dispatcher)
+    server.add('Nodes', new NodesHandlers(requests))
     return server
   }
 

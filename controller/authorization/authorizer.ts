@@ -29,11 +29,12 @@ export type Decision =
  *
  * `decide` answers at once, out of what it keeps in memory: it must not wait and must not throw, and what a request
  * carries is not known yet when it is asked. It is asked anew for each request: its answer counts for this one. Where
- * several rules apply, one that allows is enough. An administrator's group (system:masters) may always do everything,
- * whatever else an implementation goes by: nobody can lock the cluster's owner out. Agents and controllers are refused
- * here: what they have of each other goes by their certificates alone.
+ * several rules apply, one that allows is enough. An administrator's group (system:masters) may always do everything
+ * but speak for a node, whatever else an implementation goes by: nobody can lock the cluster's owner out. Agents may
+ * open what is their own node's and nothing else (node-authorizer.ts); controllers may do nothing: what one has let in,
+ * the others take from it by its certificate.
  *
- * There is one implementation today, the levels of access of ServiceAccounts (controller/accounts).
+ * Beside the agents' there is one implementation today, the levels of access of ServiceAccounts (controller/accounts).
  */
 export interface Authorizer {
   decide(attributes: Attributes): Decision

@@ -1,6 +1,9 @@
-/** Every node session that this controller holds: who may open one, what it is told, and where what it says goes. */
+/**
+ * Every node session that this controller holds: what it is told, and where what it says goes. Who may open one has
+ * been decided at the door (controller/requests).
+ */
 import { GantryError } from '../../proto/base/errors.ts'
-import type { CallContext, Handlers } from '../../proto/rpc/rpc.ts'
+import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { Input } from '../../proto/codec/wire.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
@@ -13,7 +16,6 @@ import type {
   Hello,
   Node,
   NodeMessage,
-  NodesService,
   StreamDown,
   StreamUp,
 } from '../../proto/gen/types.ts'
@@ -40,12 +42,6 @@ import { controllerOf, sessionOf } from '../nodehealth/node-session.ts'
 import { NodeSession } from './node-session.ts'
 import { PodStatusWriter } from './pod-status-writer.ts'
 import { Streams } from './streams.ts'
-
-/**
- * Common name of a node's certificate: Kubernetes' own form
- * (https://kubernetes.io/docs/reference/access-authn-authz/node/).
- */
-const NODE_USER = 'system:node:'
 
 /** Milliseconds within which a call must say which node it is of. */
 const HELLO_TIMEOUT = 5_000
@@ -77,7 +73,7 @@ export interface DispatcherParts {
   readonly tokens?: TokenIssuer['tokens']
 }
 
-export class Dispatcher implements Handlers<NodesService> {
+export class Dispatcher {
   readonly #controller: string
   readonly #informer: Informer
   readonly #events: DispatcherParts['events']
@@ -175,18 +171,21 @@ export class Dispatcher implements Handlers<NodesService> {
     }
   }
 
-  /** A node's session (see proto/gantry/v1/node.proto). */
+  /**
+   * The session of the node that the caller has been let in as (see proto/gantry/v1/node.proto). Forbidden for a hello
+   * of another.
+   */
   async *session(
+    node: string,
     requests: AsyncIterable<NodeMessage>,
-    call: CallContext,
+    call: Pick<CallContext, 'signal' | 'peer'>,
   ): AsyncGenerator<Input<ControllerMessage>, void, undefined> {
-    const name = nodeOf(call)
     const messages = requests[Symbol.asyncIterator]()
     const { node: reported, agentId } = await this.#hello(messages)
-    if (reported.metadata.name !== name)
+    if (reported.metadata.name !== node)
       throw new GantryError(
         'Forbidden',
-        `the certificate of node ${name} cannot register node ${reported.metadata.name}`,
+        `the certificate of node ${node} cannot register node ${reported.metadata.name}`,
       )
     await this.#following
     const session = await this.#register(reported, agentId, peerAddress(call.peer))
@@ -207,8 +206,12 @@ export class Dispatcher implements Handlers<NodesService> {
   }
 
   /** A node's answer to a request for logs or a command. */
-  stream(messages: AsyncIterable<StreamUp>, call: CallContext): AsyncIterable<Input<StreamDown>> {
-    return this.streams.serve(nodeOf(call), messages, call.signal)
+  stream(
+    node: string,
+    messages: AsyncIterable<StreamUp>,
+    { signal }: Pick<CallContext, 'signal'>,
+  ): AsyncIterable<Input<StreamDown>> {
+    return this.streams.serve(node, messages, signal)
   }
 
   /** Puts a message on a node's session; false if this controller holds none. */
@@ -351,10 +354,4 @@ export class Dispatcher implements Handlers<NodesService> {
     for (const node of this.#dirty) this.#sessions.get(node)?.refresh()
     this.#dirty.clear()
   }
-}
-
-function nodeOf(call: CallContext): string {
-  if (!call.user.name.startsWith(NODE_USER))
-    throw new GantryError('Forbidden', `"${call.user.name}" is not the name of a node's certificate (${NODE_USER}NAME)`)
-  return call.user.name.slice(NODE_USER.length)
 }

@@ -4,13 +4,25 @@
  * not asked for is a fault of the face.
  */
 import { GantryError } from '../../proto/base/errors.ts'
-import type { AnyResource, JsonObject, JsonValue, Kind, Pod } from '../../proto/gen/types.ts'
+import type { Input } from '../../proto/codec/wire.ts'
+import type {
+  AnyResource,
+  ControllerMessage,
+  JsonObject,
+  JsonValue,
+  Kind,
+  NodeMessage,
+  Pod,
+  StreamDown,
+  StreamUp,
+} from '../../proto/gen/types.ts'
 import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { DeleteOptions, Draft, ObjectApi, PatchOptions, WriteContext, WriteSubresource } from '../api/contract.ts'
 import { CONTROLLERS, isController } from '../authorization/groups.ts'
 import { forbidden, type Attributes, type Authorizer } from '../authorization/authorizer.ts'
+import type { NodeConnection } from '../authorization/node-authorizer.ts'
 import type { CachedObject } from '../informer/contract.ts'
-import type { Backends, PodBackend } from './backends.ts'
+import type { Backends, NodeBackend, PodBackend } from './backends.ts'
 import { NEWEST, type Freshness } from './freshness.ts'
 import type { Page } from './list-paginator.ts'
 import type { ListOptions, ObjectReader } from './object-reader.ts'
@@ -29,6 +41,7 @@ export interface RequestParts {
   readonly reader: ObjectReader
   readonly watches: Watches
   readonly pods: PodBackend
+  readonly nodes: NodeBackend
   readonly backends: Backends
 }
 
@@ -196,6 +209,28 @@ export class AuthorizedRequest {
         if (!this.#admitted) throw new GantryError('Internal', 'the connection has not been admitted')
       },
     })
+  }
+
+  /** The session of the node that the request names. */
+  openNodeSession(
+    messages: AsyncIterable<NodeMessage>,
+    call: Pick<CallContext, 'signal' | 'peer'>,
+  ): AsyncIterable<Input<ControllerMessage>> {
+    return this.#parts.nodes.session(this.#requireNode('session'), messages, call)
+  }
+
+  /** A stream of the node that the request names. */
+  openNodeStream(
+    messages: AsyncIterable<StreamUp>,
+    call: Pick<CallContext, 'signal'>,
+  ): AsyncIterable<Input<StreamDown>> {
+    return this.#parts.nodes.stream(this.#requireNode('stream'), messages, call)
+  }
+
+  #requireNode(connection: NodeConnection): string {
+    const { resource, subresource, name = '' } = this.info
+    if (resource !== 'nodes' || subresource !== connection || name === '') throw this.#fault(`a node's ${connection}`)
+    return name
   }
 
   /**

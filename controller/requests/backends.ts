@@ -17,6 +17,7 @@ import type {
 import type { CallContext } from '../../proto/rpc/rpc.ts'
 import type { AccountTokens } from '../accounts/tokens.ts'
 import type { ConsistentReads } from '../api/consistent-reads.ts'
+import type { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { PodStreams } from '../dispatch/pod-streams.ts'
 import type { Peers } from '../election/peers.ts'
 import type { EventLog, NamedEventStore } from '../events/contract.ts'
@@ -24,6 +25,9 @@ import type { Informer } from '../informer/contract.ts'
 
 /** Streams to and from pods, carried to the node that runs them. */
 export type PodBackend = Pick<PodStreams, 'logs' | 'exec' | 'attach' | 'portForward' | 'copy'>
+
+/** The sessions of nodes, and the streams that they open when asked. */
+export type NodeBackend = Pick<Dispatcher, 'session' | 'stream'>
 
 export interface Backends {
   /** What a node and its containers use. */

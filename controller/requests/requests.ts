@@ -13,7 +13,7 @@ import { forbidden, type Authorizer } from '../authorization/authorizer.ts'
 import { isController } from '../authorization/groups.ts'
 import { noAudit, type Auditor, type RequestOutcome } from './audit.ts'
 import { AuthorizedRequest, type RequestParts } from './authorized-request.ts'
-import type { Backends, PodBackend } from './backends.ts'
+import type { Backends, NodeBackend, PodBackend } from './backends.ts'
 import { CustomDefinitions } from './custom-definitions.ts'
 import { ObjectReader, type ReaderParts } from './object-reader.ts'
 import { RequestCounter } from './request-counter.ts'
@@ -28,6 +28,7 @@ export interface RequestsParts extends ReaderParts {
   readonly registry: Registry
   readonly api: ObjectApi
   readonly pods: PodBackend
+  readonly nodes: NodeBackend
   readonly backends: Backends
 }
 
@@ -47,14 +48,15 @@ export class Requests {
   readonly #parts: RequestParts
 
   constructor(parts: RequestsParts) {
-    const { authorizer, auditor = noAudit, registry, api, pods, backends } = parts
+    const { authorizer, auditor = noAudit, registry, api, pods, nodes, backends } = parts
     this.kinds = parts.informer.kinds
     this.definitions = new CustomDefinitions(parts.informer)
     this.health = new StoreHealth(parts)
     this.authorizer = authorizer
     this.#auditor = auditor
     this.#counter = new RequestCounter(registry)
-    this.#parts = { authorizer, api, reader: new ObjectReader(parts), watches: new Watches(parts), pods, backends }
+    const [reader, watches] = [new ObjectReader(parts), new Watches(parts)]
+    this.#parts = { authorizer, api, reader, watches, pods, nodes, backends }
   }
 
   /**
@@ -83,7 +85,8 @@ export class Requests {
     try {
       yield* await work(this.#authorized(info, end))
     } catch (thrown) {
-      end(failed(thrown))
+      // A caller who goes away has what was wanted of the stream.
+      end(GantryError.is(thrown, 'Cancelled') ? DONE : failed(thrown))
       throw thrown
     } finally {
       end(DONE)

@@ -101,7 +101,7 @@ export interface RpcServer {
 }
 
 /**
- * Throws Forbidden for a caller who may not use the service, Unavailable while it cannot be served. Asked before every
- * call.
+ * Asked before every call: throws what refuses it, such as Unavailable while nothing can be served. What a caller may
+ * do of it is decided by the handlers.
  */
 export type AuthorizeCall = (service: keyof Services, user: CallContext['user']) => void

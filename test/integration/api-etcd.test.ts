@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { authorizeService } from '../../controller/grpc/caller.ts'
 import { ClusterHandlers } from '../../controller/grpc/cluster.ts'
 import { ConsistentReads } from '../../controller/api/consistent-reads.ts'
 import { createParticipants } from '../../controller/participants.ts'
@@ -71,7 +70,7 @@ class Replica {
 
   server(authority: KeyPair, certificate: KeyPair): Server {
     const tls = { ca: authority.cert, ...certificate }
-    const server = new Server({ address: '127.0.0.1:0', tls, authorize: authorizeService })
+    const server = new Server({ address: '127.0.0.1:0', tls })
     server.add('Resources', new ResourcesHandlers(this.requests))
     server.add('Cluster', new ClusterHandlers(this.requests))
     return server

@@ -286,7 +286,7 @@ describe('dispatcher', () => {
       const answers = new Channel<StreamUp>()
       answers.push(up({ case: 'opened', value: request.streamId }))
       const echoed: Input<StreamDown>[] = []
-      for await (const message of dispatcher.stream(answers, caller('system:node:n1'))) {
+      for await (const message of dispatcher.stream('n1', answers, caller('system:node:n1'))) {
         echoed.push(message)
         if (message.message?.case === 'exec' && message.message.value?.input?.case === 'stdin') {
           answers.push(
@@ -330,7 +330,8 @@ describe('dispatcher', () => {
       answers.push(up({ case: 'opened', value: request.streamId }))
       answers.push(up({ case: 'error', value: { code: 'NotFound', message: 'no previous instance', details: [] } }))
       answers.close()
-      for await (const _ of dispatcher.stream(answers, caller('system:node:n1'))) assert.fail('nothing is sent down')
+      for await (const _ of dispatcher.stream('n1', answers, caller('system:node:n1')))
+        assert.fail('nothing is sent down')
       const error = await first
       assert.ok(GantryError.is(error, 'NotFound') && error.message === 'no previous instance')
     })
@@ -362,7 +363,7 @@ describe('dispatcher', () => {
       )
       const answers = new Channel<StreamUp>()
       answers.push(up({ case: 'opened', value: request.streamId }))
-      const stolen = dispatcher.stream(answers, caller('system:node:n2'))[Symbol.asyncIterator]()
+      const stolen = dispatcher.stream('n2', answers, caller('system:node:n2'))[Symbol.asyncIterator]()
       await assert.rejects(stolen.next(), (error) => GantryError.is(error, 'NotFound'))
       call.abort()
       assert.ok(GantryError.is(await first, 'Cancelled'))

@@ -73,7 +73,11 @@ export class TestNode {
       change.peer ?? (address === undefined ? undefined : `${address.includes(':') ? `[${address}]` : address}:40000`)
     if (hello) this.sent.push({ message: { case: 'hello', value: { agentId: 'a', version: '1', node } } })
     this.ended = (async () => {
-      for await (const message of dispatcher.session(this.sent, caller(`system:node:${certificate}`, peer)))
+      for await (const message of dispatcher.session(
+        certificate,
+        this.sent,
+        caller(`system:node:${certificate}`, peer),
+      ))
         this.#receive(message as ControllerMessage)
     })().then(
       () => undefined,

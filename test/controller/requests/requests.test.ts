@@ -132,6 +132,16 @@ describe('the door', () => {
             { signal: bench.clock as never, peer: '' },
           ),
       ],
+      [
+        "a node's session for the node",
+        info('create', { kind: 'Node', namespace: '', name: 'n1' }),
+        async (r) => r.openNodeSession((async function* () {})(), { signal: bench.clock as never, peer: '' }),
+      ],
+      [
+        "a node's stream for its session",
+        info('create', { kind: 'Node', namespace: '', name: 'n1', subresource: 'session' }),
+        async (r) => r.openNodeStream((async function* () {})(), { signal: bench.clock as never }),
+      ],
     ]
     for (const [what, about, work] of cases) await assert.rejects(handled(about, work), { code: 'Internal' }, what)
     assert.deepEqual(bench.writes, [])

@@ -2,6 +2,7 @@
 import { Registry } from 'prom-client'
 import { AccessAuthorizer } from '../../../controller/accounts/access-authorizer.ts'
 import type { Authorizer } from '../../../controller/authorization/authorizer.ts'
+import { NodeAuthorizer } from '../../../controller/authorization/node-authorizer.ts'
 import { MASTERS } from '../../../controller/authorization/groups.ts'
 import { readyPods } from '../../../controller/dispatch/service-pods.ts'
 import type { Backends, ClusterBackend } from '../../../controller/requests/backends.ts'
@@ -10,7 +11,7 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { Requests, type RequestsParts } from '../../../controller/requests/requests.ts'
 
 export type TestRequestsParts = Partial<Pick<RequestsParts, 'api' | 'informer' | 'reads' | 'clock'>> &
-  Partial<Pick<RequestsParts, 'authorizer' | 'auditor' | 'registry' | 'pods'>> &
+  Partial<Pick<RequestsParts, 'authorizer' | 'auditor' | 'registry' | 'pods' | 'nodes'>> &
   Partial<Omit<Backends, 'cluster' | 'reads' | 'informer' | 'events'>> & {
     readonly events?: Partial<Backends['events']>
   } & { readonly cluster?: Partial<ClusterBackend> }
@@ -31,10 +32,11 @@ export function testRequests(parts: TestRequestsParts): Requests {
     informer,
     reads,
     clock,
-    authorizer: parts.authorizer ?? new AccessAuthorizer(informer),
+    authorizer: new NodeAuthorizer(parts.authorizer ?? new AccessAuthorizer(informer)),
     ...(parts.auditor !== undefined && { auditor: parts.auditor }),
     registry: parts.registry ?? new Registry(),
     pods: parts.pods ?? missing('pods'),
+    nodes: parts.nodes ?? missing('nodes'),
     backends: {
       usage: parts.usage ?? missing('usage'),
       nodePages: parts.nodePages ?? missing('pages of nodes'),

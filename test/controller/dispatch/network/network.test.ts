@@ -191,7 +191,7 @@ describe('the network as nodes are told', () => {
     }
     const sent = new Channel<NodeMessage>()
     sent.push(hello)
-    const messages = dispatcher.session(sent, caller('system:node:n1'))
+    const messages = dispatcher.session('n1', sent, caller('system:node:n1'))
     assert.equal(((await messages.next()).value as ControllerMessage).message?.case, 'welcome')
     for (let count = 0; count < 10_001; count++)
       dispatcher.tell('n1', { message: { case: 'withdrawn', value: { podUids: ['u'] } } })
