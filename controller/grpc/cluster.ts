@@ -40,15 +40,19 @@ export class ClusterHandlers implements Handlers<ClusterService> {
 
   /** A path that everybody may read, as on the Kubernetes face. */
   version(_request: VersionRequest, call: CallContext): Promise<Input<VersionResponse>> {
-    return this.#requests.handle(infoOf(call, { verb: 'get', path: '/version', open: true }), async ({ backends }) => {
-      const { version, controller, leader } = backends.cluster
-      return { version, controller, leader: leader(), nodeVersion: process.version }
-    })
+    return this.#requests.handle(
+      infoOf(call, { verb: 'get', path: '/version', open: true }),
+      call,
+      async ({ backends }) => {
+        const { version, controller, leader } = backends.cluster
+        return { version, controller, leader: leader(), nodeVersion: process.version }
+      },
+    )
   }
 
   networkConfirmed({ revision }: NetworkConfirmedRequest, call: CallContext): Promise<Record<string, never>> {
     const info = infoOf(call, { verb: 'get', path: '/gantry/networkconfirmed' })
-    return this.#requests.handle(info, async ({ backends }) => {
+    return this.#requests.handle(info, call, async ({ backends }) => {
       await backends.cluster.waitForNetwork(revision, call.signal)
       return {}
     })
@@ -56,14 +60,14 @@ export class ClusterHandlers implements Handlers<ClusterService> {
 
   nodePage({ node, path }: NodePageRequest, call: CallContext): Promise<Page> {
     const info = infoOf(call, { verb: 'get', group: '', resource: 'nodes', subresource: 'proxy', name: node })
-    return this.#requests.handle(info, ({ backends, caller: user }) =>
+    return this.#requests.handle(info, call, ({ backends, caller: user }) =>
       backends.nodePages.read(node, path, { user, signal: call.signal }),
     )
   }
 
   nodeUsage({ node }: NodeUsageRequest, call: CallContext): Promise<NodeUsage> {
     const info = infoOf(call, { verb: 'get', group: METRICS_GROUP, resource: 'nodes', name: node })
-    return this.#requests.handle(info, async ({ backends, caller }) => {
+    return this.#requests.handle(info, call, async ({ backends, caller }) => {
       try {
         return await backends.usage.of(node, caller)
       } catch (thrown) {
@@ -76,14 +80,14 @@ export class ClusterHandlers implements Handlers<ClusterService> {
 
   netCheck(request: NetCheckRequest, call: CallContext): AsyncIterable<Input<NetCheckResult>> {
     const info = infoOf(call, { verb: 'create', group: '', resource: 'nodes', subresource: 'netcheck' })
-    return this.#requests.stream(info, ({ backends, caller: user }) =>
+    return this.#requests.stream(info, call, ({ backends, caller: user }) =>
       backends.cluster.netCheck.run(request, { ...call, user }),
     )
   }
 
   netCheckNode(inputs: AsyncIterable<NetCheckInput>, call: CallContext): AsyncIterable<Input<NetCheckOutput>> {
     const info = infoOf(call, { verb: 'create', group: '', resource: 'nodes', subresource: 'netcheck' })
-    return this.#requests.stream(info, ({ backends, caller: user }) =>
+    return this.#requests.stream(info, call, ({ backends, caller: user }) =>
       backends.cluster.netCheck.node(inputs, { ...call, user }),
     )
   }
@@ -91,7 +95,9 @@ export class ClusterHandlers implements Handlers<ClusterService> {
   async *events(request: EventsRequest, call: CallContext): AsyncGenerator<Input<ObjectBytes>, void, undefined> {
     const { namespace, follow } = request
     const info = infoOf(call, { verb: follow ? 'watch' : 'list', group: '', resource: 'events', namespace })
-    for await (const event of this.#requests.stream(info, ({ backends }) => eventsOf(request, backends, call.signal)))
+    for await (const event of this.#requests.stream(info, call, ({ backends }) =>
+      eventsOf(request, backends, call.signal),
+    ))
       yield { apiVersion: event.apiVersion, kind: event.kind, raw: encode('Event', event) }
   }
 
@@ -100,7 +106,7 @@ export class ClusterHandlers implements Handlers<ClusterService> {
     const { pod } = request
     const namespace = request.namespace === '' ? DEFAULT_NAMESPACE : request.namespace
     const info = infoOf(call, { verb: 'get', group: '', resource: 'pods', subresource: 'why', namespace, name: pod })
-    return this.#requests.handle(info, async ({ backends: { cluster } }) => {
+    return this.#requests.handle(info, call, async ({ backends: { cluster } }) => {
       if (pod === '')
         throw new GantryError('InvalidArgument', 'the request names no pod', {
           details: [{ field: 'pod', message: 'is empty' }],

@@ -21,11 +21,11 @@ export class NodesHandlers implements Handlers<NodesService> {
     messages: AsyncIterable<NodeMessage>,
     call: CallContext,
   ): AsyncGenerator<Input<ControllerMessage>, void, undefined> {
-    return this.#requests.stream(infoOf('session', call), (request) => request.openNodeSession(messages, call))
+    return this.#requests.stream(infoOf('session', call), call, (request) => request.openNodeSession(messages, call))
   }
 
   stream(messages: AsyncIterable<StreamUp>, call: CallContext): AsyncGenerator<Input<StreamDown>, void, undefined> {
-    return this.#requests.stream(infoOf('stream', call), (request) => request.openNodeStream(messages, call))
+    return this.#requests.stream(infoOf('stream', call), call, (request) => request.openNodeStream(messages, call))
   }
 }
 

@@ -44,7 +44,7 @@ export class PodsHandlers implements Handlers<PodsService> {
   }
 
   logs(request: LogsRequest, call: CallContext): AsyncGenerator<Input<LogsResponse>, void, undefined> {
-    return this.#requests.stream(infoOf('get', request, 'log', call), ({ pods }) => pods.logs(request, call))
+    return this.#requests.stream(infoOf('get', request, 'log', call), call, ({ pods }) => pods.logs(request, call))
   }
 
   exec(inputs: AsyncIterable<ExecInput>, call: CallContext): AsyncGenerator<Input<ExecOutput>, void, undefined> {
@@ -116,7 +116,7 @@ export class PodsHandlers implements Handlers<PodsService> {
     if (first.done === true) throw new GantryError('InvalidArgument', 'the call ended before it said what is wanted')
     const start = first.value
     const { target, subresource, options } = describe(start)
-    yield* this.#requests.stream(infoOf('create', target, subresource, call), async (request) => {
+    yield* this.#requests.stream(infoOf('create', target, subresource, call), call, async (request) => {
       await request.admitConnection({ ...options, apiVersion: 'v1' })
       return serve(request, start, rest)
     })

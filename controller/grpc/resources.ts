@@ -50,7 +50,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   }
 
   async get({ ref }: GetRequest, call: CallContext): Promise<Input<ObjectResponse>> {
-    return this.#requests.handle(infoOf('get', resolve(ref, this.#requests.kinds), call), async (request) => ({
+    return this.#requests.handle(infoOf('get', resolve(ref, this.#requests.kinds), call), call, async (request) => ({
       object: toBytes(await request.get()),
     }))
   }
@@ -58,7 +58,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   /** InvalidArgument for a malformed request or token; Expired for a token whose revision is gone: list again. */
   async list(request: ListRequest, call: CallContext): Promise<Input<ListResponse>> {
     const { kind, namespace } = collectionOf(request, this.#requests.kinds)
-    return this.#requests.handle(infoOf('list', { kind, namespace, name: '' }, call), async (authorized) => {
+    return this.#requests.handle(infoOf('list', { kind, namespace, name: '' }, call), call, async (authorized) => {
       if (request.limit < 0)
         throw new GantryError('InvalidArgument', 'limit is negative', {
           details: [{ field: 'limit', value: String(request.limit), message: 'is negative' }],
@@ -86,7 +86,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   async *watch(request: WatchRequest, call: CallContext): AsyncGenerator<Input<WatchEvent>, void, undefined> {
     const { kind, namespace } = collectionOf(request, this.#requests.kinds)
     const begin = request.resourceVersion === ''
-    yield* await this.#requests.handle(infoOf('watch', { kind, namespace, name: '' }, call), (authorized) =>
+    yield* await this.#requests.handle(infoOf('watch', { kind, namespace, name: '' }, call), call, (authorized) =>
       authorized.watch(
         {
           selection: selectionOf(request, kind, namespace),
@@ -104,7 +104,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   async create({ object, options }: CreateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
     const received = receivedObject(object, this.#requests.kinds)
     const { kind, namespace } = received
-    return this.#requests.handle(infoOf('create', { kind, namespace, name: '' }, call), async (request) => ({
+    return this.#requests.handle(infoOf('create', { kind, namespace, name: '' }, call), call, async (request) => ({
       object: writtenBytes(await request.create(received.read() as Draft<Kind>, contextOf(options, call))),
     }))
   }
@@ -112,7 +112,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
   async update({ object, options, subresource }: UpdateRequest, call: CallContext): Promise<Input<ObjectResponse>> {
     const part = subresourceOf(subresource)
     const received = receivedObject(object, this.#requests.kinds)
-    return this.#requests.handle(infoOf('update', received, call, part), async (request) => {
+    return this.#requests.handle(infoOf('update', received, call, part), call, async (request) => {
       const read = received.read()
       return { object: writtenBytes(await request.update(read, contextOf(options, call), part)) }
     })
@@ -123,14 +123,18 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
     call: CallContext,
   ): Promise<Input<ObjectResponse>> {
     const part = subresourceOf(subresource)
-    return this.#requests.handle(infoOf('patch', resolve(ref, this.#requests.kinds), call, part), async (request) => {
-      const changes = { type, patch: parseJson('patch', patch), subresource: part }
-      return { object: writtenBytes(await request.patch(changes, contextOf(options, call))) }
-    })
+    return this.#requests.handle(
+      infoOf('patch', resolve(ref, this.#requests.kinds), call, part),
+      call,
+      async (request) => {
+        const changes = { type, patch: parseJson('patch', patch), subresource: part }
+        return { object: writtenBytes(await request.patch(changes, contextOf(options, call))) }
+      },
+    )
   }
 
   async apply({ ref, configuration, options }: ApplyRequest, call: CallContext): Promise<Input<ApplyResponse>> {
-    return this.#requests.handle(infoOf('patch', resolve(ref, this.#requests.kinds), call), async (request) => {
+    return this.#requests.handle(infoOf('patch', resolve(ref, this.#requests.kinds), call), call, async (request) => {
       if ((options?.fieldManager ?? '') === '')
         throw new GantryError('InvalidArgument', 'apply needs a field manager', {
           details: [{ field: 'options.fieldManager', message: 'is empty', remedy: 'name who owns the fields' }],
@@ -151,7 +155,7 @@ export class ResourcesHandlers implements Handlers<ResourcesService> {
         details: [{ field: 'eviction', value: 'true', message: 'is for pods', remedy: 'leave it out' }],
       })
     const info = eviction ? infoOf('create', place, call, 'eviction') : infoOf('delete', place, call)
-    return this.#requests.handle(info, async (request) => {
+    return this.#requests.handle(info, call, async (request) => {
       const options = deleteOptions(deletion)
       const context = contextOf(deletion.options, call)
       const { object } = await (eviction ? request.evict(options, context) : request.delete(options, context))

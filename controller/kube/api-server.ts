@@ -14,7 +14,6 @@ import { admitConnection } from './connections.ts'
 import { serveCustomKinds } from './custom-resources.ts'
 import { eventResources } from './events/event-resource.ts'
 import { Discovery } from './discovery/endpoints.ts'
-import type { PriorityLevels } from './fairness/seat-allocator.ts'
 import { healthChecks } from './health/checks.ts'
 import { healthEndpoints } from './health/endpoints.ts'
 import { RequestMetrics } from './health/request-metrics.ts'
@@ -47,7 +46,6 @@ export interface ApiServerParts {
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly timeouts?: Timeouts
-  readonly shares?: PriorityLevels
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -87,10 +85,10 @@ export function createApiServer(parts: ApiServerParts): KubeServer {
   })
   const { address, tls, available, timeouts = TIMEOUTS, clock, logger } = parts
   return new KubeServer({
-    ...(parts.shares !== undefined && { shares: parts.shares }),
     address,
     tls,
     available,
+    turns: requests.turns,
     timeouts,
     clock,
     logger,

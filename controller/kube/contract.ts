@@ -10,6 +10,8 @@ import type { Problem } from '../../proto/base/problem.ts'
 import type { JsonObject, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { User } from '../api/contract.ts'
 import type { AuthorizedRequest } from '../requests/authorized-request.ts'
+import type { Exchange } from '../requests/request-info.ts'
+
 /** The words of the API for what is asked for; `connect` is every method of a subresource that carries a stream. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection' | 'connect'
 
@@ -63,7 +65,7 @@ export interface Target {
 }
 
 /** A request whose caller is known. */
-export interface KubeRequest {
+export interface KubeRequest extends Exchange {
   readonly method: string
   /** Decoded, without query. */
   readonly path: string
@@ -72,8 +74,6 @@ export interface KubeRequest {
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
   readonly user: User
-  /** The caller's address as host:port. */
-  readonly peer: string
   /** Aborted when the caller goes away, the deadline of the request passes or the server stops. */
   readonly signal: AbortSignal
   /** The body, read once. ResourceExhausted beyond `limit` bytes (default 3 MiB, as Kubernetes has it). */

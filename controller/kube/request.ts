@@ -3,8 +3,8 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { User } from '../api/contract.ts'
 import type { InFlightRequest } from './in-flight-request.ts'
 import type { KubeRequest } from './contract.ts'
-import { SeatAllocator } from './fairness/seat-allocator.ts'
-import type { FairQueue } from './fairness/fair-queue.ts'
+import type { FairQueue } from '../requests/fairness/fair-queue.ts'
+import { SeatAllocator } from '../requests/fairness/seat-allocator.ts'
 import { HttpError } from './status.ts'
 import type { ParsedYaml } from './yaml/parse.ts'
 import type { YamlReader } from './yaml/yaml-reader.ts'
@@ -67,6 +67,11 @@ export class IncomingRequest implements KubeRequest {
     return this.call.signal
   }
 
+  /** Until its answer is out: one that the client does not read is still held. */
+  holdSeat(release: () => void): void {
+    this.call.holdSeat(release)
+  }
+
   body(limit = BODY_LIMIT): Promise<Buffer> {
     return (this.bytes ??= this.inTurn(readBody(this.message, limit)))
   }
@@ -75,9 +80,9 @@ export class IncomingRequest implements KubeRequest {
     return this.call.race(this.shared.yaml.read(text, this.seat))
   }
 
-  /** For whom its work and its place count. Known once the caller is. */
+  /** For whom its work counts. Known once the caller is. */
   get seat(): string {
-    return SeatAllocator.keyOf(this.user, this.peer)
+    return SeatAllocator.keyOf(this.user, this)
   }
 
   turn(): Promise<void> | undefined {

@@ -1,7 +1,7 @@
 /** From a path to who answers it. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */
 import { apiVersionOf } from '../../proto/schema/schema.ts'
 import type { AuthorizedRequest } from '../requests/authorized-request.ts'
-import type { RequestInfo } from '../requests/request-info.ts'
+import { isLongRunning, type RequestInfo } from '../requests/request-info.ts'
 import type { Requests } from '../requests/requests.ts'
 import type { Catalog } from './catalog.ts'
 import type {
@@ -53,11 +53,8 @@ const CONNECT_VERBS: Readonly<Record<string, string>> = {
 const WRITES: ReadonlySet<Verb> = new Set<Verb>(['create', 'update', 'patch', 'delete', 'deletecollection'])
 
 /** Its answer goes on for as long as the client wants. */
-export function isLongRunning(place: Route): boolean {
-  return (
-    place.is === 'resource' &&
-    (place.verb === 'watch' || place.verb === 'connect' || place.target.subresource === 'log')
-  )
+export function isLongRunningRoute(place: Route): boolean {
+  return place.is === 'resource' && isLongRunning({ verb: place.verb, subresource: place.target.subresource })
 }
 
 /** It may change something: asked twice, it may do so twice. */
@@ -110,9 +107,9 @@ export class Router {
     const { requests, connecting } = this.#parts
     if (route.is === 'endpoint') {
       const { endpoint } = route
-      return requests.handle(endpointInfo(endpoint, request), () => endpoint.handle(request))
+      return requests.handle(endpointInfo(endpoint, request), request, () => endpoint.handle(request))
     }
-    return requests.handle(resourceInfo(route, request), async (authorized) => {
+    return requests.handle(resourceInfo(route, request), request, async (authorized) => {
       const resourceRequest = letIn(route, request, authorized)
       const handle = this.#handle(route.target, route.verb)
       const subresource = route.verb === 'connect' ? this.#subresource(route.target) : undefined
@@ -127,14 +124,14 @@ export class Router {
     const { requests, connecting, overWebSocket } = this.#parts
     const subresource = route.is === 'resource' ? this.#subresource(route.target) : undefined
     if (route.is === 'resource' && (route.verb === 'watch' || (route.verb === 'get' && subresource?.streams === true)))
-      return requests.handle(resourceInfo(route, request), (authorized) => {
+      return requests.handle(resourceInfo(route, request), request, (authorized) => {
         const resourceRequest = letIn(route, request, authorized)
         return overWebSocket(resourceRequest, connection, () => this.#handle(route.target, route.verb)(resourceRequest))
       })
     if (route.is !== 'resource' || subresource?.upgrade === undefined)
       throw new HttpError(400, 'BadRequest', 'this path cannot be upgraded to another protocol')
     const { served, upgrade } = subresource
-    return requests.handle(resourceInfo(route, request), async (authorized) => {
+    return requests.handle(resourceInfo(route, request), request, async (authorized) => {
       const resourceRequest = letIn(route, request, authorized)
       await connecting(resourceRequest, served)
       await upgrade(resourceRequest, connection)

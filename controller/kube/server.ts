@@ -12,15 +12,15 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import { ANONYMOUS } from '../accounts/token-authenticator.ts'
+import type { FairQueue } from '../requests/fairness/fair-queue.ts'
 import { writeAnswer, writeStatus, type AnswerOptions } from './answer.ts'
 import type { Authentication } from './authentication.ts'
+import type { KubeRequest, ResourceRequest } from './contract.ts'
 import { InFlightRequest } from './in-flight-request.ts'
-import { SeatAllocator, type PriorityLevels } from './fairness/seat-allocator.ts'
-import { FairQueue } from './fairness/fair-queue.ts'
 import type { RequestMetrics } from './health/request-metrics.ts'
 import { refuse, refuseUpgrade } from './refusal.ts'
 import { IncomingRequest, type Shared } from './request.ts'
-import { isLongRunning, isWrite, type Route, type Router } from './router.ts'
+import { isLongRunningRoute, isWrite, type Route, type Router } from './router.ts'
 import { HttpError } from './status.ts'
 import { YamlReader } from './yaml/yaml-reader.ts'
 
@@ -71,8 +71,8 @@ export interface KubeServerOptions {
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly timeouts: Timeouts
-  /** How many requests of a user may be under way. */
-  readonly shares?: PriorityLevels
+  /** Whose work begins next, the door's. */
+  readonly turns: FairQueue
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -85,15 +85,13 @@ export class KubeServer {
   readonly #onSocket = new WeakMap<Duplex, Set<InFlightRequest>>()
   /** Connections that speak, or are to speak, another protocol: the HTTP server knows nothing of them any more. */
   readonly #upgraded = new Set<Duplex>()
-  readonly #seats: SeatAllocator
   readonly #shared: Shared
   #stopping: GantryError | undefined
 
   constructor(options: KubeServerOptions) {
     this.#options = options
-    const { timeouts, clock } = options
-    this.#seats = new SeatAllocator(options.shares)
-    this.#shared = { turns: new FairQueue(clock), yaml: new YamlReader(clock) }
+    const { timeouts, clock, turns } = options
+    this.#shared = { turns, yaml: new YamlReader(clock) }
     this.#server = createServer({
       ...options.tls,
       minVersion: 'TLSv1.2',
@@ -190,7 +188,7 @@ export class KubeServer {
     })
     try {
       place = await this.#place(incoming, call, message)
-      call.isLong = isLongRunning(place)
+      call.isLong = isLongRunningRoute(place)
       exchanges.begin(place)
       await writeAnswer({ request: message, response }, await this.#answer(incoming, place, call, message), optionsOf())
     } catch (thrown) {
@@ -212,7 +210,7 @@ export class KubeServer {
     call: InFlightRequest,
     message: IncomingMessage,
   ): ReturnType<Router['answer']> {
-    const limit = isLongRunning(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
+    const limit = isLongRunningRoute(place) ? undefined : timeLimit(incoming.query, this.#options.timeouts.request)
     const timer =
       limit === undefined
         ? undefined
@@ -227,9 +225,9 @@ export class KubeServer {
             ),
           )
     try {
-      const request = await call.race(this.#admitted(incoming, place, call, message))
-      const answer = call.race(this.#options.router.answer(place, request))
-      return await (isWrite(place) ? answer.catch(unknownOutcome) : answer)
+      await call.race(this.#identify(incoming, place, message))
+      const answer = call.race(this.#options.router.answer(place, incoming))
+      return await (isWrite(place) ? answer.catch((thrown: unknown) => unknownOutcome(thrown, incoming)) : answer)
     } finally {
       timer?.cancel()
     }
@@ -252,11 +250,8 @@ export class KubeServer {
     try {
       place = await this.#place(incoming, call, message)
       exchanges.begin(place)
-      await router.upgrade(place, await call.race(this.#admitted(incoming, place, call, message)), {
-        request: message,
-        socket,
-        head,
-      })
+      await call.race(this.#identify(incoming, place, message))
+      await router.upgrade(place, incoming, { request: message, socket, head })
     } catch (thrown) {
       this.#report(thrown, message)
       code = refuseUpgrade(socket, thrown, place?.is === 'resource' ? place.target : undefined)
@@ -278,26 +273,13 @@ export class KubeServer {
     }
   }
 
-  /**
-   * The request, its caller known, once it is the caller's turn. Unauthenticated; Unavailable while nothing can be
-   * served; TooManyRequests.
-   */
-  async #admitted(
-    incoming: IncomingRequest,
-    place: Route,
-    call: InFlightRequest,
-    message: IncomingMessage,
-  ): Promise<IncomingRequest> {
+  /** Says whose the request is. Unauthenticated; Unavailable while nothing can be served. */
+  async #identify(incoming: IncomingRequest, place: Route, message: IncomingMessage): Promise<void> {
     if (place.is === 'endpoint' && place.endpoint.open === true) incoming.user = ANONYMOUS
     else {
       this.#options.available()
       incoming.user = await this.#options.authentication.identify(message)
     }
-    const { seat, user } = incoming
-    const taken = this.#seats.take(seat, user, call.isLong, () => call.signal)
-    if (taken !== undefined) call.holdSeat(await taken)
-    await this.#shared.turns.waitTurn(seat)
-    return incoming
   }
 
   /**
@@ -338,10 +320,10 @@ export class KubeServer {
 /**
  * What became of a write that lost the store, or was interrupted, is not known. To Unavailable belongs that the client
  * may try again, and client libraries do so by themselves, unseen: an item would be appended twice, an object with a
- * generated name made twice. So its user is to look.
+ * generated name made twice. So its user is to look. A request that has not been let in has changed nothing.
  */
-function unknownOutcome(thrown: unknown): never {
-  if (!GantryError.is(thrown, 'Unavailable') || thrown instanceof HttpError) throw thrown
+function unknownOutcome(thrown: unknown, request: KubeRequest | ResourceRequest): never {
+  if (!('authorized' in request) || !GantryError.is(thrown, 'Unavailable') || thrown instanceof HttpError) throw thrown
   const { message } = thrown
   throw new HttpError(
     504,

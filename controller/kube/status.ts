@@ -8,6 +8,7 @@ import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import { DecodingError, describeProblem, strictDecodingMessage, isStrictOnly } from '../../proto/base/problem.ts'
 import type { ErrorDetail, JsonObject } from '../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../api/admission-refusal.ts'
+import { TooManyRequests } from '../requests/fairness/too-many-requests.ts'
 import type { Target } from './contract.ts'
 
 /** HTTP status and reason of each code. */
@@ -53,12 +54,10 @@ export class HttpError extends GantryError {
 export function statusOf(thrown: unknown, target?: Target, name = target?.name ?? ''): HttpStatus {
   const error = GantryError.from(thrown)
   if (error instanceof AdmissionRefusal) return refused(error)
-  const [code, reason] =
-    error instanceof HttpError ? [error.status, error.reason] : isUnreadable(error) ? UNREADABLE : REASONS[error.code]
-  const retryAfter =
-    code === 429 || ((code === 503 || code === 504) && !(error instanceof HttpError)) ? RETRY_AFTER : undefined
+  const [code, reason] = codeAndReason(error)
+  const retryAfter = retryAfterOf(error, code)
   const subject = target === undefined ? undefined : subjectOf(error, target, name)
-  const causes = error.details.filter(({ field, message }) => field !== '' || message !== '').map(causeOf)
+  const causes = causesOf(error)
   const details: JsonObject = {
     ...(subject !== undefined && {
       ...(subject.name !== '' && { name: subject.name }),
@@ -82,6 +81,24 @@ export function statusOf(thrown: unknown, target?: Target, name = target?.name ?
       code,
     },
   }
+}
+
+function codeAndReason(error: GantryError): readonly [code: number, reason: string] {
+  if (error instanceof HttpError) return [error.status, error.reason]
+  if (error instanceof TooManyRequests) return TOO_MANY_REQUESTS
+  return isUnreadable(error) ? UNREADABLE : REASONS[error.code]
+}
+
+/** Seconds; undefined where trying again is not what helps. */
+function retryAfterOf(error: GantryError, code: number): number | undefined {
+  if (error instanceof TooManyRequests) return error.retryAfterSeconds
+  return (code === 503 || code === 504) && !(error instanceof HttpError) ? RETRY_AFTER : undefined
+}
+
+function causesOf(error: GantryError): JsonObject[] {
+  // When to try again has a place of its own in a Status.
+  if (error instanceof TooManyRequests) return []
+  return error.details.filter(({ field, message }) => field !== '' || message !== '').map(causeOf)
 }
 
 /**
@@ -113,6 +130,7 @@ function refused({ status: { code, reason, message, details } }: AdmissionRefusa
 }
 
 const UNREADABLE = [400, 'BadRequest'] as const
+const TOO_MANY_REQUESTS = [429, 'TooManyRequests'] as const
 
 /** What was sent is no object of its kind at all, or has only too much in it: not a matter of its values. */
 function isUnreadable(error: GantryError): error is DecodingError {

@@ -29,6 +29,37 @@ export interface RequestInfo extends Attributes {
   readonly forwarded?: boolean
 }
 
+/** The call by which a request comes, as far as the door has to do with it. */
+export interface Exchange {
+  /** The caller's address as host:port; '' if it is not known. Strangers are told apart by it. */
+  readonly peer: string
+  /** Aborted when the caller goes away: whoever has gone waits for nothing. */
+  readonly signal: AbortSignal
+  /**
+   * For a face that holds something of a request longer than the door can know, such as an answer that its client does
+   * not read: it takes over the request's seat, and gives it back by calling `release`. Without it the seat is given
+   * back when the request is over.
+   */
+  holdSeat?(release: () => void): void
+}
+
+/** Subresources by which a request goes on for as long as its caller, or what it is connected to, wants. */
+const LONG_RUNNING: ReadonlySet<string> = new Set([
+  'attach',
+  'exec',
+  'log',
+  'netcheck',
+  'portforward',
+  'proxy',
+  'session',
+  'stream',
+])
+
+/** Whether it goes on for as long as somebody wants: it is counted apart from others, and waits for no seat. */
+export function isLongRunning({ verb, subresource = '' }: Pick<RequestInfo, 'verb' | 'subresource'>): boolean {
+  return verb === 'watch' || LONG_RUNNING.has(subresource)
+}
+
 /** A request about a resource, rather than a path beside the resources. */
 export type ResourceRequestInfo = RequestInfo & { readonly resource: string }
 

@@ -1,9 +1,10 @@
 /**
- * The door: every request of every face comes by here. It is authorized, then answered by what the AuthorizedRequest
- * lets its face do (admission stands within the API core, which sees the object), counted, and audited.
+ * The door: every request of every face comes by here. It waits for its seat, is authorized, then answered by what the
+ * AuthorizedRequest lets its face do (admission stands within the API core, which sees the object), counted, and
+ * audited.
  *
- *     face: decode ──▶ handle(info, work) ── Authorizer ──▶ work(AuthorizedRequest) ──▶ face: encode
- *                          │ Auditor.received                        │ RequestCounter, Auditor.completed
+ *     face: decode ──▶ handle(info, …, work) ─ SeatAllocator ─ Authorizer ──▶ work(AuthorizedRequest) ──▶ face: encode
+ *                          │ Auditor.received                                      │ RequestCounter, Auditor.completed
  */
 import type { Registry } from 'prom-client'
 import { GantryError } from '../../proto/base/errors.ts'
@@ -15,9 +16,12 @@ import { noAudit, type Auditor, type RequestOutcome } from './audit.ts'
 import { AuthorizedRequest, type RequestParts } from './authorized-request.ts'
 import type { Backends, NodeBackend, PodBackend } from './backends.ts'
 import { CustomDefinitions } from './custom-definitions.ts'
+import { FairQueue } from './fairness/fair-queue.ts'
+import { SeatAllocator, type PriorityLevels } from './fairness/seat-allocator.ts'
 import { ObjectReader, type ReaderParts } from './object-reader.ts'
+import { OpenRequest } from './open-request.ts'
 import { RequestCounter } from './request-counter.ts'
-import type { RequestInfo } from './request-info.ts'
+import { isLongRunning, type Exchange, type RequestInfo } from './request-info.ts'
 import { StoreHealth } from './store-health.ts'
 import { Watches } from './watches.ts'
 
@@ -25,6 +29,8 @@ export interface RequestsParts extends ReaderParts {
   readonly authorizer: Authorizer
   /** Default: none. */
   readonly auditor?: Auditor
+  /** How many requests of a user may be under way. */
+  readonly priorityLevels?: PriorityLevels
   readonly registry: Registry
   readonly api: ObjectApi
   readonly pods: PodBackend
@@ -43,6 +49,9 @@ export class Requests {
   readonly health: StoreHealth
   /** Decides about every request; also asked by reviews, which are about what somebody may do. */
   readonly authorizer: Authorizer
+  /** Whose work begins next, for a face whose work for a request comes in pieces. */
+  readonly turns: FairQueue
+  readonly #seats: SeatAllocator
   readonly #auditor: Auditor
   readonly #counter: RequestCounter
   readonly #parts: RequestParts
@@ -53,6 +62,8 @@ export class Requests {
     this.definitions = new CustomDefinitions(parts.informer)
     this.health = new StoreHealth(parts)
     this.authorizer = authorizer
+    this.turns = new FairQueue(parts.clock)
+    this.#seats = new SeatAllocator(parts.priorityLevels)
     this.#auditor = auditor
     this.#counter = new RequestCounter(registry)
     const [reader, watches] = [new ObjectReader(parts), new Watches(parts)]
@@ -60,18 +71,21 @@ export class Requests {
   }
 
   /**
-   * What `work` makes of the request; Forbidden, and `work` is not called, for who may not. All of a face's work for a
-   * request belongs into `work`, decoding what it carries too: what is refused there is counted and audited as well.
+   * What `work` makes of the request; Forbidden, and `work` is not called, for who may not; TooManyRequests for who has
+   * too many under way. All of a face's work for a request belongs into `work`, decoding what it carries too: what is
+   * refused there is counted and audited as well.
    */
-  async handle<T>(info: RequestInfo, work: (request: AuthorizedRequest) => Promise<T>): Promise<T> {
-    const end = this.#begin(info)
+  async handle<T>(info: RequestInfo, exchange: Exchange, work: (request: AuthorizedRequest) => Promise<T>): Promise<T> {
+    const open = new OpenRequest(info, this.#auditor, this.#counter)
     try {
-      const request = this.#authorized(info, end)
+      const waiting = this.#seat(open, exchange)
+      if (waiting !== undefined) await waiting
+      const request = this.#authorized(open)
       const answer = await work(request)
-      if (!request.isWatch) end(DONE)
+      if (!request.isWatch) open.end(DONE)
       return answer
     } catch (thrown) {
-      end(failed(thrown))
+      open.end(failed(thrown))
       throw thrown
     }
   }
@@ -79,40 +93,54 @@ export class Requests {
   /** As `handle`, for an answer that comes piece by piece: the request is over when the last piece is taken. */
   async *stream<T>(
     info: RequestInfo,
+    exchange: Exchange,
     work: (request: AuthorizedRequest) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
   ): AsyncGenerator<T, void, undefined> {
-    const end = this.#begin(info)
+    const open = new OpenRequest(info, this.#auditor, this.#counter)
     try {
-      yield* await work(this.#authorized(info, end))
+      const waiting = this.#seat(open, exchange)
+      if (waiting !== undefined) await waiting
+      yield* await work(this.#authorized(open))
     } catch (thrown) {
       // A caller who goes away has what was wanted of the stream.
-      end(GantryError.is(thrown, 'Cancelled') ? DONE : failed(thrown))
+      open.end(GantryError.is(thrown, 'Cancelled') ? DONE : failed(thrown))
       throw thrown
     } finally {
-      end(DONE)
+      open.end(DONE)
     }
   }
 
-  #begin(info: RequestInfo): (outcome: RequestOutcome) => void {
-    this.#auditor.received(info)
-    const series = this.#counter.begin(info)
-    let over = false
-    return (outcome) => {
-      if (over) return
-      over = true
-      this.#counter.end(series, outcome)
-      this.#auditor.completed(info, outcome)
-    }
+  /**
+   * Undefined for a request that may begin at once; otherwise resolves when it has its seat and it is its user's turn.
+   * TooManyRequests.
+   */
+  #seat(open: OpenRequest, exchange: Exchange): Promise<void> | undefined {
+    const { user } = open.info
+    const key = SeatAllocator.keyOf(user, exchange)
+    const seat = this.#seats.take(key, user, isLongRunning(open.info), exchange)
+    if (seat instanceof Promise)
+      return seat.then((release) => {
+        hold(open, exchange, release)
+        return this.turns.waitTurn(key)
+      })
+    if (seat !== undefined) hold(open, exchange, seat)
+    return this.turns.waitTurn(key)
   }
 
-  #authorized(info: RequestInfo, end: (outcome: RequestOutcome) => void): AuthorizedRequest {
+  #authorized(open: OpenRequest): AuthorizedRequest {
+    const { info } = open
     const forwarded = info.forwarded === true && isController(info.user)
     if (info.open !== true && !forwarded) {
       const decision = this.#parts.authorizer.decide(info)
       if (!decision.allowed) throw forbidden(info, decision.reason)
     }
-    return new AuthorizedRequest(info, forwarded, this.#parts, () => end(DONE))
+    return new AuthorizedRequest(info, forwarded, this.#parts, () => open.end(DONE))
   }
+}
+
+function hold(open: OpenRequest, exchange: Exchange, release: () => void): void {
+  if (exchange.holdSeat === undefined) open.holdSeat(release)
+  else exchange.holdSeat(release)
 }
 
 function failed(thrown: unknown): RequestOutcome {

@@ -3,7 +3,7 @@
  * https://kubernetes.io/docs/reference/instrumentation/metrics/
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import { isLongRunning, type Route } from '../router.ts'
+import { isLongRunningRoute, type Route } from '../router.ts'
 
 /** Seconds. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -73,7 +73,7 @@ export class RequestMetrics {
   }
 
   begin(place: Route): void {
-    if (isLongRunning(place)) this.#of(place, '').long!.inc()
+    if (isLongRunningRoute(place)) this.#of(place, '').long!.inc()
     else this.#flight(place).inc()
   }
 
@@ -101,7 +101,7 @@ export class RequestMetrics {
     const key = Object.values(labels).join(' ')
     let series = this.#series.get(key)
     if (series === undefined) {
-      const long = place !== undefined && isLongRunning(place)
+      const long = place !== undefined && isLongRunningRoute(place)
       series = {
         labels,
         long: long ? this.#long.labels({ ...labels }) : undefined,

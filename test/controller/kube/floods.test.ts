@@ -6,7 +6,7 @@ import { TestApiServer } from './test-api-server.ts'
 
 const BASE = '/api/v1/namespaces/default'
 const CONTEXT = { fieldManager: 'test' }
-const SHARES = {
+const LEVELS = {
   ordinary: { inFlight: 10, queueLength: 20, longRunning: 2 },
   system: { inFlight: 20, queueLength: 20, longRunning: 20 },
 }
@@ -18,7 +18,7 @@ describe('Kubernetes face: floods', () => {
 
   before(async () => {
     // The face's own clock tells how long work takes.
-    face = await TestApiServer.start({ admission: true, parts: { clock: systemClock, shares: SHARES } })
+    face = await TestApiServer.start({ admission: true, parts: { clock: systemClock, priorityLevels: LEVELS } })
     const tokenOf = async (name: string): Promise<string> => {
       await face.api.create<'ServiceAccount'>(
         {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { Agent, get } from 'node:https'
 import type { ServedResource, Target } from '../../../controller/kube/contract.ts'
 import { HttpError, statusOf } from '../../../controller/kube/status.ts'
+import { TooManyRequests } from '../../../controller/requests/fairness/too-many-requests.ts'
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../../../proto/base/errors.ts'
 import { TestApiServer } from './test-api-server.ts'
 
@@ -89,7 +90,7 @@ describe('Kubernetes face: errors', () => {
       [
         statusOf(new GantryError('Unavailable', 'away')).retryAfter,
         statusOf(new HttpError(504, 'Timeout', 'late', 'DeadlineExceeded')).retryAfter,
-        statusOf(new HttpError(429, 'TooManyRequests', 'many')).retryAfter,
+        statusOf(new TooManyRequests('2 are under way')).retryAfter,
       ],
       [1, undefined, 1],
     )

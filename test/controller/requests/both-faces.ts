@@ -2,6 +2,7 @@
  * One control plane behind both faces, and requests that mean the same on each: what the suite of this folder compares.
  * What it hands back are codes: 'OK', or that of the GantryError, which the Kubernetes face tells as a status.
  */
+import type { IncomingMessage } from 'node:http'
 import { Agent } from 'node:https'
 import assert from 'node:assert/strict'
 import { MASTERS, NODES } from '../../../controller/authorization/groups.ts'
@@ -23,7 +24,7 @@ import { apiVersionOf, resourceOf, schema } from '../../../proto/schema/schema.t
 import type { KnownKinds } from '../../../proto/schema/kind-registry.ts'
 import { findAnyKind } from '../../../proto/schema/kinds.ts'
 import type { JsonObject, Kind, ObjectBytes } from '../../../proto/gen/types.ts'
-import { TestApiServer, type TestApiServerOptions, type Reply } from '../kube/test-api-server.ts'
+import { TestApiServer, type TestApiServerOptions, type Reply, type Sent } from '../kube/test-api-server.ts'
 import { reconcileParts } from '../reconcile-parts.ts'
 
 /** Who asks: a certificate's name and organisations, or a ServiceAccount of the namespace `default`. */
@@ -109,14 +110,23 @@ export class BothFaces {
   /** By HTTP, as the caller. */
   async http(caller: Caller, method: string, path: string, body?: JsonObject, type?: string): Promise<Reply> {
     const sent = { ...(body !== undefined && { body }), ...(type !== undefined && { type }) }
-    if (caller.account !== undefined)
-      return this.face.send(method, path, { ...sent, token: this.#tokens.get(caller.account)! })
-    let agent = this.#agents.get(caller.name)
+    return this.face.send(method, path, { ...sent, ...(await this.#identity(caller)) })
+  }
+
+  /** The answer as soon as its head is there: for what goes on. Destroy it to go away. */
+  async open(caller: Caller, path: string): Promise<IncomingMessage> {
+    return this.face.open('GET', path, await this.#identity(caller))
+  }
+
+  /** What a caller is known by over HTTP. */
+  async #identity({ name, groups, account }: Caller): Promise<Pick<Sent, 'token' | 'agent'>> {
+    if (account !== undefined) return { token: this.#tokens.get(account)! }
+    let agent = this.#agents.get(name)
     if (agent === undefined) {
-      const client = await this.face.client(caller.name, caller.groups)
-      this.#agents.set(caller.name, (agent = new Agent({ keepAlive: true, ...client })))
+      const client = await this.face.client(name, groups)
+      this.#agents.set(name, (agent = new Agent({ keepAlive: true, ...client })))
     }
-    return this.face.send(method, path, { ...sent, agent })
+    return { agent }
   }
 
   async kube(caller: Caller, asked: Asked): Promise<Result> {
@@ -220,6 +230,7 @@ const CODES: Readonly<Record<string, string>> = {
   Conflict: 'Conflict',
   Expired: 'Expired',
   Timeout: 'DeadlineExceeded',
+  TooManyRequests: 'ResourceExhausted',
   ServiceUnavailable: 'Unavailable',
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Registry } from 'prom-client'
 import type { Attributes, Authorizer } from '../../../controller/authorization/authorizer.ts'
-import { CONTROLLERS, MASTERS } from '../../../controller/authorization/groups.ts'
+import { CONTROLLERS, MASTERS, NODES } from '../../../controller/authorization/groups.ts'
 import type { PodBackend } from '../../../controller/requests/backends.ts'
 import type { AuthorizedRequest } from '../../../controller/requests/authorized-request.ts'
 import { NEWEST } from '../../../controller/requests/freshness.ts'
@@ -15,6 +15,7 @@ import { testRequests } from './test-requests.ts'
 
 const context = { fieldManager: 'tester' }
 const anna = { name: 'anna', groups: [MASTERS] }
+const agent = { name: 'system:node:n1', groups: [NODES] }
 
 describe('the door', () => {
   let bench: ApiBench
@@ -65,7 +66,7 @@ describe('the door', () => {
     objectRequestInfo({ face: 'grpc', user: anna, verb, kind: 'ConfigMap', namespace: 'default', name: 'c', ...more })
   const selection = (namespace: string | undefined): Selection => new Selection('ConfigMap', namespace, '', '')
   const handled = <T>(about: RequestInfo, work: (request: AuthorizedRequest) => Promise<T>): Promise<T> =>
-    requests.handle(about, work)
+    requests.handle(about, { peer: '10.0.0.1:1', signal: new AbortController().signal }, work)
 
   it('lets in who may, as the user who asks, and tells of each request twice', async () => {
     const made = await handled(info('create', { name: '' }), (request) => request.create(configDraft('c', {}), context))
@@ -139,7 +140,7 @@ describe('the door', () => {
       ],
       [
         "a node's stream for its session",
-        info('create', { kind: 'Node', namespace: '', name: 'n1', subresource: 'session' }),
+        info('create', { kind: 'Node', namespace: '', name: 'n1', subresource: 'session', user: agent }),
         async (r) => r.openNodeStream((async function* () {})(), { signal: bench.clock as never }),
       ],
     ]
@@ -164,6 +165,34 @@ describe('the door', () => {
     await assert.rejects(handled(info('get', { ...forwarded, forwarded: false, user: controller }), logs), {
       code: 'Forbidden',
     })
+  })
+
+  it('counts requests beyond those that may wait as refused, and gives seats back when requests are over', async () => {
+    const { api, informer, reads, clock } = bench
+    const level = { inFlight: 1, queueLength: 0, longRunning: 1 }
+    const carl = { name: 'carl', groups: [] }
+    const auditor = {
+      received: () => undefined,
+      completed: (_: unknown, { code }: { code: string }) => void audited.push(code),
+    }
+    const authorizer: Authorizer = { decide: () => ({ allowed: true }) }
+    const priorityLevels = { ordinary: level, system: level }
+    requests = testRequests({ api, informer, reads, clock, authorizer, auditor, priorityLevels })
+    const about = info('list', { user: carl, name: '' })
+    let end = (): void => undefined
+    const first = new Promise<void>((resolve) => (end = resolve))
+    const [exchange, work] = [{ peer: '', signal: new AbortController().signal }, async () => undefined]
+    const under = requests.handle(about, exchange, () => first)
+    await assert.rejects(requests.handle(about, exchange, work), { code: 'ResourceExhausted' })
+    end()
+    await under
+    // A face that still holds something of a request keeps its seat.
+    let release = (): void => assert.fail('it has no seat')
+    await requests.handle(about, { ...exchange, holdSeat: (given) => (release = given) }, work)
+    await assert.rejects(requests.handle(about, exchange, work), { code: 'ResourceExhausted' })
+    release()
+    await requests.handle(about, exchange, work)
+    assert.deepEqual(audited, ['ResourceExhausted', 'OK', 'OK', 'ResourceExhausted', 'OK'])
   })
 
   it('applies what is not there for those only who may create it', async () => {

@@ -11,7 +11,7 @@ import { FakeClock } from '../../../proto/base/clock.ts'
 import { Requests, type RequestsParts } from '../../../controller/requests/requests.ts'
 
 export type TestRequestsParts = Partial<Pick<RequestsParts, 'api' | 'informer' | 'reads' | 'clock'>> &
-  Partial<Pick<RequestsParts, 'authorizer' | 'auditor' | 'registry' | 'pods' | 'nodes'>> &
+  Partial<Pick<RequestsParts, 'authorizer' | 'auditor' | 'priorityLevels' | 'registry' | 'pods' | 'nodes'>> &
   Partial<Omit<Backends, 'cluster' | 'reads' | 'informer' | 'events'>> & {
     readonly events?: Partial<Backends['events']>
   } & { readonly cluster?: Partial<ClusterBackend> }
@@ -34,6 +34,7 @@ export function testRequests(parts: TestRequestsParts): Requests {
     clock,
     authorizer: new NodeAuthorizer(parts.authorizer ?? new AccessAuthorizer(informer)),
     ...(parts.auditor !== undefined && { auditor: parts.auditor }),
+    ...(parts.priorityLevels !== undefined && { priorityLevels: parts.priorityLevels }),
     registry: parts.registry ?? new Registry(),
     pods: parts.pods ?? missing('pods'),
     nodes: parts.nodes ?? missing('nodes'),

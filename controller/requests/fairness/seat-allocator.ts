@@ -1,13 +1,14 @@
 /**
- * How many requests of each user are under way. Those beyond it wait, in their order; those beyond what may wait are
- * refused with 429, as Kubernetes' priority and fairness does. Requests that go on for as long as their client wants
- * (watches, logs, commands) are counted by themselves and never wait.
+ * How many requests of each user are under way, by whichever face they came. Those beyond it wait, in their order;
+ * those beyond what may wait are refused, as Kubernetes' priority and fairness does. Requests that go on for as long as
+ * their client wants (watches, logs, commands, sessions) are counted by themselves and never wait.
  * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
  */
 import { CONTROLLERS, MASTERS, NODES } from '../../authorization/groups.ts'
 import { ANONYMOUS } from '../../accounts/token-authenticator.ts'
 import type { User } from '../../api/contract.ts'
-import { HttpError } from '../status.ts'
+import type { Exchange } from '../request-info.ts'
+import { TooManyRequests } from './too-many-requests.ts'
 
 /** Of one user. */
 export interface PriorityLevel {
@@ -34,46 +35,48 @@ interface Held {
 }
 
 export class SeatAllocator {
-  readonly #shares: PriorityLevels
+  readonly #levels: PriorityLevels
   readonly #held = new Map<string, Held>()
 
-  constructor(shares: PriorityLevels = DEFAULT_PRIORITY_LEVELS) {
-    this.#shares = shares
+  constructor(levels: PriorityLevels = DEFAULT_PRIORITY_LEVELS) {
+    this.#levels = levels
   }
 
-  /** Whom a request counts for: strangers by the address that they call from. `peer` is host:port. */
-  static keyOf({ name }: User, peer: string): string {
-    return name === '' || name === ANONYMOUS.name ? `stranger ${peer.slice(0, peer.lastIndexOf(':'))}` : `user ${name}`
+  /** Whom a request counts for: strangers by the address that they call from. */
+  static keyOf({ name }: User, exchange: Pick<Exchange, 'peer'>): string {
+    if (name !== '' && name !== ANONYMOUS.name) return `user ${name}`
+    const { peer } = exchange
+    return `stranger ${peer.slice(0, peer.lastIndexOf(':'))}`
   }
 
   /**
    * Resolves, or is there at once, with what gives the seat back; undefined for an administrator, who needs none.
-   * HttpError 429 if too many are taken. Who gives up (`signal`) waits no longer: it rejects with the reason.
+   * TooManyRequests if too many are taken. Who gives up (the signal) waits no longer: it rejects with the reason.
    */
   take(
     key: string,
     user: User,
     isLong: boolean,
-    signal: () => AbortSignal,
+    exchange: Pick<Exchange, 'signal'>,
   ): (() => void) | Promise<() => void> | undefined {
-    const share = this.#shareOf(user)
-    if (share === undefined) return undefined
+    const level = this.#levelOf(user)
+    if (level === undefined) return undefined
     let held = this.#held.get(key)
     if (held === undefined) this.#held.set(key, (held = { underWay: 0, long: 0, waiting: [] }))
     const { waiting } = held
     if (isLong) {
-      if (held.long >= share.longRunning)
-        throw tooMany(`${share.longRunning} watches, logs and commands of ${key} are open already`)
+      if (held.long >= level.longRunning)
+        throw new TooManyRequests(`${level.longRunning} watches, logs and commands of ${key} are open already`)
       held.long++
       return this.#release(key, held, 'long')
     }
-    if (held.underWay < share.inFlight) {
+    if (held.underWay < level.inFlight) {
       held.underWay++
       return this.#release(key, held, 'underWay')
     }
-    if (waiting.length >= share.queueLength)
-      throw tooMany(`${share.inFlight} requests of ${key} are under way and ${share.queueLength} wait`)
-    return this.#wait(key, held, signal())
+    if (waiting.length >= level.queueLength)
+      throw new TooManyRequests(`${level.inFlight} requests of ${key} are under way and ${level.queueLength} wait`)
+    return this.#wait(key, held, exchange.signal)
   }
 
   #wait(key: string, held: Held, signal: AbortSignal): Promise<() => void> {
@@ -102,12 +105,8 @@ export class SeatAllocator {
     }
   }
 
-  #shareOf({ groups }: User): PriorityLevel | undefined {
+  #levelOf({ groups }: User): PriorityLevel | undefined {
     if (groups.includes(MASTERS)) return undefined
-    return groups.includes(NODES) || groups.includes(CONTROLLERS) ? this.#shares.system : this.#shares.ordinary
+    return groups.includes(NODES) || groups.includes(CONTROLLERS) ? this.#levels.system : this.#levels.ordinary
   }
-}
-
-function tooMany(why: string): HttpError {
-  return new HttpError(429, 'TooManyRequests', `Too many requests, please try again later: ${why}`, 'ResourceExhausted')
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { SeatAllocator } from '../../../../controller/kube/fairness/seat-allocator.ts'
+import { SeatAllocator } from '../../../../controller/requests/fairness/seat-allocator.ts'
+import { TooManyRequests } from '../../../../controller/requests/fairness/too-many-requests.ts'
 import type { User } from '../../../../controller/api/contract.ts'
-import { HttpError } from '../../../../controller/kube/status.ts'
 
-const SHARES = {
+const LEVELS = {
   ordinary: { inFlight: 2, queueLength: 1, longRunning: 1 },
   system: { inFlight: 3, queueLength: 0, longRunning: 2 },
 }
@@ -12,18 +12,18 @@ const NODE = { name: 'system:node:n1', groups: ['system:nodes'] }
 const ADMIN = { name: 'root', groups: ['system:masters'] }
 
 function tooMany(work: () => unknown): void {
-  assert.throws(work, (error) => error instanceof HttpError && error.status === 429)
+  assert.throws(work, (error) => error instanceof TooManyRequests && error.code === 'ResourceExhausted')
 }
 
 describe('seats of users', () => {
   let seats: SeatAllocator
   let left: AbortController
   beforeEach(() => {
-    seats = new SeatAllocator(SHARES)
+    seats = new SeatAllocator(LEVELS)
     left = new AbortController()
   })
 
-  const take = (user: User, isLong = false, key = user.name) => seats.take(key, user, isLong, () => left.signal)
+  const take = (user: User, isLong = false, key = user.name) => seats.take(key, user, isLong, left)
 
   it('are taken up to a number, then waited for in order, then refused', async () => {
     const first = await take(ANNA)!
@@ -72,10 +72,10 @@ describe('seats of users', () => {
     const stranger = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
     assert.deepEqual(
       [
-        SeatAllocator.keyOf(stranger, '10.0.0.1:1'),
-        SeatAllocator.keyOf(stranger, '10.0.0.1:2'),
-        SeatAllocator.keyOf(stranger, '::1:2'),
-        SeatAllocator.keyOf(ANNA, '10.0.0.1:1'),
+        SeatAllocator.keyOf(stranger, { peer: '10.0.0.1:1' }),
+        SeatAllocator.keyOf(stranger, { peer: '10.0.0.1:2' }),
+        SeatAllocator.keyOf(stranger, { peer: '::1:2' }),
+        SeatAllocator.keyOf(ANNA, { peer: '10.0.0.1:1' }),
       ],
       ['stranger 10.0.0.1', 'stranger 10.0.0.1', 'stranger ::1', 'user anna'],
     )

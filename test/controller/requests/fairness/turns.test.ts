@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { FairQueue } from '../../../../controller/kube/fairness/fair-queue.ts'
+import { FairQueue } from '../../../../controller/requests/fairness/fair-queue.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 
 const look = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
