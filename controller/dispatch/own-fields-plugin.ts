@@ -1,18 +1,28 @@
 /**
  * Fields that the control plane keeps for itself in objects that others may write: which session of a node counts, the
- * ranges that it is to have, and what a Network was given. Whoever could write them could speak for a node, or put pods
- * into another tenant's network.
+ * ranges that it is to have, and of each status what the schema's option `writer` says, such as what a Network was
+ * given. Whoever could write them could speak for a node, or put pods into another tenant's network.
  */
 import { GantryError } from '../../proto/base/errors.ts'
-import { describeObject } from '../../proto/schema/schema.ts'
+import { describeObject, resources } from '../../proto/schema/schema.ts'
 import { sameJson } from '../../proto/base/json.ts'
-import type { AnyResource, ErrorDetail, Network, NetworkStatus } from '../../proto/gen/types.ts'
+import { fieldsOfWriter } from '../../proto/schema/status-writers.ts'
+import type { AnyResource, ErrorDetail, JsonValue, Kind } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../api/contract.ts'
+import { sectionMessage } from '../objects/object-section.ts'
 import { RANGE_ANNOTATION } from './node-range-allocator.ts'
 import { CONTROLLER_ANNOTATION, SESSION_ANNOTATION } from '../nodehealth/node-session.ts'
 
 const ANNOTATIONS = [SESSION_ANNOTATION, CONTROLLER_ANNOTATION, RANGE_ANNOTATION] as const
-const ALLOCATED = ['cidrs', 'vni', 'blocks'] as const satisfies readonly (keyof NetworkStatus)[]
+/** By kind, of those that have any. */
+const STATUS_FIELDS: ReadonlyMap<Kind, readonly string[]> = new Map(
+  resources.flatMap((resource) => {
+    const kind = resource.kind as Kind
+    const status = sectionMessage(kind, 'status')
+    const fields = status === undefined ? [] : fieldsOfWriter(status, 'controlPlane')
+    return fields.length === 0 ? [] : [[kind, fields]]
+  }),
+)
 
 export class OwnFieldsPlugin implements AdmissionPlugin {
   readonly name = 'ControlPlaneFields'
@@ -20,7 +30,7 @@ export class OwnFieldsPlugin implements AdmissionPlugin {
   /** The control plane's own writes have no user, and pass. */
   handles({ operation, kind, subresource }: AdmissionRequestInfo): boolean {
     if (kind === 'Node') return operation === 'CREATE' || operation === 'UPDATE'
-    return kind === 'Network' && operation === 'UPDATE' && subresource === 'status'
+    return operation === 'UPDATE' && subresource === 'status' && STATUS_FIELDS.has(kind)
   }
 
   /** A manifest need not have the annotations: who replaces the object with it leaves them as they are. */
@@ -34,9 +44,12 @@ export class OwnFieldsPlugin implements AdmissionPlugin {
   }
 
   /** Forbidden. */
-  validate({ object, oldObject }: AdmissionAttributes): void {
+  validate({ object, oldObject, subresource }: AdmissionAttributes): void {
     if (object === undefined) return
-    const details = object.kind === 'Network' ? ofNetwork(object, oldObject as Network) : ofNode(object, oldObject)
+    const details = [
+      ...(object.kind === 'Node' ? changedAnnotations(object, oldObject) : []),
+      ...(subresource === 'status' ? changedStatus(object, oldObject) : []),
+    ]
     if (details.length === 0) return
     const fields = details.map(({ field }) => field).join(', ')
     throw new GantryError(
@@ -47,16 +60,21 @@ export class OwnFieldsPlugin implements AdmissionPlugin {
   }
 }
 
-function ofNode({ metadata }: AnyResource, before: AnyResource | undefined): ErrorDetail[] {
+function changedAnnotations({ metadata }: AnyResource, before: AnyResource | undefined): ErrorDetail[] {
   return ANNOTATIONS.filter((name) => metadata.annotations?.[name] !== before?.metadata.annotations?.[name]).map(
     (name) => detail(`metadata.annotations[${name}]`, metadata.annotations?.[name] ?? ''),
   )
 }
 
-function ofNetwork({ status }: Network, { status: before }: Network): ErrorDetail[] {
-  return ALLOCATED.filter((name) => !sameJson(status[name] ?? null, before[name] ?? null)).map((name) =>
-    detail(`status.${name}`, ''),
-  )
+function changedStatus(object: AnyResource, oldObject: AnyResource | undefined): ErrorDetail[] {
+  const [now, before] = [statusOf(object), statusOf(oldObject)]
+  return (STATUS_FIELDS.get(object.kind) ?? [])
+    .filter((name) => !sameJson(now[name] ?? null, before[name] ?? null))
+    .map((name) => detail(`status.${name}`, ''))
+}
+
+function statusOf(object: AnyResource | undefined): Readonly<Record<string, JsonValue | undefined>> {
+  return (object as { readonly status?: Readonly<Record<string, JsonValue>> } | undefined)?.status ?? {}
 }
 
 function detail(field: string, value: string): ErrorDetail {

@@ -4,6 +4,7 @@
  */
 import { readAddress, readCidr } from '../../proto/base/cidr.ts'
 import { podNetworks } from '../../proto/objects/pod-networks.ts'
+import { fieldsOfWriter } from '../../proto/schema/status-writers.ts'
 import type {
   ContainerStatus,
   Network,
@@ -41,21 +42,7 @@ export interface NodeAllocations {
 }
 
 /** What of a status is a node's to say as a whole. */
-const NODES_FIELDS = [
-  'phase',
-  'message',
-  'reason',
-  'hostIP',
-  'hostIPs',
-  'podIP',
-  'podIPs',
-  'startTime',
-  'initContainerStatuses',
-  'containerStatuses',
-  'ephemeralContainerStatuses',
-  'resize',
-  'interfaces',
-] as const satisfies readonly (keyof PodStatus)[]
+const NODES_FIELDS = fieldsOfWriter('PodStatus', 'node')
 
 /** The part of what a node observed that is its to say. */
 export function nodeOwnedStatus(observed: PodStatus): PodStatus {
@@ -63,7 +50,7 @@ export function nodeOwnedStatus(observed: PodStatus): PodStatus {
   return {
     ...(Object.fromEntries(
       NODES_FIELDS.flatMap((name) => (observed[name] === undefined ? [] : [[name, observed[name]]])),
-    ) as Pick<PodStatus, (typeof NODES_FIELDS)[number]>),
+    ) as Partial<PodStatus>),
     ...(conditions !== undefined && { conditions: conditions.filter(isNodes) }),
     ...(timeline !== undefined && { timeline: timeline.filter(({ step }) => !CONTROL_PLANES_STEPS.has(step)) }),
   }

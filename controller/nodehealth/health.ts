@@ -4,6 +4,7 @@
  * https://kubernetes.io/docs/reference/node/node-status/#condition
  */
 import { findCondition, withConditions } from '../../proto/objects/conditions.ts'
+import { fieldsOfWriter } from '../../proto/schema/status-writers.ts'
 import type { Node, NodeCondition, NodeStatus } from '../../proto/gen/types.ts'
 
 /** Reasons of Ready while the node is not heard from; also of Ready of its pods. */
@@ -103,20 +104,15 @@ export function unreachableStatus(status: NodeStatus, { is, since, by, now }: Mi
 /** Conditions that an agent reports, with each registration anew. */
 const REPORTED = new Set(['MemoryPressure', 'DiskPressure', 'PIDPressure'])
 
+/** What of a status is an agent's to say as a whole. */
+const NODES_FIELDS = fieldsOfWriter('NodeStatus', 'node')
+
 /** The stored status with what the agent reports; Ready and conditions that the agent does not know stay. */
-export function mergeNodeStatus(
-  stored: NodeStatus,
-  { capacity, allocatable, addresses, daemonEndpoints, images, nodeInfo, conditions }: NodeStatus,
-): NodeStatus {
-  const observed = (conditions ?? []).filter(({ type }) => type !== 'Ready')
+export function mergeNodeStatus(stored: NodeStatus, reported: NodeStatus): NodeStatus {
+  const observed = (reported.conditions ?? []).filter(({ type }) => type !== 'Ready')
   return {
     ...stored,
-    capacity,
-    allocatable,
-    addresses,
-    daemonEndpoints,
-    images,
-    nodeInfo,
+    ...(Object.fromEntries(NODES_FIELDS.map((name) => [name, reported[name]])) as Partial<NodeStatus>),
     conditions: withConditions(stored.conditions, observed),
   }
 }

@@ -21,7 +21,11 @@ export interface FieldOptions {
   readonly presence?: boolean
   readonly written?: boolean
   readonly repeats?: boolean
+  readonly writer?: StatusWriter
 }
+
+/** Who alone says a field of a status. */
+export type StatusWriter = 'node' | 'controlPlane'
 
 export interface FieldSchema {
   readonly name: string
