@@ -48,6 +48,7 @@ export async function manifestsOf(
 ): Promise<Manifest[]> {
   return readManifests(flags, environment, {
     namespace: { given: global.namespace, fallback: await target.namespace() },
+    kinds: environment.kinds,
     cluster: () => target.cluster(),
     twins,
   })

@@ -13,7 +13,9 @@ export async function findNodes(
 ): Promise<{ nodes: Node[]; failures: GantryError[] }> {
   if (selector !== undefined)
     return { nodes: (await cluster.list('Node', { namespace: '', labelSelector: selector })).items, failures: [] }
-  const found = await Promise.allSettled(parseNames(args, ['Node']).map(({ name }) => cluster.get('Node', '', name)))
+  const found = await Promise.allSettled(
+    parseNames(args, ['Node'], cluster.kinds).map(({ name }) => cluster.get('Node', '', name)),
+  )
   return {
     nodes: found.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])),
     failures: found.flatMap((answer) => (answer.status === 'rejected' ? [GantryError.from(answer.reason)] : [])),

@@ -3,7 +3,6 @@
  * those of files.
  */
 import type { AnyResource, Kind } from '../proto/gen/types.ts'
-import { programKinds } from '../proto/client/program-kinds.ts'
 import { resourceOf } from '../proto/schema/schema.ts'
 import { type Invocation } from '../proto/terminal/command.ts'
 import { manifestFlags, manifestsOf } from './manifest-flags.ts'
@@ -53,15 +52,15 @@ export async function selectObjects({
       )
     return chosen
   }
-  const type = args.length === 1 && !args[0]!.includes('/') ? programKinds.findWord(args[0]!) : undefined
+  const type = args.length === 1 && !args[0]!.includes('/') ? environment.kinds.findWord(args[0]!) : undefined
   const selected = flags.all === true || flags.selector !== undefined
   const namespace = await target.namespace()
   if (!selected && !(typeIsAll && type !== undefined))
-    return parseNames(args, kinds).map((name) => ({
+    return parseNames(args, kinds, environment.kinds).map((name) => ({
       ...name,
       namespace: resourceOf(name.kind).namespaced ? namespace : '',
     }))
-  const kind = type === undefined ? undefined : programKinds.ofResource(type)
+  const kind = type === undefined ? undefined : environment.kinds.ofResource(type)
   if (kind === undefined || !kinds.includes(kind))
     throw new UsageError(
       selected

@@ -1,6 +1,5 @@
 /** `gantry api-resources`: the kinds that there are. */
 import { GantryError } from '../../proto/base/errors.ts'
-import { programKinds } from '../../proto/client/program-kinds.ts'
 import { apiVersionOf } from '../../proto/schema/schema.ts'
 import { learnKinds } from '../../proto/client/custom-kinds.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
@@ -28,7 +27,7 @@ export default defineCommand({
         `without the kinds that definitions of the cluster define: ${GantryError.from(thrown).message}\n`,
       )
     }
-    const shown = programKinds
+    const shown = environment.kinds
       .resources()
       .filter(
         (resource) =>

@@ -388,7 +388,7 @@ export default defineCommand({
     })
     const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
     const defined = new Set(
-      manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? (kindDefinedBy(name) ?? []) : [])),
+      manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? (kindDefinedBy(name, environment.kinds) ?? []) : [])),
     )
     const cluster = await target.cluster()
     const createAll = async (write: WriteFlags): Promise<AnyResource[]> => {

@@ -112,7 +112,7 @@ async function select(
   },
   namespace: string,
 ): Promise<ObjectKey[]> {
-  const operands = parseOperands(args)
+  const operands = parseOperands(args, cluster.kinds)
   const selected = flags.all || flags.selector !== undefined || flags['field-selector'] !== undefined
   if (operands.are === 'names') {
     if (selected) throw new UsageError('give names or a selection (-l, --field-selector, --all), not both')

@@ -27,7 +27,7 @@ export default defineCommand({
   async run({ flags, args, environment, global, target }) {
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
-    const operands = fromFiles ? undefined : parseOperands(args)
+    const operands = fromFiles ? undefined : parseOperands(args, environment.kinds)
     if (operands?.are !== 'kinds' && flags.selector !== undefined)
       throw new UsageError('give names or a selector, not both')
     const cluster = await target.cluster()

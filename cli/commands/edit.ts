@@ -2,10 +2,10 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { programKinds } from '../../proto/client/program-kinds.ts'
 import { decodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { parseManifests } from '../../proto/codec/manifest.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import type { AnyResource, JsonObject } from '../../proto/gen/types.ts'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
@@ -27,7 +27,7 @@ export default defineCommand({
   flags: {},
   completes: 'kinds-and-names',
   async run({ args, environment, target }) {
-    const operands = parseOperands(args)
+    const operands = parseOperands(args, environment.kinds)
     if (operands.are !== 'names') throw new UsageError(`which ${args[0]}? A name is missing`)
     const cluster = await target.cluster()
     const namespace = await target.namespace()
@@ -70,7 +70,7 @@ async function editOne(cluster: ClusterClient, environment: Environment, object:
         return
       }
       try {
-        await save(cluster, object, base, edited(text, file, object))
+        await save(cluster, object, base, edited(text, file, object, environment.kinds))
         environment.stdout.write(`${word} edited\n`)
         return
       } catch (thrown) {
@@ -135,8 +135,8 @@ async function save(
   }
 }
 
-function edited(text: string, file: string, before: AnyResource): JsonObject {
-  const documents = parseManifests(text, path.basename(file), programKinds)
+function edited(text: string, file: string, before: AnyResource, known: KnownKinds): JsonObject {
+  const documents = parseManifests(text, path.basename(file), known)
   const [document] = documents
   if (document === undefined || documents.length > 1)
     throw new GantryError('InvalidArgument', `one object is expected, the file has ${documents.length}`)

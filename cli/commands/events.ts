@@ -1,4 +1,5 @@
 /** `gantry events`: what happened, and what happens. */
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { formatTime } from '../../proto/base/time.ts'
 import type { Event } from '../../proto/gen/types.ts'
@@ -35,7 +36,7 @@ export default defineCommand({
       (type) => TYPES.find((known) => known.toLowerCase() === type.toLowerCase()) ?? unknownType(type),
     )
     const format = parseFormat(flags.output)
-    const about = flags.for === undefined ? undefined : objectOf(flags.for)
+    const about = flags.for === undefined ? undefined : objectOf(flags.for, environment.kinds)
     const everywhere = flags['all-namespaces'] || (about !== undefined && !resourceOf(about.kind).namespaced)
     const cluster = await target.cluster()
     const stream = cluster.events({
@@ -99,8 +100,8 @@ function unknownType(type: string): never {
   throw new UsageError(`--types=${type}: it is ${TYPES.join(' or ')}`)
 }
 
-function objectOf(text: string): { kind: Parameters<typeof resourceOf>[0]; name: string } {
-  const operands = parseOperands([text])
+function objectOf(text: string, known: KnownKinds): { kind: Parameters<typeof resourceOf>[0]; name: string } {
+  const operands = parseOperands([text], known)
   if (operands.are !== 'names') throw new UsageError(`--for="${text}" is not TYPE/NAME, such as pod/web-1`)
   return operands.names[0]!
 }

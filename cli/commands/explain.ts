@@ -1,5 +1,4 @@
 /** `gantry explain`: a kind or a field of it, out of the schema's own words. */
-import { programKinds } from '../../proto/client/program-kinds.ts'
 import { explain, type Explanation } from '../../proto/schema/explain.ts'
 import type { ExplainedField } from '../../proto/schema/explained-field.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
@@ -19,8 +18,9 @@ export default defineCommand({
       throw new UsageError(
         args.length === 0 ? 'which type? Such as pod, or deploy.spec' : 'one type or field is expected',
       )
-    kindOf(args[0]!.split('.', 1)[0]!)
-    const explanation = await explain(args[0]!, { recursive: flags.recursive, kinds: programKinds })
+    const { kinds } = environment
+    kindOf(args[0]!.split('.', 1)[0]!, kinds)
+    const explanation = await explain(args[0]!, { recursive: flags.recursive, kinds })
     environment.stdout.write(format(explanation, flags.recursive))
   },
 })

@@ -77,7 +77,8 @@ export default defineCommand({
   async run({ flags, args, environment, target }) {
     const names = parseNames(
       args,
-      kindsWith(({ ports }) => ports !== undefined),
+      kindsWith(({ ports }) => ports !== undefined, environment.kinds),
+      environment.kinds,
     )
     const [named] = names
     if (named === undefined || names.length > 1)

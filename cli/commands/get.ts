@@ -78,7 +78,7 @@ export default defineCommand({
   async run({ flags, args, environment, global, target }) {
     const fromFiles = flags.filename.length > 0
     if (fromFiles && args.length > 0) throw new UsageError('give files or names, not both')
-    const operands = fromFiles ? undefined : parseOperands(args)
+    const operands = fromFiles ? undefined : parseOperands(args, environment.kinds)
     const format = parseFormat(flags.output)
     const cluster = await target.cluster()
     const named = operands?.are !== 'kinds'

@@ -40,7 +40,7 @@ function marker(field: 'labels' | 'annotations', verb: string, done: string): Co
       const words = args.filter((arg) => !isChange(arg))
       const fromFiles = flags.filename.length > 0
       if (fromFiles && words.length > 0) throw new UsageError('give files or names, not both')
-      const operands = fromFiles ? undefined : parseOperands(words)
+      const operands = fromFiles ? undefined : parseOperands(words, environment.kinds)
       if (changes.size === 0 && !flags.list)
         throw new UsageError(`which ${field}? Say KEY=VALUE to set one, KEY- to take one away`)
       const dryRun = parseDryRun(flags['dry-run'])

@@ -38,7 +38,7 @@ export default defineCommand({
   },
   completes: 'kinds-and-names',
   async run({ flags, args, environment, target }) {
-    const operands = parseOperands(args)
+    const operands = parseOperands(args, environment.kinds)
     if (operands.are !== 'names') throw new UsageError(`which ${args[0]}? A name is missing`)
     if ((flags.patch === undefined) === (flags['patch-file'] === undefined))
       throw new UsageError('give the patch with -p or --patch-file')

@@ -41,7 +41,7 @@ async function rolloutsOf(
 ): Promise<Rollouts> {
   const { flags, args, environment, target } = invocation
   if (args.length === 0 && flags.filename.length === 0) throw new UsageError('which deployment? Say deployment/NAME')
-  const kinds = kindsWith(({ rollout }) => rollout !== undefined)
+  const kinds = kindsWith(({ rollout }) => rollout !== undefined, environment.kinds)
   const names = await selectObjects({ ...invocation, kinds, typeIsAll: true })
   if (names.length === 0) environment.stderr.write(`No resources found in ${await target.namespace()} namespace.\n`)
   const cluster = await target.cluster()

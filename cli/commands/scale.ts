@@ -39,7 +39,7 @@ export default defineCommand({
       environment,
       global,
       target,
-      kinds: kindsWith(({ scale }) => scale !== undefined),
+      kinds: kindsWith(({ scale }) => scale !== undefined, environment.kinds),
     })
     const cluster = await target.cluster()
     const answers = await Promise.allSettled(

@@ -45,7 +45,7 @@ function setter<const F extends Flags>({ what, isSetting, read, ...definition }:
         environment,
         global,
         target,
-        kinds: kindsWith(({ podSpec }) => podSpec !== undefined),
+        kinds: kindsWith(({ podSpec }) => podSpec !== undefined, environment.kinds),
       })
       const cluster = await target.cluster()
       const answers = await Promise.allSettled(

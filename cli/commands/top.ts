@@ -33,7 +33,7 @@ export default defineCommand({
   },
   completes: 'kinds-and-names',
   async run({ flags, args: [word, name, ...more], environment, target }) {
-    const kind = word === undefined ? undefined : kindOf(word)
+    const kind = word === undefined ? undefined : kindOf(word, environment.kinds)
     if (kind !== 'Node' && kind !== 'Pod') throw new UsageError('of what? Say `gantry top nodes` or `gantry top pods`')
     if (more.length > 0) throw new UsageError(`"${more[0]}" is not expected here`)
     if (name !== undefined && flags.selector !== undefined) throw new UsageError('give a name or a selector, not both')

@@ -91,7 +91,7 @@ async function placesOf(
   },
   namespace: string,
 ): Promise<WaitTarget[]> {
-  const operands = parseOperands(args)
+  const operands = parseOperands(args, cluster.kinds)
   if (operands.are === 'names')
     return operands.names.map(({ kind, name }) => ({
       kind,

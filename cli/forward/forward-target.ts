@@ -80,11 +80,11 @@ interface Selected {
 async function selectionOf(cluster: ClusterClient, operand: string, namespace: string): Promise<Selected> {
   const [word, name, ...more] = operand.includes('/') ? operand.split('/') : ['pod', operand]
   if (name === undefined || name === '' || more.length > 0) throw new UsageError(`"${operand}" is not POD or TYPE/NAME`)
-  const kind = kindOf(word!)
+  const kind = kindOf(word!, cluster.kinds)
   const { pods } = recordOf(kind)
   if (pods === undefined)
     throw new UsageError(
-      `a ${kind} has no pods to connect to; this works on ${formatList(kindsWith((record) => record.pods !== undefined))}`,
+      `a ${kind} has no pods to connect to; this works on ${formatList(kindsWith((record) => record.pods !== undefined, cluster.kinds))}`,
     )
   if (pods.are === 'itself')
     return {

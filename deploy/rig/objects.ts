@@ -11,9 +11,10 @@ import type { ObjectKey } from '../../proto/client/object-key.ts'
 import { parseNames } from '../../proto/client/operands.ts'
 import { executePlan, planApply } from '../../proto/client/manifests/apply-plan.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { resourceOf, resources } from '../../proto/schema/schema.ts'
+import type { KnownKinds } from '../../proto/schema/kind-registry.ts'
+import { resourceOf } from '../../proto/schema/schema.ts'
 import { systemClock } from '../../proto/base/clock.ts'
-import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import type { AnyResource } from '../../proto/gen/types.ts'
 import { FIELD_MANAGER } from '../../proto/client/cluster-options.ts'
 
 /**
@@ -37,6 +38,7 @@ async function read(
       : [{ name: 'objects', text: listText(Array.isArray(place) ? place : [place]) }]
   return collectManifests(texts, {
     namespace: { given: namespace, fallback: namespace ?? NAMESPACE },
+    kinds: cluster.kinds,
     cluster: () => Promise.resolve(cluster),
   })
 }
@@ -66,13 +68,10 @@ export async function applyManifests(
   return objects
 }
 
-/** "deployment/web" in a namespace; UsageError (InvalidArgument) for what names no object. */
-export function objectNamed(text: string, namespace = NAMESPACE): ObjectKey {
-  const [named] = parseNames(
-    [text],
-    resources.map(({ kind }) => kind as Kind),
-  )
-  return { ...named!, namespace: resourceOf(named!.kind).namespaced ? namespace : '' }
+/** "deployment/web" in a namespace; UsageError (InvalidArgument) for what names no object of a known kind. */
+export function objectNamed(text: string, namespace: string | undefined, known: KnownKinds): ObjectKey {
+  const [named] = parseNames([text], known.kinds(), known)
+  return { ...named!, namespace: resourceOf(named!.kind).namespaced ? (namespace ?? NAMESPACE) : '' }
 }
 
 /**
@@ -91,7 +90,7 @@ export async function deleteObjects(
 ): Promise<void> {
   const named =
     typeof objects === 'string' && /^[a-z.]+\/[^/]+$/.test(objects)
-      ? [objectNamed(objects, namespace)]
+      ? [objectNamed(objects, namespace, cluster.kinds)]
       : (await read(objects, namespace, cluster, signal)).reverse()
   const gone = await Promise.all(
     named.map(async (object): Promise<AnyResource[]> => {

@@ -286,7 +286,8 @@ export class Rig implements Faults, AsyncDisposable {
     options: InNamespace & WaitOptions = {},
   ): Promise<AnyResource | undefined> {
     const timeout = patienceOf('until', options, ['namespace'])
-    return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
+    const key = objectNamed(object, options.namespace, this.client.kinds)
+    return awaitObject(this.client, key, goal, timeout, this.#end.signal)
   }
 
   /**
@@ -475,6 +476,7 @@ export class Rig implements Faults, AsyncDisposable {
   close(): void {
     this.#end.abort(new GantryError('Cancelled', `the rig "${this.name}" was let go of`))
     this.client.close()
+    this.client.kinds.close()
   }
 
   /** `down` for the object that made the rig by `up`, `close` for others. */

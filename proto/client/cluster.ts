@@ -6,6 +6,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Context, Credentials } from './context.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
+import { KindRegistry } from '../schema/kind-registry.ts'
 import { GantryError } from '../base/errors.ts'
 import type { CallOptions, Client } from '../rpc/rpc.ts'
 import { apiVersionOf, resourceOf } from '../schema/schema.ts'
@@ -79,14 +80,19 @@ export interface ClusterClientOptions {
   readonly signal: AbortSignal
   /** Milliseconds for one answer. */
   readonly timeout: number
+  /** The kinds that are known of the cluster: the schema's alone, unless others are known before it is asked. */
+  readonly kinds?: KindRegistry
 }
 
 export class ClusterClient {
+  /** The kinds that there are in the cluster, as far as it has been asked for them (custom-kinds.ts). */
+  readonly kinds: KindRegistry
   readonly #options: ClusterClientOptions
   readonly #servers: ServerPool
 
   constructor(options: ClusterClientOptions) {
     this.#options = options
+    this.kinds = options.kinds ?? new KindRegistry()
     setMaxListeners(0, options.signal) // one for each call under way
     this.#servers = new ServerPool({ ...options, addresses: options.context.server })
   }

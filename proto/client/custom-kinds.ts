@@ -2,8 +2,8 @@
  * The kinds that CustomResourceDefinitions of a cluster define: learned from the server when a command meets a word
  * that it does not know.
  */
-import { programKinds } from './program-kinds.ts'
 import { GantryError } from '../base/errors.ts'
+import type { KnownKinds } from '../schema/kind-registry.ts'
 import { UNDEFINED_KIND } from '../schema/kinds.ts'
 import type { Kind } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
@@ -14,18 +14,18 @@ import { withDeadline } from '../base/deadline.ts'
 /** Milliseconds that a definition is given to be established. */
 const ESTABLISHED_MS = 30_000
 
-/** Every kind that the cluster's definitions define. */
+/** Every kind that the cluster's definitions define: from then on its client knows them. */
 export async function learnKinds(cluster: ClusterClient): Promise<void> {
   const { items } = await cluster.list('CustomResourceDefinition', { namespace: '' })
   for (const definition of items) {
-    const kind = programKinds.kindOf(definition)
-    if (kind !== undefined) programKinds.set(kind)
+    const kind = cluster.kinds.kindOf(definition)
+    if (kind !== undefined) cluster.kinds.set(kind)
   }
 }
 
-/** The kind that a definition defines, if this process knows it. */
-export function kindDefinedBy(definition: string): Kind | undefined {
-  return programKinds.custom().find(({ resource: { plural, group } }) => `${plural}.${group}` === definition)?.id
+/** The kind that a definition defines, if it is known. */
+export function kindDefinedBy(definition: string, known: KnownKinds): Kind | undefined {
+  return known.custom().find(({ resource: { plural, group } }) => `${plural}.${group}` === definition)?.id
 }
 
 /** True of an error about a kind that is not known and that a definition may define. */

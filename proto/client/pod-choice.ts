@@ -25,11 +25,11 @@ async function podNamed(cluster: ClusterClient, namespace: string, name: string)
 /** At least one pod. NotFound if the pod or workload is not there, FailedPrecondition if the workload has no pods. */
 export async function findPods(cluster: ClusterClient, operand: string, namespace: string): Promise<Pod[]> {
   const [word, name] = operand.includes('/') ? (operand.split('/', 2) as [string, string]) : ['pod', operand]
-  const kind = kindOf(word)
+  const kind = kindOf(word, cluster.kinds)
   if (kind === 'Pod') return [await podNamed(cluster, namespace, name)]
   const { pods } = recordOf(kind)
   if (pods?.are !== 'made') {
-    const makers = kindsWith((record) => record.pods?.are === 'made')
+    const makers = kindsWith((record) => record.pods?.are === 'made', cluster.kinds)
     throw new UsageError(
       `a ${kind} has no pods; this works on pods and ${makers.map((maker) => `${maker}s`).join(' and ')}`,
     )

@@ -1,6 +1,6 @@
 /** What may stand in place of the last word of a command line, for any set of commands. */
 import { readContexts } from '../client/context.ts'
-import { programKinds } from '../client/program-kinds.ts'
+import type { KnownKinds } from '../schema/kind-registry.ts'
 import { resourceOf, resources } from '../schema/schema.ts'
 import type { Kind } from '../gen/types.ts'
 import { kindsWith } from '../client/kinds/registry.ts'
@@ -69,7 +69,7 @@ async function offer(
         command.completes,
         operands,
         prefix,
-        target,
+        { target, kinds: environment.kinds },
         () => program.candidates?.(command.completes as 'rigs' | 'machines', words, environment) ?? Promise.resolve([]),
       )
 }
@@ -139,13 +139,20 @@ async function contextsOf(target: Target): Promise<Candidate[]> {
   }))
 }
 
+/** The cluster that a line is about, and the kinds that are known of it. */
+interface Known {
+  readonly target: Target
+  readonly kinds: KnownKinds
+}
+
 async function offerOperand(
   completes: Completes,
   operands: readonly string[],
   prefix: string,
-  target: Target,
+  known: Known,
   own: () => Promise<Candidate[]>,
 ): Promise<Candidate[]> {
+  const { target } = known
   switch (completes) {
     case 'none':
       return []
@@ -156,7 +163,7 @@ async function offerOperand(
     case 'contexts':
       return contextsOf(target)
     case 'kinds':
-      return operands.length === 0 ? kinds(prefix, target) : []
+      return operands.length === 0 ? kinds(prefix, known) : []
     case 'nodes':
       return namesOf('Node', target)
     case 'pods':
@@ -165,60 +172,61 @@ async function offerOperand(
       return operands.length > 0
         ? []
         : prefix.includes('/')
-          ? pairs(prefix, target)
-          : [...(await namesOf('Pod', target)), ...words(makers(), '/')]
+          ? pairs(prefix, known)
+          : [...(await namesOf('Pod', target)), ...words(makers(known), '/')]
     case 'deployments':
       return prefix.includes('/')
-        ? pairs(prefix, target)
+        ? pairs(prefix, known)
         : words(
-            kindsWith(({ rollout }) => rollout !== undefined),
+            kindsWith(({ rollout }) => rollout !== undefined, known.kinds),
             '/',
           )
     case 'workloads':
-      return prefix.includes('/') ? pairs(prefix, target) : words(makers(), '/')
+      return prefix.includes('/') ? pairs(prefix, known) : words(makers(known), '/')
     case 'kinds-and-names': {
-      if (prefix.includes('/')) return pairs(prefix, target)
-      const kind = operands[0] === undefined ? undefined : await kindCalled(operands[0], target)
+      if (prefix.includes('/')) return pairs(prefix, known)
+      const kind = operands[0] === undefined ? undefined : await kindCalled(operands[0], known)
       return kind === undefined
-        ? kinds(prefix, target)
+        ? kinds(prefix, known)
         : (await namesOf(kind, target)).filter(({ word }) => !operands.includes(word))
     }
   }
 }
 
 /** Of kinds that definitions define the cluster is asked only where no other fits. */
-async function kinds(prefix: string, target: Target): Promise<Candidate[]> {
+async function kinds(prefix: string, known: Known): Promise<Candidate[]> {
   const word = prefix.slice(prefix.lastIndexOf(',') + 1)
-  if (!resources.some(({ plural }) => plural.startsWith(word))) await learn(target)
-  return programKinds.resources().map(({ plural, kind }) => ({ word: plural, description: kind }))
+  if (!resources.some(({ plural }) => plural.startsWith(word))) await learn(known)
+  return known.kinds.resources().map(({ plural, kind }) => ({ word: plural, description: kind }))
 }
 
-async function kindCalled(word: string, target: Target): Promise<Kind | undefined> {
-  if (programKinds.findWord(word) === undefined) await learn(target)
-  const found = programKinds.findWord(word)
-  return found === undefined ? undefined : programKinds.ofResource(found)
+async function kindCalled(word: string, known: Known): Promise<Kind | undefined> {
+  const { kinds } = known
+  if (kinds.findWord(word) === undefined) await learn(known)
+  const found = kinds.findWord(word)
+  return found === undefined ? undefined : kinds.ofResource(found)
 }
 
-async function learn(target: Target): Promise<void> {
+async function learn({ target }: Known): Promise<void> {
   const { learnKinds } = await import('../client/custom-kinds.ts')
   await learnKinds(await target.cluster())
 }
 
 /** Kinds whose objects make pods. */
-function makers(): Kind[] {
-  return kindsWith(({ pods }) => pods?.are === 'made')
+function makers(known: Known): Kind[] {
+  return kindsWith(({ pods }) => pods?.are === 'made', known.kinds)
 }
 
 function words(list: readonly Kind[], end: string): Candidate[] {
   return list.map((kind) => ({ word: `${kind.toLowerCase()}${end}`, description: kind }))
 }
 
-async function pairs(prefix: string, target: Target): Promise<Candidate[]> {
+async function pairs(prefix: string, known: Known): Promise<Candidate[]> {
   const word = prefix.slice(0, prefix.indexOf('/'))
-  const kind = await kindCalled(word, target)
+  const kind = await kindCalled(word, known)
   return kind === undefined
     ? []
-    : (await namesOf(kind, target)).map((candidate) => ({ ...candidate, word: `${word}/${candidate.word}` }))
+    : (await namesOf(kind, known.target)).map((candidate) => ({ ...candidate, word: `${word}/${candidate.word}` }))
 }
 
 async function namesOf(kind: Kind, target: Target): Promise<Candidate[]> {

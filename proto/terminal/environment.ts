@@ -1,6 +1,7 @@
 /** What a command may touch of the world outside; main.ts hands in the process's own, tests hand in theirs. */
 import type { Connect } from '../client/server-pool.ts'
 import type { Clock } from '../base/clock.ts'
+import type { KindRegistry } from '../schema/kind-registry.ts'
 
 /** Where output goes. */
 export interface Sink {
@@ -25,6 +26,11 @@ export interface Environment {
   readonly stdout: Sink
   readonly stderr: Sink
   readonly clock: Clock
+  /**
+   * The kinds that a command line can name: those of the schema, and what has been learned of the cluster's. Words are
+   * read before it is known which cluster is meant, so a program has one registry, and its client is given it.
+   */
+  readonly kinds: KindRegistry
   /** Aborted when the person interrupts. */
   readonly signal: AbortSignal
   /** What dials a controller; loaded only by commands that do. */

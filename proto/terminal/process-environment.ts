@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { systemClock } from '../base/clock.ts'
+import { KindRegistry } from '../schema/kind-registry.ts'
 import type { Environment } from './environment.ts'
 
 /** `signal` is aborted when the person interrupts. */
@@ -18,6 +19,7 @@ export function processEnvironment(signal: AbortSignal): Environment {
     stdout: process.stdout,
     stderr: process.stderr,
     clock: systemClock,
+    kinds: new KindRegistry(),
     signal,
     loadConnect: async () => (await import('../rpc/rpc.ts')).connect,
     onResize(call) {

@@ -41,7 +41,7 @@ export async function runProgram(argv: readonly string[], environment: Environme
       program,
       target,
     }
-    if (!found.verbatim && namesUnknownKind(command.completes, line.args)) await learn(target)
+    if (!found.verbatim && namesUnknownKind(command.completes, line.args, environment.kinds)) await learn(target)
     return (await command.run(invocation)) ?? EXIT.ok
   } catch (thrown) {
     const error = environment.signal.aborted

@@ -77,6 +77,7 @@ export class Target {
       clock: this.#environment.clock,
       signal: this.#environment.signal,
       timeout: this.#flags['request-timeout'],
+      kinds: this.#environment.kinds,
     })
     return this.#opened
   }

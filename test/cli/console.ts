@@ -14,12 +14,13 @@ export const NOW = Date.UTC(2026, 0, 31, 12, 0, 0)
  * By import(), as the program itself loads its commands: a test file may have been loaded by require, and what import()
  * loads then are other instances of the same modules, whose errors would not be known here.
  */
-async function runGantry(argv: readonly string[], environment: Environment): Promise<number> {
-  const [{ runProgram }, { gantry }] = await Promise.all([
+async function runGantry(argv: readonly string[], environment: Omit<Environment, 'kinds'>): Promise<number> {
+  const [{ runProgram }, { gantry }, { KindRegistry }] = await Promise.all([
     import('../../proto/terminal/program.ts'),
     import('../../cli/gantry.ts'),
+    import('../../proto/schema/kind-registry.ts'),
   ])
-  return runProgram(argv, environment, gantry)
+  return runProgram(argv, { ...environment, kinds: new KindRegistry() }, gantry)
 }
 
 export interface Result {
@@ -112,7 +113,7 @@ export class Console {
     const stderr = new Recorder(terminal)
     const interrupt = new AbortController()
     const input = typeof stdin === 'string' ? PassThrough.from([Buffer.from(stdin)]) : stdin
-    const environment: Environment = {
+    const environment: Omit<Environment, 'kinds'> = {
       env: { GANTRY_CONFIG: this.configFile, ...options.env },
       cwd: this.directory,
       stdin: input,

@@ -7,6 +7,7 @@ import { kindOf } from '../../../proto/client/operands.ts'
 import { parseSinglePath } from '../../../proto/base/jsonpath/jsonpath.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { nearest } from '../../../proto/base/nearest.ts'
+import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import { parseFieldSelector, parseLabelSelector } from '../../../proto/objects/selector.ts'
 import type { Kind } from '../../../proto/gen/types.ts'
@@ -207,7 +208,7 @@ function readPodOperand(slot: YamlNode, scope: Scope): string | undefined {
   const text = readWord(slot, scope)
   if (text === undefined) return undefined
   return slot.read(() => {
-    const kind = kindOf(text.includes('/') ? text.slice(0, text.indexOf('/')) : 'pod')
+    const kind = kindOf(text.includes('/') ? text.slice(0, text.indexOf('/')) : 'pod', SCHEMA_KINDS)
     const are = recordOf(kind).pods?.are
     if (are !== 'itself' && are !== 'made')
       throw new GantryError('InvalidArgument', `a ${kind} has no pods; name a pod or a workload`)
@@ -258,7 +259,7 @@ export function readSelection(fields: Fields, scope: Scope): ObjectSelection | u
       fields.get(key)?.refuse('goes with "objects", not with one object', { key: true })
     return readObject(one, namespace, scope)
   }
-  const kind = fields.get('objects')!.read(kindOf)
+  const kind = fields.get('objects')!.read((word) => kindOf(word, SCHEMA_KINDS))
   if (kind === undefined) return undefined
   return {
     kind,
@@ -283,7 +284,7 @@ export function readObject(slot: YamlNode, namespace: string, scope: Scope): Obj
       throw new GantryError('InvalidArgument', `"${text}" is not TYPE/NAME`, {
         details: [{ remedy: 'such as deployment/web; several are objects: TYPE' }],
       })
-    const kind = kindOf(word)
+    const kind = kindOf(word, SCHEMA_KINDS)
     return { kind, name, selector: undefined, fields: undefined, namespace: placed(kind, namespace) }
   })
 }

@@ -3,11 +3,11 @@
  * each problem at its place.
  */
 import { resolve } from 'node:path'
-import { programKinds } from '../../../proto/client/program-kinds.ts'
 import { inspectJson } from '../../../proto/codec/codec.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { parseManifests } from '../../../proto/codec/manifest.ts'
+import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import { resourceOf } from '../../../proto/schema/schema.ts'
 import { validate } from '../../../proto/validation/validation.ts'
 import type { Position } from '../../../proto/codec/yaml.ts'
@@ -61,7 +61,7 @@ function readFile(slot: YamlNode, scope: Scope, library: Library): Manifest[] {
     return []
   }
   try {
-    const documents = parseManifests(text, path, programKinds)
+    const documents = parseManifests(text, path, SCHEMA_KINDS)
     if (documents.length === 0) slot.refuse(`there are no objects in ${path}`)
     return documents.flatMap(({ json, at }) =>
       inspect(json, scope.namespace, (field, message, remedy, value) =>
@@ -104,7 +104,7 @@ function inspect(
 ): Manifest[] {
   const { object, problems } = inspectJson(undefined, withName(json), {
     dropReadOnly: true,
-    kinds: programKinds,
+    kinds: SCHEMA_KINDS,
     ...(written === undefined ? {} : { sourceText: written }),
   })
   for (const { field, message, remedy, value, key } of problems) refuse(field, message, remedy, value, key)

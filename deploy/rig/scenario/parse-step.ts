@@ -3,6 +3,7 @@ import { kindsWith } from '../../../proto/client/kinds/registry.ts'
 import { kindOf } from '../../../proto/client/operands.ts'
 import { formatDuration } from '../../../proto/base/duration.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
+import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import type { JsonObject, Kind } from '../../../proto/gen/types.ts'
 import { describeFault, readFault } from './parse-fault.ts'
 import {
@@ -325,7 +326,7 @@ function readWorkload(slot: YamlNode, text: string, kinds: readonly Kind[]): str
     const [word = '', name = '', ...more] = text.split('/')
     if (name === '' || more.length > 0)
       throw new GantryError('InvalidArgument', `"${text}" is not TYPE/NAME, such as deployment/web`)
-    const kind = kindOf(word)
+    const kind = kindOf(word, SCHEMA_KINDS)
     if (!kinds.includes(kind))
       throw new GantryError('InvalidArgument', `this works on ${kinds.map((one) => `${one}s`).join(' and ')} only`)
     return text
@@ -339,7 +340,7 @@ function readScale(slot: YamlNode): Read | undefined {
     const workload = readWorkload(
       count,
       name,
-      kindsWith(({ scale }) => scale !== undefined),
+      kindsWith(({ scale }) => scale !== undefined, SCHEMA_KINDS),
     )
     const replicas = count.integer(0)
     return workload === undefined || replicas === undefined ? [] : [{ workload, replicas }]
@@ -362,7 +363,7 @@ function readRollout(slot: YamlNode, scope: StepScope): Read | undefined {
       : readWorkload(
           object,
           text,
-          kindsWith(({ rollout }) => rollout !== undefined),
+          kindsWith(({ rollout }) => rollout !== undefined, SCHEMA_KINDS),
         )
   return workload === undefined
     ? undefined

@@ -144,7 +144,8 @@ export class ContainerRig implements Faults, AsyncDisposable {
     options: InNamespace & WaitOptions = {},
   ): Promise<AnyResource | undefined> {
     const timeout = patienceOf('until', options, ['namespace'])
-    return awaitObject(this.client, objectNamed(object, options.namespace), goal, timeout, this.#end.signal)
+    const key = objectNamed(object, options.namespace, this.client.kinds)
+    return awaitObject(this.client, key, goal, timeout, this.#end.signal)
   }
 
   /**
@@ -309,6 +310,7 @@ export class ContainerRig implements Faults, AsyncDisposable {
   close(): void {
     this.#end.abort(new GantryError('Cancelled', 'the container is stopped, or its rig was let go of'))
     this.client.close()
+    this.client.kinds.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

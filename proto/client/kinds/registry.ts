@@ -1,5 +1,5 @@
 /** The record of every kind. A kind of the schema that is missing here does not compile. */
-import { programKinds } from '../program-kinds.ts'
+import type { KnownKinds } from '../../schema/kind-registry.ts'
 import type { AnyResource, Kind } from '../../gen/types.ts'
 import { customRecord } from './custom.ts'
 import type { KindRecord } from './kind-record.ts'
@@ -71,9 +71,9 @@ export function recordOf<K extends Kind>(kind: K): KindRecord<K> {
   return Object.hasOwn(RECORDS, kind) ? RECORDS[kind] : (customRecord(kind) as KindRecord<K>)
 }
 
-/** The kinds, custom ones that are known included, whose records have an ability, in the order of the registry. */
-export function kindsWith(has: (record: KindRecord) => boolean): Kind[] {
-  return programKinds.kinds().filter((kind) => has(recordOf(kind)))
+/** Those of the known kinds, custom ones included, whose records have an ability, in the order of the registry. */
+export function kindsWith(has: (record: KindRecord) => boolean, known: KnownKinds): Kind[] {
+  return known.kinds().filter((kind) => has(recordOf(kind)))
 }
 
 export function readinessOf(object: AnyResource): Readiness {

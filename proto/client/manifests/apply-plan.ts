@@ -53,7 +53,9 @@ export async function planApply(
 ): Promise<Step[]> {
   const made = new Set(manifests.filter(({ kind }) => kind === 'Namespace').map(({ name }) => name))
   const defined = new Set(
-    manifests.flatMap(({ kind, name }) => (kind === 'CustomResourceDefinition' ? (kindDefinedBy(name) ?? []) : [])),
+    manifests.flatMap(({ kind, name }) =>
+      kind === 'CustomResourceDefinition' ? (kindDefinedBy(name, cluster.kinds) ?? []) : [],
+    ),
   )
   const failures: GantryError[] = []
   const steps = await mapConcurrently(manifests, async (manifest): Promise<Step[]> => {
@@ -175,7 +177,7 @@ export async function planPrune(
 ): Promise<AnyResource[]> {
   const kept = new Set(manifests.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`))
   await learnKinds(cluster)
-  const kinds = kindsWith(({ machinery }) => machinery !== true)
+  const kinds = kindsWith(({ machinery }) => machinery !== true, cluster.kinds)
   const lists = await Promise.all(
     kinds.map((kind) => cluster.list(kind, { namespace: '', labelSelector: `${SET_LABEL}=${set}` })),
   )

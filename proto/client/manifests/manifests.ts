@@ -3,11 +3,11 @@
  * done with one.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { programKinds } from '../program-kinds.ts'
 import { applyDefaults } from '../../codec/defaults.ts'
 import { GantryError } from '../../base/errors.ts'
 import { definitionsIn, parseManifests, type ManifestDocument } from '../../codec/manifest.ts'
 import { describeProblem } from '../../base/problem.ts'
+import type { KindRegistry, KnownKinds } from '../../schema/kind-registry.ts'
 import { resourceOf } from '../../schema/schema.ts'
 import { parseLabelSelector } from '../../objects/selector.ts'
 import type { CustomResourceDefinition, Kind } from '../../gen/types.ts'
@@ -40,7 +40,9 @@ export interface ReadOptions {
    * name none.
    */
   readonly namespace: { readonly given: string | undefined; readonly fallback: string }
-  /** Who is asked for kinds that are not known here. */
+  /** The kinds that are known; what the manifests define themselves is added, and what the cluster is asked for. */
+  readonly kinds: KindRegistry
+  /** Who is asked for kinds that are not known: a client with the same registry. */
   readonly cluster?: () => Promise<ClusterClient>
   /**
    * Of an object that is named twice: whether the two must be equal, which they must where their content counts
@@ -65,13 +67,16 @@ export async function readManifests(
  */
 export async function collectManifests(
   texts: readonly SourceText[],
-  { namespace, cluster, twins = 'equal' }: ReadOptions,
+  { namespace, kinds, cluster, twins = 'equal' }: ReadOptions,
 ): Promise<Manifest[]> {
-  let { documents, failures } = parseAll(texts)
+  let { documents, failures } = parseAll(texts, kinds)
   if (failures.some(isUnknownKind)) {
     if (cluster !== undefined) await learnKinds(await cluster())
-    learnFrom(texts.map(({ text }) => text))
-    ;({ documents, failures } = parseAll(texts))
+    learnFrom(
+      texts.map(({ text }) => text),
+      kinds,
+    )
+    ;({ documents, failures } = parseAll(texts, kinds))
   }
   const placedAll = documents.map((document) => place(document, namespace.given, namespace.fallback, failures))
   const manifests = withoutTwins(placedAll, twins, failures)
@@ -94,11 +99,14 @@ export function selectManifests(manifests: readonly Manifest[], selector: string
   return chosen
 }
 
-function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]; failures: GantryError[] } {
+function parseAll(
+  texts: readonly SourceText[],
+  known: KnownKinds,
+): { documents: ManifestDocument[]; failures: GantryError[] } {
   const failures: GantryError[] = []
   const documents = texts.flatMap(({ name, text }) => {
     try {
-      return parseManifests(text, name, programKinds)
+      return parseManifests(text, name, known)
     } catch (thrown) {
       const error = GantryError.from(thrown)
       failures.push(new LocatedFailure(error.code, error.message, { details: error.details, cause: thrown }))
@@ -109,14 +117,14 @@ function parseAll(texts: readonly SourceText[]): { documents: ManifestDocument[]
 }
 
 /** The kinds that manifests define themselves, as they will be once they are applied. */
-function learnFrom(texts: readonly string[]): void {
+function learnFrom(texts: readonly string[], kinds: KindRegistry): void {
   for (const definition of texts.flatMap(definitionsIn)) {
     const established: CustomResourceDefinition = applyDefaults({
       ...definition,
       status: { conditions: [{ type: 'Established', status: 'True' }] },
     })
-    const kind = programKinds.kindOf(established)
-    if (kind !== undefined) programKinds.set(kind)
+    const kind = kinds.kindOf(established)
+    if (kind !== undefined) kinds.set(kind)
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { checkOf } from '../../../deploy/rig/until.ts'
 import { objectNamed } from '../../../deploy/rig/objects.ts'
+import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { AnyResource } from '../../../proto/gen/types.ts'
 
@@ -66,15 +67,19 @@ describe('what an object is waited for', () => {
 
 describe('an object named by its type', () => {
   it('is found by the words of the command line', () => {
-    assert.deepEqual(objectNamed('deploy/web'), { kind: 'Deployment', namespace: 'default', name: 'web' })
-    assert.deepEqual(objectNamed('pod/web', 'shop'), { kind: 'Pod', namespace: 'shop', name: 'web' })
-    assert.deepEqual(objectNamed('node/n1', 'shop'), { kind: 'Node', namespace: '', name: 'n1' })
+    assert.deepEqual(objectNamed('deploy/web', undefined, SCHEMA_KINDS), {
+      kind: 'Deployment',
+      namespace: 'default',
+      name: 'web',
+    })
+    assert.deepEqual(objectNamed('pod/web', 'shop', SCHEMA_KINDS), { kind: 'Pod', namespace: 'shop', name: 'web' })
+    assert.deepEqual(objectNamed('node/n1', 'shop', SCHEMA_KINDS), { kind: 'Node', namespace: '', name: 'n1' })
   })
 
   it('is refused without a type, or with one that is none', () => {
     for (const text of ['pods/', 'deplyoment/web', 'a/b/c'])
       assert.throws(
-        () => objectNamed(text),
+        () => objectNamed(text, undefined, SCHEMA_KINDS),
         (thrown) => GantryError.is(thrown, 'InvalidArgument'),
         text,
       )

@@ -3,10 +3,15 @@ import { applyDefaults } from '../../../../proto/codec/defaults.ts'
 import { decodeJson } from '../../../../proto/codec/codec.ts'
 import type { JsonObject } from '../../../../proto/gen/types.ts'
 import type { CustomKind } from '../../../../proto/schema/custom/definitions.ts'
-import { programKinds } from '../../../../proto/client/program-kinds.ts'
+import type { KindRegistry } from '../../../../proto/schema/kind-registry.ts'
 
-/** `subresources`: as in the version of a CustomResourceDefinition. */
-export function customKind(kind: string, group: string, subresources: JsonObject = {}): CustomKind {
+/** As a registry would have it. `subresources`: as in the version of a CustomResourceDefinition. */
+export function customKind(
+  kinds: KindRegistry,
+  kind: string,
+  group: string,
+  subresources: JsonObject = {},
+): CustomKind {
   const plural = `${kind.toLowerCase()}s`
   const definition = decodeJson('CustomResourceDefinition', {
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -28,5 +33,5 @@ export function customKind(kind: string, group: string, subresources: JsonObject
     },
     status: { conditions: [{ type: 'Established', status: 'True' }] },
   })
-  return programKinds.kindOf(applyDefaults(definition))!
+  return kinds.kindOf(applyDefaults(definition))!
 }

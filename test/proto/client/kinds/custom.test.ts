@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import type { AnyResource, Kind } from '../../../../proto/gen/types.ts'
 import { readinessOf } from '../../../../proto/client/kinds/registry.ts'
-import { programKinds } from '../../../../proto/client/program-kinds.ts'
+import { KindRegistry } from '../../../../proto/schema/kind-registry.ts'
 import { customKind } from './custom-kind.ts'
 
-const CUSTOM = customKind('CronTab', 'stable.example.com')
+const kinds = new KindRegistry()
+const CUSTOM = customKind(kinds, 'CronTab', 'stable.example.com')
 const KIND: Kind = CUSTOM.id
 const WORD = 'crontab.stable.example.com/nightly'
 
@@ -20,8 +21,8 @@ function object(status: unknown, metadata: object = {}): AnyResource {
 const condition = (type: string, status: string, more: object = {}): object => ({ type, status, ...more })
 
 describe('readiness of kinds that definitions define', () => {
-  before(() => programKinds.set(CUSTOM))
-  after(() => programKinds.delete(KIND))
+  before(() => kinds.set(CUSTOM))
+  after(() => kinds.delete(KIND))
 
   const cases: [what: string, object: AnyResource, is: string, text: string][] = [
     [

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Kind } from '../../../../proto/gen/types.ts'
 import type { KindRecord } from '../../../../proto/client/kinds/kind-record.ts'
 import { kindsWith, recordOf } from '../../../../proto/client/kinds/registry.ts'
-import { programKinds } from '../../../../proto/client/program-kinds.ts'
+import { KindRegistry, SCHEMA_KINDS } from '../../../../proto/schema/kind-registry.ts'
 import { customKind } from './custom-kind.ts'
 
 describe('records of kinds', () => {
@@ -24,31 +24,32 @@ describe('records of kinds', () => {
     ['are machinery', ({ machinery }) => machinery === true, ['Event', 'Lease']],
   ]
   for (const [what, has, kinds] of abilities)
-    it(`tell which ${what}`, () => assert.deepEqual(kindsWith(has).sort(), kinds))
+    it(`tell which ${what}`, () => assert.deepEqual(kindsWith(has, SCHEMA_KINDS).sort(), kinds))
 
   it('that make pods say all that commands ask of them', () => {
-    for (const kind of kindsWith(({ pods }) => pods?.are === 'made')) {
+    for (const kind of kindsWith(({ pods }) => pods?.are === 'made', SCHEMA_KINDS)) {
       const { podSpec, ports, scale, takesTime, inAll } = recordOf(kind)
       assert.ok(podSpec && ports && scale && takesTime && inAll, kind)
     }
   })
 
   it('stand at places of their own in "all"', () => {
-    const places = programKinds.kinds().flatMap((kind) => recordOf(kind).inAll ?? [])
+    const places = SCHEMA_KINDS.kinds().flatMap((kind) => recordOf(kind).inAll ?? [])
     assert.equal(new Set(places).size, places.length)
   })
 
   it('scale custom kinds where their definitions say', () => {
-    const custom = customKind('CronTab', 'stable.example.com', {
+    const kinds = new KindRegistry()
+    const custom = customKind(kinds, 'CronTab', 'stable.example.com', {
       scale: { specReplicasPath: '.spec.workers', statusReplicasPath: '.status.workers' },
     })
     assert.equal(recordOf(custom.id).scale, undefined)
-    programKinds.set(custom)
+    kinds.set(custom)
     try {
       assert.deepEqual(recordOf(custom.id).scale, { replicasPath: ['spec', 'workers'] })
-      assert.ok(kindsWith(({ scale }) => scale !== undefined).includes(custom.id))
+      assert.ok(kindsWith(({ scale }) => scale !== undefined, kinds).includes(custom.id))
     } finally {
-      programKinds.delete(custom.id)
+      kinds.close()
     }
   })
 })
