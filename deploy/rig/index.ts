@@ -1,5 +1,6 @@
 /** `import { Rig } from 'gantry/rig'`. */
-export { Rig, type InNamespace, type NodeRemoval } from './rig.ts'
+export { Rig } from './rig.ts'
+export type { InNamespace, NodeRemoval } from './rig-handle.ts'
 export { Fault, RigMachine, RigProgram, type Lasting } from './rig-machine.ts'
 export type { OpenOptions, RigOptions } from './options.ts'
 export type { Manifests } from './objects.ts'

@@ -1,16 +1,11 @@
 /** A rig: several machines on this host that are a cluster, with faults on command. */
 import { setMaxListeners } from 'node:events'
 import { resolve } from 'node:path'
-import { contextFilePath, kubeAddresses, loadCredentials, type Context } from '../../proto/client/context.ts'
+import { contextFilePath, loadCredentials, type Context, type Credentials } from '../../proto/client/context.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { kubeconfig } from '../../proto/client/kubeconfig.ts'
-import { run, type CommandResult } from '../../proto/base/command.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { systemRandom } from '../../proto/base/random.ts'
-import type { AnyResource } from '../../proto/gen/types.ts'
-import type { ClusterClient } from '../../proto/client/cluster.ts'
-import { firstReachable } from '../../proto/client/reachable.ts'
-import { checkOptionsOf, DEFAULT_TIMEOUT_MS, patienceOf, type WaitOptions } from './wait-options.ts'
+import { checkOptionsOf, DEFAULT_TIMEOUT_MS } from './wait-options.ts'
 import { openCluster, rigContext } from './cluster-access.ts'
 import { kubeconfigFile, ownContextFile } from './cluster-files.ts'
 import type { Driver, MachineRecord } from './contract.ts'
@@ -19,38 +14,20 @@ import { openDriver } from './drivers/index.ts'
 import type { FaultRecord } from './faults/contract.ts'
 import { FaultEngine, type BeginOptions } from './faults/fault-engine.ts'
 import { faultTypes } from './faults/index.ts'
-import { bundlePath } from './installation.ts'
 import { loadImage, type LoadedImage } from './images/load.ts'
-import { pushImages } from './images/push.ts'
-import { listRegistryImages, type RegistryImage } from './images/registry-images.ts'
 import { REGISTRY, REGISTRY_PORT } from './layout.ts'
 import { writeArchive, type ArchiveReport } from './logs/archive.ts'
 import { sourcesOf } from './logs/sources.ts'
 import { openMachine, openMachines, requireMachine } from './machines.ts'
 import { createRig } from './rig-creation.ts'
-import { applyManifests, deleteObjects, objectNamed, type Manifests } from './objects.ts'
 import { checkName, checkOptions, RIG_OPTIONS, type OpenOptions, type RigOptions } from './options.ts'
 import { removeRig, sweepRigs, type RemovedRig } from './removal.ts'
 import { addNodes, removeNode, sweepJoining, type Resizing } from './resizing.ts'
 import { isForeign, listRigs, requireRig, rigNames, type RigRecord } from './rig-record.ts'
-import { Fault, RigMachine, type Faults, type Lasting } from './rig-machine.ts'
+import { RigHandle, type NodeRemoval, type RigHandleParts } from './rig-handle.ts'
+import { RigMachine } from './rig-machine.ts'
 import { rigFaultBackend } from './rig-fault-backend.ts'
 import { summarizeRigs, type RigSummary } from './summary.ts'
-import { awaitObject, eventually, type Goal } from './until.ts'
-
-/** Milliseconds for one run of the command line. */
-const COMMAND_PATIENCE = 120_000
-const ANY_CODE = Array.from({ length: 256 }, (_, code) => code)
-
-export interface InNamespace {
-  /** For objects that name none; default "default". */
-  readonly namespace?: string
-}
-
-export interface NodeRemoval {
-  /** Does not empty the node first: its machine goes at once, as if it had burnt. */
-  readonly now?: boolean
-}
 
 /**
  * A rig that is up. Errors are GantryErrors; those of the cluster itself as the command line has them.
@@ -61,35 +38,27 @@ export interface NodeRemoval {
  *     await rig.node('n2').kill()
  *     await rig.partition(['n1'], ['n3'], { for: 5_000 })
  */
-export class Rig implements Faults, AsyncDisposable {
+export class Rig extends RigHandle {
   readonly driver: Driver
-  /** host:port of the registry, in which every node looks first for an image of whatever name. */
-  readonly registry: string
-  /** The cluster's API as an administrator, with objects in and out. */
-  readonly client: ClusterClient
   readonly #context: Context
   readonly #engine: FaultEngine
-  readonly #end: AbortController
   readonly #tell: Pick<Resizing, 'progress' | 'warn'>
   /** This object made the rig, and so its end is the rig's. */
   readonly #made: boolean
   #record: RigRecord
 
-  private constructor(parts: {
-    driver: Driver
-    registry: string
-    client: ClusterClient
-    context: Context
-    end: AbortController
-    tell: Pick<Resizing, 'progress' | 'warn'>
-    made: boolean
-    record: RigRecord
-  }) {
+  private constructor(
+    parts: RigHandleParts & {
+      readonly driver: Driver
+      readonly context: Context
+      readonly tell: Pick<Resizing, 'progress' | 'warn'>
+      readonly made: boolean
+      readonly record: RigRecord
+    },
+  ) {
+    super(parts)
     this.driver = parts.driver
-    this.registry = parts.registry
-    this.client = parts.client
     this.#context = parts.context
-    this.#end = parts.end
     this.#tell = parts.tell
     this.#made = parts.made
     this.#record = parts.record
@@ -159,7 +128,7 @@ export class Rig implements Faults, AsyncDisposable {
         { details: [{ field: 'name', value: name, remedy: `wait for that, or \`gantry rig down ${name}\`` }] },
       )
     const rig = await Rig.#over(await openDriver(record.driver), record, false, { progress, warn })
-    signal?.addEventListener('abort', () => rig.#end.abort(signal.reason), { once: true })
+    signal?.addEventListener('abort', () => rig.end.abort(signal.reason), { once: true })
     return rig
   }
 
@@ -230,84 +199,21 @@ export class Rig implements Faults, AsyncDisposable {
     return { name: this.#context.name, file: ownContextFile(this.name), server: this.#context.server }
   }
 
-  /**
-   * The cluster for kubectl and client libraries of Kubernetes, as its administrator: a kubeconfig's text, which names
-   * the first controller that can be reached now. A file that names the first of all is there as long as the rig: see
-   * `kubeconfigFile`.
-   */
-  async kubeconfig(): Promise<string> {
-    const addresses = kubeAddresses(this.#context)
-    return kubeconfig(
-      this.#context,
-      (await loadCredentials(this.#context, ownContextFile(this.name)))!,
-      (await firstReachable(addresses, this.#end.signal)) ?? addresses[0]!,
-    )
+  protected get clusterContext(): Context {
+    return this.#context
   }
 
-  /** For $KUBECONFIG. */
+  protected async credentials(): Promise<Credentials> {
+    return (await loadCredentials(this.#context, ownContextFile(this.name)))!
+  }
+
+  protected async contextFile(): Promise<string> {
+    return ownContextFile(this.name)
+  }
+
+  /** For $KUBECONFIG: a file that is there as long as the rig, and names the first of its controllers. */
   get kubeconfigFile(): string {
     return kubeconfigFile(this.name)
-  }
-
-  /**
-   * Makes the cluster match manifests: a file or directory, an http(s) address, an object or several. The objects as
-   * they are then. If one is refused nothing is written, and the error names each field with its place.
-   */
-  async apply(manifests: Manifests, options: InNamespace = {}): Promise<AnyResource[]> {
-    checkOptionsOf('apply', options, ['namespace'])
-    const { namespace } = options
-    return applyManifests(this.client, manifests, namespace, this.#end.signal)
-  }
-
-  /**
-   * Deletes what manifests, or "deployment/web", name, and waits until it is gone. What is not there is no error.
-   * `graceSeconds`: instead of the pods' own.
-   */
-  async delete(
-    objects: Manifests,
-    options: InNamespace & WaitOptions & { readonly graceSeconds?: number } = {},
-  ): Promise<void> {
-    const timeout = patienceOf('delete', options, ['namespace', 'graceSeconds'])
-    await deleteObjects(
-      this.client,
-      objects,
-      { namespace: options.namespace, graceSeconds: options.graceSeconds, timeout },
-      this.#end.signal,
-    )
-  }
-
-  /**
-   * Waits for an object, "deployment/web": see `Goal` for what it may be waited for. The object then; undefined once it
-   * is deleted. DeadlineExceeded, with what it was like last, after `within` (60 s unless said).
-   */
-  async until(
-    object: string,
-    goal: Goal = 'Ready',
-    options: InNamespace & WaitOptions = {},
-  ): Promise<AnyResource | undefined> {
-    const timeout = patienceOf('until', options, ['namespace'])
-    const key = objectNamed(object, options.namespace, this.client.kinds)
-    return awaitObject(this.client, key, goal, timeout, this.#end.signal)
-  }
-
-  /**
-   * Waits for what only the application knows: asks again and again until the answer is true. Any other answer, and any
-   * error, says why it is not so yet; DeadlineExceeded with the last after `within` (60 s unless said).
-   */
-  async eventually(probe: () => unknown, options: WaitOptions = {}): Promise<void> {
-    await eventually(probe, systemClock, patienceOf('eventually', options), this.#end.signal)
-  }
-
-  /** Runs the command line against this cluster; whatever its exit code is, it is the answer. */
-  gantry(args: readonly string[], stdin = ''): Promise<CommandResult> {
-    const env = { ...process.env, GANTRY_CONFIG: ownContextFile(this.name), NO_COLOR: '1' }
-    return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.name, ...args], {
-      env,
-      stdin,
-      timeout: COMMAND_PATIENCE,
-      signal: this.#end.signal,
-      allow: ANY_CODE,
-    })
   }
 
   /** Controllers, nodes, registry. */
@@ -315,22 +221,9 @@ export class Rig implements Faults, AsyncDisposable {
     return this.#record.machines.map((machine) => this.#wrap(machine))
   }
 
-  get nodes(): readonly RigMachine[] {
-    return this.machines.filter(({ role }) => role === 'node')
-  }
-
   /** NotFound, with the nearest name, if there is none. */
   machine(name: string): RigMachine {
     return this.#wrap(requireMachine(this.#record, name))
-  }
-
-  /** The same, for a node. */
-  node(name: string): RigMachine {
-    const machine = this.machine(name)
-    if (machine.role === 'node') return machine
-    throw new GantryError('InvalidArgument', `"${name}" is a ${machine.role}, not a node`, {
-      details: [{ field: 'name', value: name, remedy: '`machine(name)` takes any' }],
-    })
   }
 
   /** The controller with this number, from 1. */
@@ -358,29 +251,12 @@ export class Rig implements Faults, AsyncDisposable {
     )
   }
 
-  /**
-   * Begins a fault of any kind; `values` are its parameters (lengths of time in milliseconds, sizes in bytes).
-   * InvalidArgument for a kind or values that do not fit, FailedPrecondition for what the driver cannot do.
-   */
-  async fault(kind: string, values: Readonly<Record<string, unknown>>, options: BeginOptions = {}): Promise<Fault> {
-    checkOptionsOf('fault', options, ['for', 'source'])
-    return new Fault(await this.#engine.begin(kind, values, options), this)
-  }
-
-  /**
-   * Cuts machines off from others, or from all others: their packets vanish. `port`: this one alone; `oneWay`: only
-   * those from the first to the others.
-   */
-  partition(
-    from: readonly string[],
-    to?: readonly string[],
-    { for: lasting, ...values }: Lasting & { readonly oneWay?: boolean; readonly port?: number } = {},
-  ): Promise<Fault> {
-    return this.fault(
-      'partition',
-      { from, ...(to === undefined ? {} : { to }), ...values },
-      lasting === undefined ? {} : { for: lasting },
-    )
+  protected beginFault(
+    kind: string,
+    values: Readonly<Record<string, unknown>>,
+    options: BeginOptions,
+  ): Promise<FaultRecord> {
+    return this.#engine.begin(kind, values, options)
   }
 
   /** Ends these faults, or all; those that were in force. NotFound for an id that there never was. */
@@ -413,7 +289,7 @@ export class Rig implements Faults, AsyncDisposable {
   }
 
   #resizing(): Resizing {
-    return { driver: this.driver, cluster: this.client, signal: this.#end.signal, ...this.#tell }
+    return { driver: this.driver, cluster: this.client, signal: this.end.signal, ...this.#tell }
   }
 
   /**
@@ -429,23 +305,9 @@ export class Rig implements Faults, AsyncDisposable {
       .map((machine) => openMachine(this.driver, record, machine))
     return loadImage(image, this.driver, nodes, {
       name,
-      signal: this.#end.signal,
+      signal: this.end.signal,
       progress: (done, all) => this.#tell.progress(`${image} is on ${done} of ${all} nodes`),
     })
-  }
-
-  /**
-   * Puts an image into the rig's registry, where nodes find it with every pull policy; `image` and `name` as of `load`.
-   */
-  async push(image: string, options: { readonly name?: string | undefined } = {}): Promise<readonly LoadedImage[]> {
-    checkOptionsOf('push', options, ['name'])
-    const { name } = options
-    return pushImages(image, this.registry, { name, signal: this.#end.signal })
-  }
-
-  /** What the registry holds. */
-  images(): Promise<RegistryImage[]> {
-    return listRegistryImages(this.registry, this.#end.signal)
   }
 
   /** Writes one archive (.tar.gz) with all that a report of a fault needs; its path. */
@@ -463,7 +325,7 @@ export class Rig implements Faults, AsyncDisposable {
       client: this.client,
       clock: systemClock,
     })
-    return writeArchive(resolve(file), this.name, items, { clock: systemClock, signal: this.#end.signal })
+    return writeArchive(resolve(file), this.name, items, { clock: systemClock, signal: this.end.signal })
   }
 
   /** Ends the rig: nothing of it stays. */
@@ -474,9 +336,7 @@ export class Rig implements Faults, AsyncDisposable {
 
   /** Lets go of the rig, which goes on. */
   close(): void {
-    this.#end.abort(new GantryError('Cancelled', `the rig "${this.name}" was let go of`))
-    this.client.close()
-    this.client.kinds.close()
+    this.letGo(`the rig "${this.name}" was let go of`)
   }
 
   /** `down` for the object that made the rig by `up`, `close` for others. */

@@ -11,7 +11,8 @@ import type { ErrorDetail, JsonValue } from '../../../proto/gen/types.ts'
 import { chooseRig, rigFlag } from '../choice.ts'
 import type { Role } from '../contract.ts'
 import type { BeginOptions } from '../faults/fault-engine.ts'
-import { Rig, type NodeRemoval } from '../rig.ts'
+import { Rig } from '../rig.ts'
+import type { NodeRemoval } from '../rig-handle.ts'
 import { UsageError } from '../../../proto/client/failures.ts'
 
 export interface CalledMachine {
