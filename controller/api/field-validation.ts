@@ -3,7 +3,8 @@
  * Gantry does not act on) is refused, told of in a warning, or passed over. What is wrong otherwise is always refused.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
  */
-import { inspectJson, type DecodeOptions } from '../../proto/codec/codec.ts'
+import { inspectJson } from '../../proto/codec/codec.ts'
+import type { DecodeOptions } from '../../proto/codec/json-decoder.ts'
 import {
   describeWarning,
   isStrictOnly,

@@ -18,7 +18,7 @@ import type {
   Secret,
   ServiceSpec,
 } from '../gen/types.ts'
-import { jsonFields } from './codec.ts'
+import { jsonFields } from './json-fields.ts'
 import { fillDefaults } from '../schema/custom/coerce.ts'
 import { customKinds, versionOfObject } from '../schema/custom/definitions.ts'
 import { schema, SPECIAL_MESSAGES } from '../schema/schema.ts'

@@ -5,7 +5,7 @@
  * https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#optional-vs-required
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
-import { jsonFields } from './codec.ts'
+import { jsonFields } from './json-fields.ts'
 import { valueFlaw } from '../schema/field-rules.ts'
 import { SPECIAL_MESSAGES } from '../schema/schema.ts'
 import type { FieldSchema } from '../schema/model.ts'

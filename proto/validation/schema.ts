@@ -2,7 +2,7 @@
  * What the schema's options ask of an object: required, enum, format, keyFormat, mergeKey, unsupported, and frozen on
  * an update.
  */
-import { jsonFields } from '../codec/codec.ts'
+import { jsonFields } from '../codec/json-fields.ts'
 import {
   duplicateField,
   isInert,

@@ -5,7 +5,7 @@
  * it, so that a stricter schema locks nobody out of an object.
  */
 import type { AnyResource, ErrorDetail } from '../gen/types.ts'
-import { jsonFields } from '../codec/codec.ts'
+import { jsonFields } from '../codec/json-fields.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
 import { keyFlaw, keyMessage, valueFlaw } from '../schema/field-rules.ts'
 import { entryPath, fieldPath } from '../base/path.ts'

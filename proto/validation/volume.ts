@@ -1,6 +1,6 @@
 /** Volumes of a pod. https://kubernetes.io/docs/concepts/storage/volumes/ */
 import type { DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource, Volume, VolumeProjection } from '../gen/types.ts'
-import { jsonFields } from '../codec/codec.ts'
+import { jsonFields } from '../codec/json-fields.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateFieldReference, validateResourceReference, VOLUME_FIELDS } from './references.ts'
 import { exactlyOne, type Report } from './report.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { jsonFields } from '../../../proto/codec/codec.ts'
+import { jsonFields } from '../../../proto/codec/json-fields.ts'
 import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import { valueFlaw } from '../../../proto/schema/field-rules.ts'
 import { formats } from '../../../proto/base/format.ts'
