@@ -6,22 +6,21 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import type { JsonObject, Kind } from '../../../proto/gen/types.ts'
 import { describeFault, readFault } from './parse-fault.ts'
+import { readConditions, readOutputExpectation } from './parse-condition.ts'
 import {
   describeProbe,
   describeSelection,
   firstWord,
   OBJECT_KEYS,
-  readConditions,
   readMachine,
   readObject,
-  readOutputExpectation,
   readProbe,
   readRun,
   readSelection,
   readWord,
   readWords,
   type Scope,
-} from './parse-condition.ts'
+} from './parse-probe.ts'
 import { MANIFEST_FILE, readManifests, type Library } from './parse-manifest.ts'
 import { VALUE_TESTS } from './expectation.ts'
 import {
