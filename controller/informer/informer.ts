@@ -15,15 +15,15 @@ import type { Random } from '../../proto/base/random.ts'
 import type { AnyResource, Kind } from '../../proto/gen/types.ts'
 import { createKinds, type Kinds } from '../kinds/kinds.ts'
 import type { Entry, Store, StoreEvent } from '../store/contract.ts'
-import { kindPrefix, objectKey, OBJECTS_PREFIX, parseKey, type ObjectKey } from '../store/keys.ts'
-import { UnknownKindEntries } from './unknown-kind-entries.ts'
-import { deletion, revertChanges } from './changes.ts'
+import { kindPrefix, objectKey, OBJECTS_PREFIX, parseKey } from '../store/keys.ts'
+import { ChangeHandlers } from './change-handlers.ts'
+import { deletion, differences, revertChanges } from './changes.ts'
 import type { CachedObject, Change, Follower, Informer, Lister } from './contract.ts'
+import { EntryDecoder } from './entry-decoder.ts'
 import { WatchCache } from './watch-cache.ts'
 import { KindCache } from './kind-cache.ts'
 import { newestCommit, readAll } from './listing.ts'
 import { RevisionWaiters } from './revision-waiters.ts'
-import { WriteThroughCache } from './write-through-cache.ts'
 
 const LIST_RETRY = { first: 100, max: 5000 }
 const REACHED_TIMEOUT = 5000
@@ -40,7 +40,7 @@ export interface InformerOptions {
 interface OneKind {
   readonly cache: KindCache<Kind>
   readonly history: WatchCache<Kind>
-  readonly handlers: Set<(change: Change) => void>
+  readonly handlers: ChangeHandlers
 }
 
 export class StoreInformer implements Informer {
@@ -53,9 +53,8 @@ export class StoreInformer implements Informer {
   readonly #kinds: Map<Kind, OneKind>
   /** What definitions define, by their names: the definitions that this cache has. */
   readonly #defined = new Map<string, CustomKind>()
-  readonly #aside = new UnknownKindEntries()
-  readonly #written = new WriteThroughCache()
-  readonly #anyHandlers = new Set<(change: Change) => void>()
+  readonly #entries: EntryDecoder
+  readonly #anyHandlers: ChangeHandlers
   readonly #uids = new Map<string, AnyResource>()
   readonly #batchHandlers = new Set<(revision: number) => void>()
   readonly #waiters: RevisionWaiters
@@ -68,12 +67,14 @@ export class StoreInformer implements Informer {
   #slowFollowers = 0
 
   constructor({ store, clock, random, logger, kinds = createKinds() }: InformerOptions) {
+    this.#logger = logger
     this.#strategies = kinds
+    this.#entries = new EntryDecoder(this.kinds, logger)
+    this.#anyHandlers = new ChangeHandlers(logger)
     this.#kinds = new Map(resources.map(({ kind }) => [kind as Kind, this.#newKind(kind as Kind)]))
     this.#store = store
     this.#clock = clock
     this.#random = random
-    this.#logger = logger
     this.#waiters = new RevisionWaiters(clock)
     this.#synced = new Promise((resolve) => (this.#nowSynced = resolve))
   }
@@ -131,7 +132,8 @@ export class StoreInformer implements Informer {
     const cached = place && this.#kind(kind).cache.cached(place.namespace, place.name)
     if (cached?.revision === revision) return cached as unknown as CachedObject<K>
     const decoded: CachedObject<K> = { object: decodeResource(kind, bytes, String(revision)), bytes, revision }
-    if (place !== undefined && revision > this.#revision) this.#written.keep(key, decoded as unknown as CachedObject)
+    if (place !== undefined && revision > this.#revision)
+      this.#entries.written.keep(key, decoded as unknown as CachedObject)
     return decoded
   }
 
@@ -145,22 +147,15 @@ export class StoreInformer implements Informer {
 
   on<K extends Kind>(kind: K, handler: (change: Change<K>) => void): () => void {
     const { cache, handlers } = this.#kind(kind)
-    const general = handler as unknown as (change: Change) => void
-    for (const cached of cache.cachedList())
-      this.#tell(general, { type: 'added', cached, previous: undefined, revision: cached.revision })
-    // A wrapper of its own, so that one function may be registered twice.
-    const registered = (change: Change): void => this.#tell(general, change)
-    handlers.add(registered)
-    return () => void handlers.delete(registered)
+    return handlers.add(handler as unknown as (change: Change) => void, cache.cachedList())
   }
 
   onAny(handler: (change: Change) => void): () => void {
-    for (const { cache } of this.#kinds.values())
-      for (const cached of cache.cachedList())
-        this.#tell(handler, { type: 'added', cached, previous: undefined, revision: cached.revision })
-    const registered = (change: Change): void => this.#tell(handler, change)
-    this.#anyHandlers.add(registered)
-    return () => void this.#anyHandlers.delete(registered)
+    return this.#anyHandlers.add(handler, this.#all())
+  }
+
+  *#all(): Generator<CachedObject, void, undefined> {
+    for (const { cache } of this.#kinds.values()) yield* cache.cachedList()
   }
 
   onBatch(handler: (revision: number) => void): () => void {
@@ -207,7 +202,7 @@ export class StoreInformer implements Informer {
 
   async #storedAt(kind: Kind, revision: number): Promise<readonly CachedObject[]> {
     const { entries } = await readAll(this.#store, revision, kindPrefix(kind))
-    return [...entries.values()].flatMap((entry) => this.#cachedOf(entry) ?? [])
+    return [...entries.values()].flatMap((entry) => this.#entries.cachedOf(entry) ?? [])
   }
 
   /** Lists everything and applies what differs; again until it succeeds, as long as the store cannot be reached. */
@@ -218,13 +213,13 @@ export class StoreInformer implements Informer {
         this.#defineAll(entries, revision)
         const newest = this.#isSynced
           ? undefined
-          : await newestCommit(this.#store, entries, revision, (entry) => this.#cachedOf(entry))
-        const changes = this.#differences(entries, revision)
+          : await newestCommit(this.#store, entries, revision, (entry) => this.#entries.cachedOf(entry))
+        const changes = differences(entries, revision, this.#entries, this.#kinds, (kind) => this.#kind(kind))
         this.#announce(
           revision,
           changes.flatMap((change) => this.#put(change)),
         )
-        this.#written.forget(revision)
+        this.#entries.written.forget(revision)
         this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
         else for (const { history } of this.#kinds.values()) history.markGap(revision)
@@ -248,49 +243,15 @@ export class StoreInformer implements Informer {
     this.#nowSynced()
   }
 
-  /** From what the cache has to what the store has, in order of revision. */
-  #differences(entries: ReadonlyMap<string, Entry>, revision: number): Change[] {
-    const changes: Change[] = []
-    const listed = new Map<Kind, Set<string>>()
-    for (const entry of entries.values()) {
-      const key = this.#parse(entry)
-      if (key === undefined) continue
-      let names = listed.get(key.kind)
-      if (names === undefined) listed.set(key.kind, (names = new Set()))
-      names.add(`${key.namespace}/${key.name}`)
-      const previous = this.#kind(key.kind).cache.cached(key.namespace, key.name)
-      if (previous?.revision === entry.revision) continue
-      const cached = this.#decode(key, entry)
-      if (cached === undefined) continue
-      if (previous !== undefined && previous.object.metadata.uid !== cached.object.metadata.uid)
-        changes.push(deletion(previous, entry.revision))
-      const before = previous?.object.metadata.uid === cached.object.metadata.uid ? previous : undefined
-      changes.push({
-        type: before === undefined ? 'added' : 'modified',
-        cached,
-        previous: before,
-        revision: entry.revision,
-      })
-    }
-    changes.sort((one, other) => one.revision - other.revision)
-    for (const [kind, { cache }] of this.#kinds) {
-      for (const cached of cache.cachedList()) {
-        const { namespace, name } = cached.object.metadata
-        if (listed.get(kind)?.has(`${namespace}/${name}`) !== true) changes.push(deletion(cached, revision))
-      }
-    }
-    return changes
-  }
-
   #changeOf({ type, entry }: StoreEvent): Change | undefined {
-    const key = type === 'delete' ? parseKey(entry.key, this.kinds) : this.#parse(entry)
+    const key = type === 'delete' ? parseKey(entry.key, this.kinds) : this.#entries.parse(entry)
     if (key === undefined) {
-      if (type === 'delete') this.#aside.drop(entry.key)
+      if (type === 'delete') this.#entries.aside.drop(entry.key)
       return undefined
     }
     const previous = this.#kind(key.kind).cache.cached(key.namespace, key.name)
     if (type === 'delete') return previous === undefined ? undefined : deletion(previous, entry.revision)
-    const cached = this.#decode(key, entry)
+    const cached = this.#entries.decode(key, entry)
     if (cached === undefined) return undefined
     return { type: previous === undefined ? 'added' : 'modified', cached, previous, revision: entry.revision }
   }
@@ -318,46 +279,26 @@ export class StoreInformer implements Informer {
     for (const change of changes) {
       const { history, handlers } = this.#kind(change.cached.object.kind)
       history.add(change, monotonic)
-      for (const handler of handlers) handler(change)
-      for (const handler of this.#anyHandlers) handler(change)
+      handlers.tell(change)
+      this.#anyHandlers.tell(change)
     }
     for (const { history } of this.#kinds.values()) history.progress(revision, monotonic)
     this.#waiters.advanceTo(revision)
     for (const handler of this.#batchHandlers) handler(revision)
   }
 
-  #tell(handler: (change: Change) => void, change: Change): void {
-    try {
-      handler(change)
-    } catch (error) {
-      const {
-        kind,
-        metadata: { namespace, name },
-      } = change.cached.object
-      this.#logger.error({ err: error, kind, namespace, name }, 'a handler of changes failed')
-    }
-  }
-
-  /** Undefined for an entry of a kind that is not defined: it is put aside. */
-  #parse(entry: Entry): ObjectKey | undefined {
-    const parsed = parseKey(entry.key, this.kinds)
-    if (parsed === undefined && !this.#aside.keep(entry))
-      this.#logger.error({ key: entry.key }, 'an entry of the store is of no known kind')
-    return parsed
-  }
-
   /** Takes in all definitions of a list before the objects of their kinds, whose keys may come before theirs. */
   #defineAll(entries: ReadonlyMap<string, Entry>, revision: number): void {
     const known = new Map([...this.#defined.values()].map((kind) => [kind.id, kind]))
     this.#defined.clear()
-    this.#aside.clear()
+    this.#entries.aside.clear()
     for (const [kind, { defines }] of this.#strategies.all()) {
       if (defines === undefined) continue
       const prefix = kindPrefix(kind)
       for (const entry of entries.values()) {
         if (!entry.key.startsWith(prefix)) continue
         const name = entry.key.slice(entry.key.lastIndexOf('/') + 1)
-        const definition = this.#decode({ kind, namespace: '', name }, entry)?.object
+        const definition = this.#entries.decode({ kind, namespace: '', name }, entry)?.object
         const defined = definition === undefined ? undefined : defines(definition, this.kinds)
         if (defined !== undefined) this.#defined.set(name, defined)
       }
@@ -389,7 +330,9 @@ export class StoreInformer implements Informer {
     this.#kind(after.id)
     return [
       ...gone,
-      ...this.#aside.take(kindPrefix(after.id)).flatMap((entry) => this.#put(this.#changeOf({ type: 'put', entry }))),
+      ...this.#entries.aside
+        .take(kindPrefix(after.id))
+        .flatMap((entry) => this.#put(this.#changeOf({ type: 'put', entry }))),
     ]
   }
 
@@ -410,7 +353,7 @@ export class StoreInformer implements Informer {
   #vanish(name: string, { id }: CustomKind, revision: number): Change[] {
     const changes = (this.#kinds.get(id)?.cache.cachedList() ?? []).flatMap((cached) => {
       const { namespace, name: own } = cached.object.metadata
-      this.#aside.keep({
+      this.#entries.aside.keep({
         key: objectKey(id, namespace, own),
         value: cached.bytes,
         revision: cached.revision,
@@ -432,7 +375,7 @@ export class StoreInformer implements Informer {
       bytes,
       revision,
     } of cache?.cachedList() ?? []) {
-      const again = this.#decode(
+      const again = this.#entries.decode(
         { kind, namespace, name },
         { key: objectKey(kind, namespace, name), value: bytes, revision, createRevision: 0 },
       )
@@ -453,12 +396,11 @@ export class StoreInformer implements Informer {
 
   #newKind(kind: Kind): OneKind {
     const { indexes } = this.#strategies.of(kind)
-    return { cache: new KindCache(indexes), history: new WatchCache(() => this.#fellBehind(kind)), handlers: new Set() }
-  }
-
-  #cachedOf(entry: Entry): CachedObject | undefined {
-    const key = this.#parse(entry)
-    return key === undefined ? undefined : this.#decode(key, entry)
+    return {
+      cache: new KindCache(indexes),
+      history: new WatchCache(() => this.#fellBehind(kind)),
+      handlers: new ChangeHandlers(this.#logger),
+    }
   }
 
   #fellBehind(kind: string): void {
@@ -466,25 +408,6 @@ export class StoreInformer implements Informer {
       { kind, slowSinceStart: ++this.#slowFollowers },
       'a watcher reads too slowly and has to list again',
     )
-  }
-
-  /**
-   * Undefined, and reported, for bytes that are no such object: one bad entry must not stop the cluster. What the cache
-   * has of it stays.
-   */
-  #decode(key: ObjectKey, entry: Entry): CachedObject | undefined {
-    try {
-      const written = this.#written.take(entry)
-      if (written !== undefined) return written
-      const object = decodeResource(key.kind, entry.value, String(entry.revision))
-      const { namespace, name } = object.metadata
-      if (name !== key.name || namespace !== key.namespace)
-        throw new GantryError('Internal', `the bytes are of ${namespace}/${name}`)
-      return { object, bytes: entry.value, revision: entry.revision }
-    } catch (error) {
-      this.#logger.error({ err: error, key: entry.key }, 'an entry of the store cannot be decoded and is left out')
-      return undefined
-    }
   }
 
   #kind(kind: Kind): OneKind {
