@@ -1,9 +1,8 @@
 /** The runtime driver with conmon and crun or runc. */
-import { copyFile, mkdir, readFile, rename } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
-import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Launcher } from '../../host/launcher.ts'
 import type {
@@ -18,7 +17,6 @@ import type {
   SandboxRecord,
   SandboxSpec,
 } from '../contract.ts'
-import { capabilityNames } from './capabilities.ts'
 import { readCounters } from './counters.ts'
 import { Cgroups, type CgroupStats } from './cgroups.ts'
 import { containerConfig, hostDevices, readSeccompProfile, type HostFacts, type SharedNamespaces } from './config.ts'
@@ -27,6 +25,8 @@ import { Containers } from './containers.ts'
 import { connectContainerInput } from './container-input.ts'
 import { ExecManager, type ExecResult } from './exec-manager.ts'
 import { ExitWatch } from './exit-watch.ts'
+import { hostFacts } from './host-facts.ts'
+import { holderId, HolderRootfs, holderSpec, NO_LIMITS } from './process-holder.ts'
 import { KeyedLock } from '../../../proto/base/semaphore.ts'
 import { SandboxDirectories } from './sandbox-directories.ts'
 import { isAlive } from '../../../proto/base/process.ts'
@@ -65,11 +65,8 @@ export interface OciDriverOptions {
 
 /** File names, control group names and the runtime's rules for ids, all at once. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/
-/** Holds a shared process namespace: reaps what is orphaned, ends when it is killed. */
-const PAUSE_COMMAND = ['/busybox', 'sh', '-c', 'while :; do /busybox sleep 2147483647; done']
 /** Of the names of pods' control groups. */
 const POD_PREFIX = 'pod'
-const NO_LIMITS = { cpuShares: 0, cpuQuotaMicros: 0, memoryLimit: 0, pidsLimit: 0 }
 
 interface RunningRuntime {
   readonly program: RuntimeProgram
@@ -83,12 +80,12 @@ export class OciDriver implements RuntimeDriver {
   readonly #options: OciDriverOptions
   readonly #directories: SandboxDirectories
   readonly #execs: ExecManager
+  readonly #holderRootfs: HolderRootfs
   readonly #sandboxes = new Map<string, SandboxEntry>()
   readonly #locks = new KeyedLock()
   readonly #handlers = new Set<(container: ContainerRecord) => void>()
   /** Ends that nobody could be told of yet. */
   readonly #untold: ContainerRecord[] = []
-  #holder: Promise<string> | undefined
   #running: RunningRuntime | undefined
   #started = false
 
@@ -102,6 +99,7 @@ export class OciDriver implements RuntimeDriver {
       options.logger,
     )
     this.#execs = new ExecManager(join(options.runDir, 'exec'), options.clock)
+    this.#holderRootfs = new HolderRootfs(this.#programDir)
   }
 
   get #programDir(): string {
@@ -190,7 +188,7 @@ export class OciDriver implements RuntimeDriver {
       this.#sandboxes.set(spec.id, entry)
       try {
         cgroups.create(this.#podGroup(spec.id), spec.resources)
-        if (spec.shareProcessNamespace && !spec.hostPid) await this.#startPauseContainer(entry)
+        if (spec.shareProcessNamespace && !spec.hostPid) await this.#startHolder(entry)
       } catch (error) {
         await this.#dropSandbox(spec.id)
         throw error
@@ -364,7 +362,7 @@ export class OciDriver implements RuntimeDriver {
       return { ...pins, pid: `/proc/${target.pid}/ns/pid` }
     }
     if (!spec.shareProcessNamespace || spec.hostPid || internal) return { ...pins, pid: undefined }
-    const holder = this.#ready().containers.init(pauseContainerId(spec.id))
+    const holder = this.#ready().containers.init(holderId(spec.id))
     if (holder === undefined || !isAlive(holder))
       throw new GantryError(
         'FailedPrecondition',
@@ -373,62 +371,11 @@ export class OciDriver implements RuntimeDriver {
     return { ...pins, pid: `/proc/${holder.pid}/ns/pid` }
   }
 
-  /**
-   * A process namespace lives as long as its first process, so one is started that belongs to no container of the pod.
-   */
-  async #startPauseContainer(sandbox: SandboxEntry): Promise<void> {
-    const id = pauseContainerId(sandbox.spec.id)
-    await this.#make(
-      {
-        id,
-        sandboxId: sandbox.spec.id,
-        rootfs: await this.#holderRootfs(),
-        args: PAUSE_COMMAND,
-        env: [],
-        cwd: '/',
-        user: { uid: 0, gid: 0, additionalGids: [] },
-        mounts: [],
-        resources: NO_LIMITS,
-        oomScoreAdj: 0,
-        privileged: false,
-        readOnlyRootfs: true,
-        allowPrivilegeEscalation: false,
-        capabilities: { add: [], drop: ['ALL'] },
-        seccomp: { type: 'RuntimeDefault' },
-        unmaskedProc: false,
-        tty: false,
-        stdin: false,
-        logPath: join(this.#directories.path(sandbox.spec.id), 'holder.log'),
-      },
-      sandbox,
-      true,
-    )
-    await this.#ready().containers.begin(id)
-  }
-
-  /** A directory with nothing but a static busybox, made once for each start of the agent. */
-  async #makeHolderRootfs(): Promise<string> {
-    const rootfs = join(this.#programDir, 'holder-rootfs')
-    const source = (await run('sh', ['-c', 'command -v busybox'], { allow: [0, 1, 127] })).stdout.trim()
-    if (source === '')
-      throw new GantryError('FailedPrecondition', 'shareProcessNamespace needs busybox', {
-        details: [
-          { field: 'shareProcessNamespace', remedy: 'install busybox-static (Debian: apt-get install busybox-static)' },
-        ],
-      })
-    await mkdir(rootfs, { recursive: true, mode: 0o755 })
-    const program = join(rootfs, 'busybox')
-    await copyFile(source, `${program}.new`)
-    await rename(`${program}.new`, program)
-    return rootfs
-  }
-
-  #holderRootfs(): Promise<string> {
-    this.#holder ??= this.#makeHolderRootfs().catch((error: unknown) => {
-      this.#holder = undefined
-      throw error
-    })
-    return this.#holder
+  async #startHolder(sandbox: SandboxEntry): Promise<void> {
+    const { id } = sandbox.spec
+    const logPath = join(this.#directories.path(id), 'holder.log')
+    await this.#make(holderSpec(id, await this.#holderRootfs.path(), logPath), sandbox, true)
+    await this.#ready().containers.begin(holderId(id))
   }
 
   async #adoptSandbox(id: string): Promise<void> {
@@ -464,10 +411,6 @@ export class OciDriver implements RuntimeDriver {
   }
 }
 
-function pauseContainerId(sandboxId: string): string {
-  return `${sandboxId}.processes`
-}
-
 function sandboxRecord({ spec, createdAt }: SandboxEntry): SandboxRecord {
   return { id: spec.id, network: spec.network, createdAt }
 }
@@ -475,18 +418,4 @@ function sandboxRecord({ spec, createdAt }: SandboxEntry): SandboxRecord {
 function checkId(id: string): void {
   if (!ID.test(id))
     throw new GantryError('InvalidArgument', `"${id}" is no id: letters, digits, "_", "." and "-", 200 at most`)
-}
-
-async function hostFacts(cgroups: Cgroups, cgroupParent: string): Promise<HostFacts> {
-  const [status, score, limitsSwap] = await Promise.all([
-    readFile('/proc/self/status', 'utf8'),
-    readFile('/proc/self/oom_score_adj', 'utf8'),
-    cgroups.limitsSwap(cgroupParent),
-  ])
-  return {
-    cgroupVersion: cgroups.layout.version,
-    limitsSwap,
-    capabilities: capabilityNames(/^CapPrm:\s*(\w+)$/m.exec(status)?.[1] ?? '0'),
-    oomScoreAdj: Number(score),
-  }
 }
