@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Linter } from 'eslint'
 import { floors } from './floors.mjs'
@@ -64,6 +64,16 @@ describe('floors of the source tree', () => {
       ),
       [],
     ))
+
+  it('of the controller are those that its README shows', () => {
+    const text = readFileSync(path.join(root, 'controller/README.md'), 'utf8')
+    const shown = [...text.matchAll(/^\| (\d+) \| ([^|]*) \|/gm)].map(([, floor, rooms]) => [
+      Number(floor),
+      [...rooms!.matchAll(/`([^`]+?)\/?`/g)].map(([, room]) => `controller/${room}`).sort(),
+    ])
+    const own = floors.filter((rooms) => rooms.some((room) => room.startsWith('controller/')))
+    assert.deepEqual(shown, own.map((rooms, index) => [index + 1, [...rooms].sort()] as [number, string[]]).reverse())
+  })
 
   const refused = (file: string, target: string): string[] =>
     new Linter({ cwd: root })
