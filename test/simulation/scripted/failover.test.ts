@@ -95,7 +95,7 @@ describe('scripted simulation of nodes and three controllers', () => {
     await cluster.run(10_000)
     assert.equal(cluster.health.filter((is) => is === 'lost').length, 4)
     leader.kill()
-    await cluster.run(30_000)
+    await cluster.run(20_000)
     assert.notEqual(cluster.leader.name, leader.name)
     assert.deepEqual(cluster.pods.filter(isDeleting), [])
     for (const node of gone) node.reconnect()
@@ -108,7 +108,7 @@ describe('scripted simulation of nodes and three controllers', () => {
     await cluster.run(2_000)
     const before = cluster.told.length
     for (const controller of cluster.controllers) controller.kill()
-    await cluster.run(30_000)
+    await cluster.run(20_000)
     for (const controller of cluster.controllers) controller.start()
     await cluster.run(20_000)
     assert.deepEqual([cluster.health, cluster.ready], [['ready', 'ready', 'ready'], REPLICAS])
@@ -119,7 +119,7 @@ describe('scripted simulation of nodes and three controllers', () => {
     it(`in the end there are as many pods as asked for, each running once, and nothing is marked (seed ${seed})`, async () => {
       await start(5, seed)
       const random = seededRandom(seed)
-      for (let round = 0; round < 25; round++) {
+      for (let round = 0; round < 15; round++) {
         const node = pick(random, cluster.nodes)
         const controller = pick(random, cluster.controllers)
         pick(random, [

@@ -138,13 +138,13 @@ describe('scripted simulation of withdrawals', () => {
   })
 
   it('the leader falls as pods are deleted: the next one withdraws them, or 5 s pass; a node that dials anew is told again', async () => {
-    await start({ controllers: 3, nodes: 4 }, 8)
+    await start({ controllers: 3, nodes: 4 }, 6)
     slowdown(() => 100)
     await scale(3)
     await cluster.until('pods are deleted', () => cluster.pods.some(isDeleting), 1_000)
     cluster.leader.kill()
     await settled(3, 30_000)
-    assert.equal(ends.length, 5)
+    assert.equal(ends.length, 3)
     assert.ok(
       ends.every(({ drained, after, senders }) => after <= 5_200 && (!drained || senders.length === 0)),
       JSON.stringify(ends),
@@ -157,14 +157,15 @@ describe('scripted simulation of withdrawals', () => {
 
   it('a pod that is deleted as it becomes ready is not sent anything once withdrawn', async () => {
     await start({ controllers: 2, nodes: 4 }, 4)
+    slowdown((index) => 500 * index)
     const deletions: Promise<void>[] = []
     cluster.observe((fact) => {
       if (fact.is !== 'committed' || fact.before?.kind !== 'Pod' || fact.after?.kind !== 'Pod') return
-      if (deletions.length === 10 || isReady(fact.before) || !isReady(fact.after)) return
+      if (deletions.length === 8 || isReady(fact.before) || !isReady(fact.after)) return
       deletions.push(cluster.askToDelete('Pod', 'default', fact.after.metadata.name))
     })
     await scale(8)
-    await cluster.until('ten pods have ended', () => ends.length >= 10, 20_000)
+    await cluster.until('eight pods have ended', () => ends.length >= 8, 20_000)
     await Promise.all(deletions)
     await settled(8)
     assert.deepEqual(
@@ -177,8 +178,8 @@ describe('scripted simulation of withdrawals', () => {
   it('pods that are deleted at any moment of their beginning are not sent anything once withdrawn', async () => {
     await start({ controllers: 2, nodes: 3 }, 6)
     const random = seededRandom(1)
-    slowdown(() => 1 + Math.floor(random.next() * 200))
-    for (let round = 0; round < 20; round++) {
+    slowdown(() => 1 + Math.floor(random.next() * 1_500))
+    for (let round = 0; round < 15; round++) {
       const alive = cluster.pods
         .filter((pod) => !isDeleting(pod) && pod.spec.nodeName !== undefined)
         .sort((a, b) => Number(b.metadata.resourceVersion) - Number(a.metadata.resourceVersion))
@@ -187,7 +188,7 @@ describe('scripted simulation of withdrawals', () => {
       await cluster.run(Math.floor(random.next() * 200))
     }
     await settled(6)
-    assert.ok(ends.length >= 15, `${ends.length} ends`)
+    assert.ok(ends.length >= 12, `${ends.length} ends`)
     // Pods that have not been ready yet need not wait; none waits until its time is up.
     assert.ok(ends.filter(({ drained }) => drained).length >= 5, JSON.stringify(ends))
     assert.deepEqual(
