@@ -1,21 +1,21 @@
-/**
- * Nodes and pods for the scheduler's tests, and a small cluster: store, informer, and an API that only binds and writes
- * status.
- */
-import type { WriteContext } from '../../../controller/api/contract.ts'
+/** Nodes and pods for the scheduler's tests, and what it works on: memory store, watch cache and API core. */
+import { setImmediate } from 'node:timers/promises'
+import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
+import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
+import { createParticipants } from '../../../controller/participants.ts'
 import { Scheduler } from '../../../controller/scheduler/scheduler.ts'
 import type { SchedulerOptions } from '../../../controller/scheduler/scheduling-term.ts'
 import type { Operation, Term } from '../../../controller/store/contract.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
-import { GantryError } from '../../../proto/base/errors.ts'
+import type { GantryError } from '../../../proto/base/errors.ts'
 import { encodeResource } from '../../../proto/codec/wire.ts'
 import { FakeClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
-import type { AnyResource, Kind, Node, Pod, Resources, Taint } from '../../../proto/gen/types.ts'
+import type { AnyResource, Kind, Node, Pod, Taint } from '../../../proto/gen/types.ts'
 
 export interface NodeOptions {
   cpu?: string
@@ -146,22 +146,35 @@ export class TestCluster {
   /** Answers a bind instead of the API, when it gives an error. */
   failBind: (pod: string, node: string) => GantryError | undefined | Promise<GantryError> = () => undefined
   statusWrites = 0
-  readonly #group: GroupCommit
   readonly #stop = new AbortController()
   readonly #tasks: Promise<void>[] = []
 
   constructor(clock: Clock, options: Partial<SchedulerOptions> = {}) {
     this.clock = clock
     this.store = new MemoryStore(clock)
-    this.#group = new GroupCommit(this.store)
     const random = seededRandom(1)
     this.informer = new StoreInformer({ store: this.store, clock, random, logger: silentLogger })
+    const { store, informer } = this
+    const reads = new ConsistentReads(store, informer)
+    const participants = createParticipants({ informer, store, random, reads })
+    const api = new ObjectRegistry({ reads, participants, informer, commits: new GroupCommit(store), clock, random })
     this.scheduler = new Scheduler({
-      informer: this.informer,
+      informer,
       api: {
-        bind: (...args) => this.#bind(...args),
-        mutate: (kind, namespace, name, _subresource, change, context) =>
-          this.#mutate(kind, namespace, name, change, context),
+        bind: async (namespace, name, uid, node, context) => {
+          this.binds.push(`${name}@${node}`)
+          const failure = await this.failBind(name, node)
+          if (failure !== undefined) throw failure
+          return api.bind(namespace, name, uid, node, context)
+        },
+        mutate: (kind, namespace, name, subresource, change, context) => {
+          const counted: typeof change = (object) => {
+            const answer = change(object)
+            if (answer !== false) this.statusWrites++
+            return answer
+          }
+          return api.mutate(kind, namespace, name, subresource, counted, context)
+        },
       },
       clock,
       random,
@@ -209,6 +222,7 @@ export class TestCluster {
       revision = await this.store.revision()
       await this.informer.waitForRevision(revision)
       if (this.clock instanceof FakeClock) await this.clock.advance(0)
+      await setImmediate()
     }
   }
 
@@ -233,51 +247,5 @@ export class TestCluster {
   /** The message of condition PodScheduled. */
   reason(name: string): string | undefined {
     return this.pod(name).status.conditions?.find(({ type }) => type === 'PodScheduled')?.message
-  }
-
-  async #bind(namespace: string, name: string, uid: string, nodeName: string, context: WriteContext): Promise<Pod> {
-    this.binds.push(`${name}@${nodeName}`)
-    const failure = await this.failBind(name, nodeName)
-    if (failure !== undefined) throw failure
-    return this.#replace('Pod', namespace, name, context, (current) => {
-      if (current.metadata.uid !== uid || current.spec.nodeName !== undefined)
-        throw new GantryError('Conflict', `pod ${name} is bound already or another`)
-      current.spec.nodeName = nodeName
-      current.status.conditions = [{ type: 'PodScheduled', status: 'True' }]
-    })
-  }
-
-  #mutate<K extends Kind>(
-    kind: K,
-    namespace: string,
-    name: string,
-    change: (object: Resources[K]) => false | void,
-    context: WriteContext,
-  ): Promise<Resources[K]> {
-    return this.#replace(kind, namespace, name, context, (current) => {
-      const answer = change(current)
-      if (answer !== false) this.statusWrites++
-      return answer
-    })
-  }
-
-  async #replace<K extends Kind>(
-    kind: K,
-    namespace: string,
-    name: string,
-    context: WriteContext,
-    change: (object: Resources[K]) => false | void,
-  ): Promise<Resources[K]> {
-    const cached = this.informer.lister(kind).cached(namespace, name)
-    if (cached === undefined) throw new GantryError('NotFound', `no ${kind} ${name}`)
-    const object = structuredClone(cached.object)
-    if (change(object) === false) return cached.object
-    const result = await this.#group.write(
-      { ...put(object), expect: { is: 'at', revision: cached.revision } },
-      context.term,
-    )
-    if (result.outcome !== 'committed')
-      throw new GantryError(result.outcome === 'deposed' ? 'Forbidden' : 'Conflict', `${name}: ${result.outcome}`)
-    return object
   }
 }
