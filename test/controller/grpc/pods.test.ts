@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import type { ObjectApi } from '../../../controller/api/contract.ts'
+import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
 import { PodsHandlers } from '../../../controller/grpc/pods.ts'
 import type { PodBackend } from '../../../controller/requests/backends.ts'
+import { FakeClock } from '../../../proto/base/clock.ts'
+import { ControlPlane } from '../control-plane.ts'
 import { mastersOnly, testRequests } from '../requests/test-requests.ts'
 import { CONTROLLERS, MASTERS } from '../../../controller/authorization/groups.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -18,19 +20,29 @@ describe('connections into pods over gRPC', () => {
   const serve = async function* (inputs: AsyncIterable<unknown>): AsyncGenerator<never, void, undefined> {
     for await (const input of inputs) served.push(input)
   }
-  const api: Pick<ObjectApi, 'admitConnection'> = {
-    admitConnection: async (kind, namespace, name, subresource, options, { user }) => {
-      asked.push([kind, namespace, name, subresource, options, user?.name])
+  const gate: AdmissionPlugin = {
+    name: 'gate',
+    handles: ({ operation }) => operation === 'CONNECT',
+    validate: ({ kind, namespace, name, subresource, message, context: { user } }) => {
+      asked.push([kind, namespace, name, subresource, message, user?.name])
       if (refused) throw new GantryError('Forbidden', 'nobody enters')
     },
   }
-  const pods = new PodsHandlers(
-    testRequests({
-      api: api as ObjectApi,
-      authorizer: mastersOnly,
-      pods: { exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodBackend,
-    }),
-  )
+  let plane: ControlPlane
+  let pods: PodsHandlers
+
+  before(async () => {
+    plane = await ControlPlane.start(new FakeClock(), { plugins: () => [gate] })
+    pods = new PodsHandlers(
+      testRequests({
+        api: plane.api,
+        authorizer: mastersOnly,
+        pods: { exec: serve, attach: serve, portForward: serve, copy: serve } as unknown as PodBackend,
+      }),
+    )
+  })
+  after(() => plane.stop())
+
   const call = (group: string) => ({
     signal: new AbortController().signal,
     peer: 'test',
