@@ -3,18 +3,17 @@
  * until the slice that shows it is written; on the API core, watch cache and memory store, so that what is measured is
  * the reconciler and the core.
  */
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { EndpointSliceReconciler } from '../../../controller/reconcile/endpointslice/reconciler.ts'
-import { runReconcilers, type ReconcileParts } from '../../../controller/runner/runner.ts'
+import { runReconcilers } from '../../../controller/runner/runner.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
 import { formatTime } from '../../../proto/base/time.ts'
 import { decodeResource, encode, encodeResource } from '../../../proto/codec/wire.ts'
 import { systemClock as clock } from '../../../proto/base/clock.ts'
-import { silentLogger } from '../../../proto/base/logger.ts'
 import type { AnyResource, Pod } from '../../../proto/gen/types.ts'
 import { ControlPlane } from '../../controller/control-plane.ts'
+import { reconcileParts } from '../../controller/reconcile-parts.ts'
 import { eventually } from '../../eventually.ts'
 import type { Figure } from '../figures.ts'
 
@@ -93,22 +92,8 @@ export async function endpointFigures(): Promise<Figure[]> {
       if (batch.length === BATCH) await plane.store.commit(batch.splice(0))
     }
     if (batch.length > 0) await plane.store.commit(batch)
-    const reads = new ConsistentReads(plane.store, plane.informer)
-    await reads.current()
-    const parts: ReconcileParts = {
-      api: plane.api,
-      informer: plane.informer,
-      clock,
-      random: plane.random,
-      logger: silentLogger,
-      controller: 'c1',
-      term: undefined,
-      authority: 'the authority',
-      replicas: { present: () => true, kubeAddresses: () => new Map(), on: () => () => undefined },
-      events: { record: () => undefined },
-      caughtUp: () => reads.current(),
-      clusterRanges: ['10.64.0.0/10', '10.96.0.0/16'],
-    }
+    await plane.reads.current()
+    const parts = reconcileParts(plane, { clusterRanges: ['10.64.0.0/10', '10.96.0.0/16'] })
     const begun = performance.now()
     const running = runReconcilers([new EndpointSliceReconciler(parts)], parts, stop.signal)
     const slices = plane.informer.lister('EndpointSlice')

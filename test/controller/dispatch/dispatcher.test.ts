@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { PodStreams } from '../../../controller/dispatch/pod-streams.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -49,7 +48,7 @@ describe('dispatcher', () => {
   const pods = (): PodStreams =>
     new PodStreams({
       informer: plane.informer,
-      reads: new ConsistentReads(plane.store, plane.informer),
+      reads: plane.reads,
       dispatcher,
       controller: 'c1',
       peers: { client: () => assert.fail('this one holds the session') },

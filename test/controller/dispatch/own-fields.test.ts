@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { OwnFieldsPlugin } from '../../../controller/dispatch/own-fields-plugin.ts'
 import type { WriteContext } from '../../../controller/api/contract.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { createParticipants } from '../../../controller/participants.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
@@ -19,10 +18,9 @@ describe('fields that the control plane keeps for itself', () => {
 
   beforeEach(async () => {
     plane = await ControlPlane.start()
-    const reads = new ConsistentReads(plane.store, plane.informer)
     api = new ObjectRegistry({
-      reads,
-      participants: createParticipants({ ...plane, reads }),
+      reads: plane.reads,
+      participants: createParticipants(plane),
       informer: plane.informer,
       commits: new GroupCommit(plane.store),
       clock: systemClock,

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { SigningKey } from '../../../controller/accounts/signing-key.ts'
 import { TokenAuthenticator } from '../../../controller/accounts/token-authenticator.ts'
 import { AccountTokens } from '../../../controller/accounts/tokens.ts'
-import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { Dispatcher } from '../../../controller/dispatch/dispatcher.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
@@ -33,12 +32,7 @@ describe('tokens of pods', () => {
       clock,
       random: seededRandom(1),
     })
-    authenticator = new TokenAuthenticator({
-      tokens,
-      informer: plane.informer,
-      reads: new ConsistentReads(plane.store, plane.informer),
-      clock,
-    })
+    authenticator = new TokenAuthenticator({ tokens, informer: plane.informer, reads: plane.reads, clock })
     await plane.api.create<'ServiceAccount'>(
       { kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } },
       CONTEXT,
