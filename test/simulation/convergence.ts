@@ -124,11 +124,12 @@ const endpointsAreTheReadyPods: Shortfalls = ({ facts }) =>
 
 const nodesFollowTheNetwork: Shortfalls = ({ facts, nodes }) => {
   const wanted = facts.list('EndpointSlice').flatMap(takers)
-  return nodes.flatMap(({ name, machine: { backends } }) =>
-    same([...new Set(wanted)], [...backends])
+  return nodes.flatMap(({ name }) => {
+    const found = [...(facts.sending.get(name) ?? [])]
+    return same([...new Set(wanted)], found)
       ? []
-      : [`node ${name} sends to ${backends.size} pods, and ${wanted.length} take connections`],
-  )
+      : [`node ${name} sends to ${found.length} pods, and ${wanted.length} take connections`]
+  })
 }
 
 const volumesShowTheSecrets: Shortfalls = ({ facts, nodes }) =>

@@ -26,6 +26,8 @@ export type Fact =
   | { readonly is: 'given'; readonly node: string; readonly object: AnyResource }
   /** An agent was told that nobody sends these pods (by uid) anything any more. */
   | { readonly is: 'drained'; readonly node: string; readonly podUids: readonly string[] }
+  /** From now on a machine's network sends connections to these pods (by uid), and to no others. */
+  | { readonly is: 'sends'; readonly node: string; readonly podUids: ReadonlySet<string> }
 
 export interface Instance {
   /** The container's own id. */
@@ -41,6 +43,8 @@ export class Facts {
   readonly #objects = new Map<string, AnyResource>()
   readonly #byUid = new Map<string, AnyResource>()
   #unseen: Fact[] = []
+  /** Pods (by uid) that each machine's network sends connections to, by node. */
+  readonly sending = new Map<string, ReadonlySet<string>>()
   /** Instances whose processes are alive, by container id. */
   readonly alive = new Map<string, { readonly node: string; readonly instance: Instance }>()
 
@@ -70,7 +74,11 @@ export class Facts {
   note(fact: Fact): void {
     if (fact.is === 'begun') this.alive.set(fact.instance.id, fact)
     if (fact.is === 'ended') this.alive.delete(fact.instance.id)
-    if (fact.is === 'powerLost') for (const [id, { node }] of this.alive) if (node === fact.node) this.alive.delete(id)
+    if (fact.is === 'sends') this.sending.set(fact.node, fact.podUids)
+    if (fact.is === 'powerLost') {
+      this.sending.delete(fact.node)
+      for (const [id, { node }] of this.alive) if (node === fact.node) this.alive.delete(id)
+    }
     this.#unseen.push(fact)
   }
 

@@ -202,7 +202,7 @@ export class SimulatedNode {
       apply: async (view) => {
         const backends = new Set([...view.objects('EndpointSlice').values()].flatMap(takers))
         if (machine.networkLag > 0) await delay(process.clock, machine.networkLag)
-        await operate(machine, process, 'network apply', () => Promise.resolve(void (machine.backends = backends)))
+        await operate(machine, process, 'network apply', () => Promise.resolve(machine.sendTo(backends)))
       },
       stop: () => Promise.resolve(),
     }

@@ -13,6 +13,7 @@ import { InvariantChecker } from '../invariant-checker.ts'
 import { invariants } from '../invariants/invariants.ts'
 import { SimulatedCluster, type ClusterShape } from '../simulated-cluster.ts'
 import { User } from '../user.ts'
+import type { SimulatedEtcd } from '../world/store.ts'
 import { settled, World } from '../world/world.ts'
 import { ScriptedNode } from './scripted-node.ts'
 
@@ -67,6 +68,10 @@ export class ScriptedCluster {
   /** Milliseconds since the beginning. */
   get time(): number {
     return this.#cluster.world.time
+  }
+
+  get etcd(): SimulatedEtcd {
+    return this.#cluster.etcd
   }
 
   get controllers(): readonly SimulatedController[] {

@@ -34,7 +34,7 @@ export class ScriptedNode {
 
   /** Uids of pods that this node sends connections to. */
   get sendsTo(): ReadonlySet<string> {
-    return this.machine.backends
+    return this.#facts.sending.get(this.name) ?? new Set()
   }
 
   /** The agent's process begins, unless there is one. */

@@ -32,8 +32,6 @@ export class Machine {
   failureShare = 0
   /** Milliseconds for which its network is behind what the agent was told of the cluster's; Infinity: for ever. */
   networkLag = 0
-  /** Pods (by uid) that its network sends connections to. */
-  backends: ReadonlySet<string> = new Set()
   /** The registry does not answer. */
   registryAway = false
 
@@ -46,13 +44,17 @@ export class Machine {
     this.containers = new ObservedMachine(name, world, note)
   }
 
+  /** Its network sends connections to these pods (by uid) and to no others. */
+  sendTo(podUids: ReadonlySet<string>): void {
+    this.#note({ is: 'sends', node: this.host.name, podUids })
+  }
+
   powerOff(): void {
     this.host.powerOff()
     for (const container of this.containers.containers.values()) container.timer?.cancel()
     this.containers = new ObservedMachine(this.host.name, this.world, this.#note)
     this.attached = new Map()
     this.projected = new Map()
-    this.backends = new Set()
     this.#note({ is: 'powerLost', node: this.host.name, fellBack: this.disk.powerLost() })
   }
 }
