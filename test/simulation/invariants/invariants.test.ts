@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import type { AnyResource, Pod } from '../../../proto/gen/types.ts'
 import { makePod } from '../../agent/fakes.ts'
+import { node } from '../../controller/nodehealth/nodes.ts'
 import type { Fact, Facts, Instance } from '../facts.ts'
 import type { Committed } from '../world/store.ts'
+import { drainedPodsAreSentNothing } from './endpoints.ts'
 import type { Invariant } from './invariant.ts'
 import { containersRunOnce, onceMeansOnce, podsRunWhereTheyArePlaced, statusOnlyAdvances } from './pods.ts'
 import { nodesAreToldOnlyWhatTheyUse } from './secrets.ts'
@@ -12,7 +14,9 @@ import { acknowledgedWritesHappened, COUNTER, countsOf, onlyLeadersPlacePods, po
 const ON_N1 = makePod('web', { nodeName: 'n1', restartPolicy: 'Never' })
 const UID = ON_N1.metadata.uid
 
-const N1 = { metadata: { name: 'n1' } }
+const N1 = node('n1', 'ready', 0)
+const SENDS: Fact = { is: 'sends', node: 'n1', podUids: new Set([UID]) }
+const DRAINED: Fact = { is: 'drained', node: 'n1', podUids: [UID] }
 const SECRET: AnyResource = {
   apiVersion: 'v1',
   kind: 'Secret',
@@ -98,6 +102,16 @@ const CASES: readonly { readonly of: Invariant; readonly broken: readonly Fact[]
     ],
   },
   {
+    of: drainedPodsAreSentNothing,
+    broken: [committed(undefined, N1), SENDS, DRAINED],
+    kept: [committed(undefined, N1), SENDS, { ...SENDS, podUids: new Set() }, DRAINED],
+  },
+  {
+    of: drainedPodsAreSentNothing,
+    broken: [committed(undefined, N1), DRAINED, SENDS],
+    kept: [DRAINED, committed(node('n1', 'lost', 0), N1), { ...SENDS, node: 'n2' }],
+  },
+  {
     of: onlyLeadersPlacePods,
     broken: [committed(makePod('web'), ON_N1, false)],
     kept: [committed(makePod('web'), ON_N1)],
@@ -114,17 +128,23 @@ const CASES: readonly { readonly of: Invariant; readonly broken: readonly Fact[]
   },
 ]
 
+/** Milliseconds between two facts. */
+const BETWEEN = 15_000
+
 /** What the checks say, in order; undefined for those that are content. */
 function verdicts({ make }: Invariant, facts: readonly Fact[]): (string | undefined)[] {
   const alive = new Map<string, { node: string; instance: Instance }>()
   const list = (kind: string): unknown[] => (kind === 'Node' ? [N1] : [])
-  const known = { time: 0, alive, byUid: () => ON_N1, list } as unknown as Facts
+  const sending = new Map<string, ReadonlySet<string>>()
+  const known = { time: 0, alive, sending, byUid: () => ON_N1, list }
   const check = make()
   return facts.map((fact) => {
     if (fact.is === 'begun') alive.set(fact.instance.id, fact)
     if (fact.is === 'ended') alive.delete(fact.instance.id)
     if (fact.is === 'powerLost') alive.clear()
-    return check(fact, known)
+    if (fact.is === 'sends') sending.set(fact.node, fact.podUids)
+    known.time += BETWEEN
+    return check(fact, known as unknown as Facts)
   })
 }
 

@@ -1,4 +1,5 @@
 /** All invariants. */
+import { drainedPodsAreSentNothing } from './endpoints.ts'
 import type { Invariant } from './invariant.ts'
 import { containersRunOnce, onceMeansOnce, podsRunWhereTheyArePlaced, statusOnlyAdvances } from './pods.ts'
 import { nodesAreToldOnlyWhatTheyUse } from './secrets.ts'
@@ -30,5 +31,6 @@ export function invariants({ forced, counts }: Doings): readonly Invariant[] {
     onceMeansOnce,
     statusOnlyAdvances,
     nodesAreToldOnlyWhatTheyUse,
+    drainedPodsAreSentNothing,
   ]
 }
