@@ -30,7 +30,8 @@ import { interceptedApi, type ApiRequest } from './intercepted-api.ts'
 import { LaggingStore } from './lagging-store.ts'
 import { reconcileParts } from './reconcile-parts.ts'
 
-const USER = { fieldManager: 'user' }
+/** Nobody stands between them and the API core, which asks who writes all the same. */
+const USER = { fieldManager: 'user', user: { name: 'user', groups: [] } }
 const SCHEDULER = { fieldManager: 'scheduler' }
 const AGENT = { fieldManager: 'agent' }
 

@@ -58,6 +58,22 @@ describe('FakeClock', () => {
     assert.deepEqual(calls, [10, 20, 30])
   })
 
+  it('tells how long it is until the next timer falls due', async () => {
+    const clock = new FakeClock()
+    assert.equal(clock.untilNext, undefined)
+    clock.after(50, () => undefined)
+    const sooner = clock.after(20, () => undefined)
+    assert.equal(clock.untilNext, 20)
+    await clock.advance(5)
+    assert.equal(clock.untilNext, 15)
+    sooner.cancel()
+    assert.equal(clock.untilNext, 45)
+    clock.after(-1, () => undefined)
+    assert.equal(clock.untilNext, 0)
+    await clock.advance(45)
+    assert.equal(clock.untilNext, undefined)
+  })
+
   it('takes a negative time for now', async () => {
     const clock = new FakeClock()
     let called = false
