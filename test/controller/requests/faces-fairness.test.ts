@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { AdmissionPlugin } from '../../../controller/api/contract.ts'
 import { accountGroups } from '../../../controller/accounts/token-authenticator.ts'
 import { accountUser } from '../../../controller/accounts/tokens.ts'
+import type { Auditor } from '../../../controller/requests/audit.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { WatchRequest } from '../../../proto/gen/types.ts'
 import { until } from '../../eventually.ts'
@@ -151,5 +152,45 @@ describe('both faces: what a user has under way by one counts for the other', ()
       again.destroy()
       return again.statusCode === 200
     })
+  })
+})
+
+describe('both faces: a write that waits for its seat', () => {
+  it('is known not to have been made when the server stops', async () => {
+    const gate = new Gate()
+    let arrived = false
+    const auditor: Auditor = {
+      received: ({ face, verb }) => void (arrived ||= face === 'kube' && verb === 'create'),
+      completed: () => undefined,
+    }
+    const both = await BothFaces.start({
+      parts: { auditor, priorityLevels: { ordinary: LEVEL, system: LEVEL } },
+      plugins: () => [gate],
+    })
+    const create = (name: string): Promise<Result> => {
+      const body = { metadata: { name, namespace: 'default' }, data: {} }
+      return both.grpc(EDITOR, {
+        verb: 'create',
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        namespace: 'default',
+        name,
+        body,
+      })
+    }
+    const held = ['held-1', 'held-2'].map(create)
+    await until('they are under way', () => gate.waiting === 2)
+    const path = '/api/v1/namespaces/default/configmaps'
+    const queued = both.http(EDITOR, 'POST', path, { metadata: { name: 'queued' }, data: {} })
+    await until('it is at the door', () => arrived)
+    const stopped = both.face.stopServing()
+    await both.face.clock.advance(1_000)
+    const { status, json } = await queued
+    // A client may try again by itself; 504 would say that its user has to look.
+    assert.deepEqual([status, (json as { reason: string }).reason], [503, 'ServiceUnavailable'])
+    gate.open()
+    await Promise.all(held)
+    await stopped
+    await both.stop()
   })
 })
