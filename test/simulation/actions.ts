@@ -53,7 +53,12 @@ export type Fault =
   | { readonly do: 'storeLossy'; readonly lost: number; readonly millis: number }
   | { readonly do: 'compact'; readonly share: number }
   | { readonly do: 'diskFull' | 'registryAway'; readonly share: number; readonly millis: number }
-  | { readonly do: 'diskSlow' | 'machineSlow'; readonly share: number; readonly by: number; readonly millis: number }
+  | {
+      readonly do: 'diskSlow' | 'machineSlow' | 'networkLag'
+      readonly share: number
+      readonly by: number
+      readonly millis: number
+    }
   | { readonly do: 'machineFails'; readonly share: number; readonly failing: number; readonly millis: number }
   | {
       readonly do: 'disorder'
@@ -156,6 +161,7 @@ function fault(random: Random, controllers: number): Fault {
     [0.7, () => ({ do: 'registryAway', share, millis })],
     [1, () => ({ do: 'diskSlow', share, by: between(random, 10, 1_000), millis })],
     [1, () => ({ do: 'machineSlow', share, by: between(random, 10, 600), millis })],
+    [1, () => ({ do: 'networkLag', share, by: between(random, 100, 3_000), millis })],
     [1, () => ({ do: 'machineFails', share, failing: between(random, 0.05, 0.5), millis })],
     [
       1,

@@ -86,6 +86,11 @@ export class Faults {
         machine.slowness = fault.by
         return this.#for(fault.millis, () => (machine.slowness = 0))
       }
+      case 'networkLag': {
+        const { machine } = this.#node(fault.share)
+        machine.networkLag = fault.by
+        return this.#for(fault.millis, () => (machine.networkLag = 0))
+      }
       case 'machineFails': {
         const { machine } = this.#node(fault.share)
         machine.failureShare = fault.failing
