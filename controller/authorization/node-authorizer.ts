@@ -8,7 +8,7 @@ import type { Attributes, Authorizer, Decision } from './authorizer.ts'
 import { NODES } from './groups.ts'
 
 /** What an agent opens, as subresources of its node. */
-export const NODE_CONNECTIONS = ['session', 'stream'] as const
+const NODE_CONNECTIONS = ['session', 'stream'] as const
 export type NodeConnection = (typeof NODE_CONNECTIONS)[number]
 
 /** Common name of a node's certificate, before the node's name: Kubernetes' own form. */
