@@ -97,8 +97,9 @@ describe('scripted simulation of withdrawals', () => {
     await scale(2)
     await settled(2)
     assert.equal(ends.length, 6)
+    // The slowest node takes 900 ms; the pod's own hears of the deletion up to 200 ms later than others.
     assert.ok(
-      ends.every(({ drained, after }) => drained && after >= 900 + DRAIN_GRACE_MS && after < 3_500),
+      ends.every(({ drained, after }) => drained && after >= 700 + DRAIN_GRACE_MS && after < 3_500),
       JSON.stringify(ends),
     )
     assert.deepEqual([ends.flatMap(({ senders }) => senders), revived], [[], []])
