@@ -55,7 +55,6 @@ export class SimulatedNode {
   readonly machine: Machine
   readonly #parts: SimulatedNodeParts
   #process: Process | undefined
-  #pods: PodManager | undefined
   #kept: { updates: NetworkUpdate[]; ranges: NodeRanges | undefined } = { updates: [], ranges: undefined }
   #starts = 0
 
@@ -68,11 +67,6 @@ export class SimulatedNode {
   /** The agent's process; undefined while there is none. */
   get process(): Process | undefined {
     return this.#process?.alive === true ? this.#process : undefined
-  }
-
-  /** What the agent tells of its pods; undefined while it does not run. */
-  get pods(): PodManager | undefined {
-    return this.process === undefined ? undefined : this.#pods
   }
 
   /** The agent's process begins, unless there is one or the machine has no power. */
@@ -169,7 +163,6 @@ export class SimulatedNode {
       },
       origin: { runtime: runtime.name, hostAddress: address },
     })
-    this.#pods = pods
     await network.load()
     await pods.start()
     network.start()
