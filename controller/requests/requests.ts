@@ -112,19 +112,22 @@ export class Requests {
 
   /**
    * Undefined for a request that may begin at once; otherwise resolves when it has its seat and it is its user's turn.
-   * TooManyRequests.
+   * Rejects with the reason of the signal if the caller has gone by then, or has been told that the server stops:
+   * nothing was begun, and nothing is to be begun any more. TooManyRequests.
    */
   #seat(open: OpenRequest, exchange: Exchange): Promise<void> | undefined {
     const { user } = open.info
     const key = SeatAllocator.keyOf(user, exchange)
     const seat = this.#seats.take(key, user, isLongRunning(open.info), exchange)
-    if (seat instanceof Promise)
-      return seat.then((release) => {
-        hold(open, exchange, release)
-        return this.turns.waitTurn(key)
-      })
-    if (seat !== undefined) hold(open, exchange, seat)
-    return this.turns.waitTurn(key)
+    if (seat !== undefined && !(seat instanceof Promise)) hold(open, exchange, seat)
+    const waiting =
+      seat instanceof Promise
+        ? seat.then((release) => {
+            hold(open, exchange, release)
+            return this.turns.waitTurn(key)
+          })
+        : this.turns.waitTurn(key)
+    return waiting?.then(() => exchange.signal.throwIfAborted())
   }
 
   #authorized(open: OpenRequest): AuthorizedRequest {

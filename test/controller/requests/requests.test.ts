@@ -195,6 +195,20 @@ describe('the door', () => {
     assert.deepEqual(audited, ['ResourceExhausted', 'OK', 'OK', 'ResourceExhausted', 'OK'])
   })
 
+  it('begins nothing for a caller who has been told while it waited for its turn that the server stops', async () => {
+    // What came first has taken long, so that what comes with it waits.
+    await handled(info('list', { name: '' }), () => bench.clock.advance(20))
+    const ended = new AbortController()
+    const work = (): Promise<never> => assert.fail('it may be asked for again elsewhere')
+    const exchange = { peer: '10.0.0.1:2', signal: ended.signal }
+    const waiting = requests.handle(info('delete'), exchange, work)
+    const stream = requests.stream(info('get', { kind: 'Pod', name: 'a', subresource: 'log' }), exchange, work).next()
+    ended.abort(new GantryError('Unavailable', 'the server is stopping'))
+    await assert.rejects(waiting, { code: 'Unavailable', message: 'the server is stopping' })
+    await assert.rejects(stream, { code: 'Unavailable', message: 'the server is stopping' })
+    assert.deepEqual(audited.slice(-2), ['completed delete Unavailable', 'completed get Unavailable'])
+  })
+
   it('applies what is not there for those only who may create it', async () => {
     const carl = { name: 'carl', groups: [] }
     allowed = ({ verb }) => verb === 'patch'
