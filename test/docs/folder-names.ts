@@ -1,4 +1,4 @@
-/** Which folders the READMEs above them do not name. */
+/** Which folders and files the READMEs do not name, and which folders they name that are not there. */
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -25,17 +25,64 @@ function names(text: string, folder: string): boolean {
   return new RegExp(`(?<![\\w./-])(${ends.join('|')})/`).test(text)
 }
 
-/** The folders below, with the READMEs of those and of the folders given. Folders without a file are left out. */
+/** Folders that the first column of a README's table of folders names, and that are not there. */
+export function absentFolders(folders: readonly string[], readmes: ReadonlyMap<string, string>): string[] {
+  const there = new Set(folders)
+  return [...readmes].flatMap(([folder, text]) =>
+    tablesOf(text)
+      .filter(([head]) => head![0] === 'folder')
+      .flatMap(([, ...rows]) => rows.flatMap(([cell]) => [...cell!.matchAll(/`([^`]+)\/`/g)]))
+      .map(([, name]) => path.posix.join(folder, name!))
+      .filter((named) => !there.has(named)),
+  )
+}
+
+/**
+ * Files that are not named by the README beside them, though it has a table of its files: with or without `.ts`,
+ * wherever it names them. A table that has folders in its first column is about the files of those.
+ */
+export function unnamedFiles(files: readonly string[], readmes: ReadonlyMap<string, string>): string[] {
+  return files.filter((file) => {
+    const text = readmes.get(path.posix.dirname(file)) ?? ''
+    const hasTable = tablesOf(text).some(
+      ([head]) => head![0] !== 'folder' && head!.some((cell) => /^files?$/.test(cell)),
+    )
+    return hasTable && !new RegExp(`(?<![\\w./-])${path.posix.basename(file, '.ts')}(?![\\w-])`).test(text)
+  })
+}
+
+/** The tables of a text: rows of cells, the heads first. */
+function tablesOf(text: string): string[][][] {
+  return [...text.matchAll(/(?:^\|.*\|\n?)+/gm)].map(([table]) =>
+    table
+      .trim()
+      .split('\n')
+      .filter((line) => !/^[|-]+$/.test(line))
+      .map((line) =>
+        line
+          .slice(1, -1)
+          .split('|')
+          .map((cell) => cell.trim()),
+      ),
+  )
+}
+
+/**
+ * The folders and files of TypeScript below, with the READMEs of those and of the folders given. Folders without a file
+ * are left out.
+ */
 export function readFolders(
   root: string,
   tops: readonly string[],
-): { readonly folders: string[]; readonly readmes: Map<string, string> } {
+): Readonly<{ folders: string[]; files: string[]; readmes: Map<string, string> }> {
   const folders: string[] = []
+  const files: string[] = []
   const readmes = new Map<string, string>()
   const visit = (folder: string): boolean => {
     const entries = readdirSync(path.join(root, folder), { withFileTypes: true })
     if (entries.some(({ name }) => name === 'README.md'))
       readmes.set(folder, readFileSync(path.join(root, folder, 'README.md'), 'utf8'))
+    for (const { name } of entries) if (name.endsWith('.ts')) files.push(path.posix.join(folder, name))
     let hasFiles = entries.some((entry) => entry.isFile())
     for (const entry of entries.filter((child) => child.isDirectory())) {
       const child = path.posix.join(folder, entry.name)
@@ -46,5 +93,5 @@ export function readFolders(
     return hasFiles
   }
   for (const top of tops) visit(top)
-  return { folders: folders.sort(), readmes }
+  return { folders: folders.sort(), files: files.sort(), readmes }
 }
