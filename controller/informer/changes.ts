@@ -32,8 +32,8 @@ interface Cached {
 }
 
 /**
- * From what the caches have to what a list of the store has, in order of revision. `of` also knows the cache of a kind
- * that `caches` has nothing of yet.
+ * The changes that lead from what the caches have to what a list of the store has, in order of revision. `of` also
+ * knows the cache of a kind that `caches` has nothing of yet.
  */
 export function differences(
   entries: ReadonlyMap<string, Entry>,

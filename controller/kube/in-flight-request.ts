@@ -50,13 +50,13 @@ export class InFlightRequest {
     })
   }
 
-  /** `release`: gives back the place that the call takes among its user's. */
+  /** `release` gives back the seat that the call holds among its user's; it is called at once if the call has left. */
   holdSeat(release: () => void): void {
     if (this.#left) release()
     else this.#seat = release
   }
 
-  /** It takes no place any more. */
+  /** The call holds no seat any more, nor takes one. */
   releaseSeat(): void {
     this.#left = true
     this.#seat?.()

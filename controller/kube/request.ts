@@ -67,7 +67,7 @@ export class IncomingRequest implements KubeRequest {
     return this.call.signal
   }
 
-  /** Until its answer is out: one that the client does not read is still held. */
+  /** The request keeps its seat until its answer is out: an answer that its client does not read is still held. */
   holdSeat(release: () => void): void {
     this.call.holdSeat(release)
   }

@@ -60,7 +60,7 @@ export abstract class RigHandle implements Faults, AsyncDisposable {
 
   /** How the cluster is reached from here. */
   protected abstract get clusterContext(): Context
-  /** Those of its administrator. */
+  /** What the cluster's administrator shows to be let in. */
   protected abstract credentials(): Promise<Credentials>
   /** The path of a file with that context. */
   protected abstract contextFile(): Promise<string>

@@ -1,4 +1,4 @@
-/** Whether what is seen is what is expected. Pure: sights in, verdicts out, with what was seen in words. */
+/** Whether what is seen is what is expected. Pure: observations in, results out, with what was seen in words. */
 import { readinessOf } from '../../../proto/client/kinds/registry.ts'
 import { encodeJson } from '../../../proto/codec/codec.ts'
 import type { AnyResource, JsonValue } from '../../../proto/gen/types.ts'

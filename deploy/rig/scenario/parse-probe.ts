@@ -65,7 +65,7 @@ export function readProbe(slot: YamlNode, scope: Scope): Probe | undefined {
   return probe
 }
 
-/** Of the fields of a map whose first word says what is looked at. */
+/** Reads a probe from the fields of a map; `word` is the one of them that says what is looked at. */
 export function readProbeFields(fields: Fields, word: ProbeWord, scope: Scope): Probe | undefined {
   const slot = fields.get(word)!
   switch (word) {

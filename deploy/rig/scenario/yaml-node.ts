@@ -1,6 +1,6 @@
 /**
- * Values of a scenario's file with their places: a reader asks a slot for what must stand there, and what does not
- * becomes a problem at its place. All of a file is read, however many problems there are.
+ * Values of a scenario's file with their places: a reader asks a YamlNode for what must stand there, and whatever else
+ * stands there becomes a problem at its place. All of a file is read, however many problems there are.
  */
 import { parseDuration } from '../../../proto/base/duration.ts'
 import { LocatedFailure } from '../../../proto/client/failures.ts'
