@@ -16,7 +16,7 @@ const NODE_USER = 'system:node:'
 
 /** The node whose certificate a user shows, by the certificate's name; undefined for whoever is no node. */
 export function nodeOf({ name }: { readonly name: string }): string | undefined {
-  return name.startsWith(NODE_USER) ? name.slice(NODE_USER.length) : undefined
+  return name.startsWith(NODE_USER) && name !== NODE_USER ? name.slice(NODE_USER.length) : undefined
 }
 
 export class NodeAuthorizer implements Authorizer {

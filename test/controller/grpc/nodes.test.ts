@@ -99,6 +99,7 @@ describe('the service Nodes', () => {
     ['an administrator', { name: 'anna', groups: [MASTERS] }],
     ['a controller', { name: 'system:controller:c2', groups: [CONTROLLERS] }],
     ['a certificate of the nodes with another name', { name: 'carl', groups: [NODES] }],
+    ['a certificate of the nodes that names none', { name: 'system:node:', groups: [NODES] }],
     ["an agent's name without its organisation", { name: 'system:node:n1', groups: [] }],
     ['somebody without a certificate', { name: '', groups: [] }],
   ] as const)
