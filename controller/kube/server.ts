@@ -83,6 +83,8 @@ export class KubeServer {
   readonly #calls = new Set<InFlightRequest>()
   /** Those under way on a connection: what goes wrong on it ends them. */
   readonly #onSocket = new WeakMap<Duplex, Set<InFlightRequest>>()
+  /** Answers that are not out yet, by their connection. */
+  readonly #unanswered = new WeakMap<Duplex, Set<ServerResponse>>()
   /** Connections that speak, or are to speak, another protocol: the HTTP server knows nothing of them any more. */
   readonly #upgraded = new Set<Duplex>()
   readonly #shared: Shared
@@ -168,6 +170,7 @@ export class KubeServer {
   async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const { clock, exchanges } = this.#options
     const call = this.#begin(message.socket)
+    this.#closeWith(message.socket, response)
     // An answer that is out leaves nobody to go away.
     response.once('close', () => {
       call.end(InFlightRequest.gone())
@@ -303,6 +306,23 @@ export class KubeServer {
     calls.add(call)
     if (this.#stopping !== undefined) call.end(this.#stopping)
     return call
+  }
+
+  /**
+   * Of the answers that wait behind each other on a connection that breaks, Node.js tells only the first that it is
+   * over: the seats of the others would never be given back, and their watches would never end.
+   */
+  #closeWith(socket: Duplex, response: ServerResponse): void {
+    let unanswered = this.#unanswered.get(socket)
+    if (unanswered === undefined) {
+      const all = new Set<ServerResponse>()
+      this.#unanswered.set(socket, (unanswered = all))
+      socket.once('close', () => {
+        for (const each of all) each.emit('close')
+      })
+    }
+    const among = unanswered.add(response)
+    response.once('close', () => among.delete(response))
   }
 
   #end(call: InFlightRequest, socket: Duplex): void {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:tls'
 import { ACCESS_ANNOTATION } from '../../../proto/objects/account-access.ts'
 import { systemClock } from '../../../proto/base/clock.ts'
+import { until } from '../../eventually.ts'
 import { TestApiServer } from './test-api-server.ts'
 
 const BASE = '/api/v1/namespaces/default'
@@ -110,6 +113,29 @@ describe('Kubernetes face: floods', () => {
     first.destroy()
     let status = 0
     while (status !== 200) status = (await open(hostile)).statusCode!
+    face.disconnect()
+  })
+
+  it('of requests that wait behind an answer leave nothing behind when their connection breaks', async () => {
+    const [host, port] = face.address.split(':') as [string, string]
+    const { ca } = await face.client('anna')
+    const socket = connect({ host, port: Number(port), ca })
+    await once(socket, 'secureConnect')
+    const request = (path: string): string =>
+      `GET ${BASE}/configmaps${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${hostile}\r\n\r\n`
+    // The first answer never ends: the others have no place on the connection.
+    const paths = ['?watch=1', '?watch=1', ...Array.from({ length: LEVELS.ordinary.inFlight }, () => '/c')]
+    socket.write(paths.map(request).join(''))
+    await once(socket, 'data')
+    const watch = async (): Promise<number> => {
+      const message = await face.open('GET', `${BASE}/configmaps?watch=1`, { token: hostile })
+      message.destroy()
+      return message.statusCode!
+    }
+    await until('all seats of watches are taken', async () => (await watch()) === 429)
+    socket.destroy()
+    await until('those seats are free', async () => (await watch()) === 200)
+    assert.equal((await face.get(`${BASE}/configmaps/c`, { token: hostile })).status, 200)
     face.disconnect()
   })
 
