@@ -113,12 +113,13 @@ export class Requests {
   /**
    * Undefined for a request that may begin at once; otherwise resolves when it has its seat and it is its user's turn.
    * Rejects with the reason of the signal if the caller has gone by then, or has been told that the server stops:
-   * nothing was begun, and nothing is to be begun any more. TooManyRequests.
+   * nothing was begun, and nothing is to be begun any more. What another controller has let in has its seat there, and
+   * takes none of that controller's own here: users together could take all of them. TooManyRequests.
    */
   #seat(open: OpenRequest, exchange: Exchange): Promise<void> | undefined {
     const { user } = open.info
     const key = SeatAllocator.keyOf(user, exchange)
-    const seat = this.#seats.take(key, user, isLongRunning(open.info), exchange)
+    const seat = isForwarded(open.info) ? undefined : this.#seats.take(key, user, isLongRunning(open.info), exchange)
     if (seat !== undefined && !(seat instanceof Promise)) hold(open, exchange, seat)
     const waiting =
       seat instanceof Promise
@@ -132,13 +133,18 @@ export class Requests {
 
   #authorized(open: OpenRequest): AuthorizedRequest {
     const { info } = open
-    const forwarded = info.forwarded === true && isController(info.user)
+    const forwarded = isForwarded(info)
     if (info.open !== true && !forwarded) {
       const decision = this.#parts.authorizer.decide(info)
       if (!decision.allowed) throw forbidden(info, decision.reason)
     }
     return new AuthorizedRequest(info, forwarded, this.#parts, () => open.end(DONE))
   }
+}
+
+/** Whether another controller, by its certificate, has let the request in. */
+function isForwarded({ forwarded, user }: RequestInfo): boolean {
+  return forwarded === true && isController(user)
 }
 
 function hold(open: OpenRequest, exchange: Exchange, release: () => void): void {

@@ -209,6 +209,22 @@ describe('the door', () => {
     assert.deepEqual(audited.slice(-2), ['completed delete Unavailable', 'completed get Unavailable'])
   })
 
+  it('takes no seat of a controller for what that has let in', async () => {
+    const { api, informer, reads, clock } = bench
+    const level = { inFlight: 1, queueLength: 0, longRunning: 1 }
+    requests = testRequests({ api, informer, reads, clock, priorityLevels: { ordinary: level, system: level } })
+    const controller = { name: 'system:controller:c2', groups: [CONTROLLERS] }
+    const exchange = { peer: '', signal: new AbortController().signal }
+    for (const subresource of ['why', 'log']) {
+      const about = info('get', { kind: 'Pod', name: 'a', subresource, forwarded: true, user: controller })
+      let end = (): void => undefined
+      const answer = new Promise<void>((resolve) => (end = resolve))
+      const under = [1, 2, 3].map(() => requests.handle(about, exchange, () => answer))
+      end()
+      await Promise.all(under)
+    }
+  })
+
   it('applies what is not there for those only who may create it', async () => {
     const carl = { name: 'carl', groups: [] }
     allowed = ({ verb }) => verb === 'patch'
