@@ -102,8 +102,8 @@ export class Requests {
       if (waiting !== undefined) await waiting
       yield* await work(this.#authorized(open))
     } catch (thrown) {
-      // A caller who goes away has what was wanted of the stream.
-      open.end(GantryError.is(thrown, 'Cancelled') ? DONE : failed(thrown))
+      // A caller who goes away has what was wanted of the stream. A node can say "Cancelled", too.
+      open.end(exchange.signal.aborted && GantryError.is(thrown, 'Cancelled') ? DONE : failed(thrown))
       throw thrown
     } finally {
       open.end(DONE)

@@ -225,6 +225,20 @@ describe('the door', () => {
     }
   })
 
+  it('counts a stream as done that its caller has left, and not one that something else has cancelled', async () => {
+    for (const hasGone of [true, false]) {
+      const gone = new AbortController()
+      const exchange = { peer: '', signal: gone.signal }
+      const stream = requests.stream(info('get', { kind: 'Pod', subresource: 'log' }), exchange, async () => {
+        const cancelled = new GantryError('Cancelled', 'it was given up')
+        if (hasGone) gone.abort(cancelled)
+        throw cancelled
+      })
+      await assert.rejects(stream.next(), { code: 'Cancelled' })
+    }
+    assert.deepEqual(audited, ['received get', 'completed get OK', 'received get', 'completed get Cancelled'])
+  })
+
   it('applies what is not there for those only who may create it', async () => {
     const carl = { name: 'carl', groups: [] }
     allowed = ({ verb }) => verb === 'patch'
