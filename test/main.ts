@@ -1,9 +1,9 @@
 /**
- * Checks the types and the rules and runs every test (`npm test`), in lanes beside each other, because most tests mostly
- * wait: for programs, for packets, for a cluster to notice something. Within a lane one test file follows the other. The
- * first lane's output is shown as it comes, each other's when those before it have ended; at the end stand the sums of
- * all, as mocha words them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended without telling its
- * result, which counts as one failure; at once if the types or the rules are not kept.
+ * Checks the types and the rules and runs every test (`npm test`), in lanes beside each other, because most tests
+ * mostly wait: for programs, for packets, for a cluster to notice something. Within a lane one test file follows the
+ * other. The first lane's output is shown as it comes, each other's when those before it have ended; at the end stand
+ * the sums of all, as mocha words them. Arguments go to mocha. Ends with 1 if a test failed or a lane ended without
+ * telling its result, which counts as one failure; at once if the types or the rules are not kept.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
