@@ -507,7 +507,8 @@ describe('informer', () => {
     )
     seen.length = 0
     lost.abort()
-    await committed(store, podPut('changed'), podRemove('removed'), podRemove('recreated'))
+    // Its key comes last in the list, and its revision does not.
+    await committed(store, podPut('changed'), podPut('young'), podRemove('removed'), podRemove('recreated'))
     await committed(store, podPut('recreated', { uid: 'second' }), podPut('new'))
     const revision = await store.revision()
     store.compact(revision)
@@ -515,6 +516,7 @@ describe('informer', () => {
     await informer.waitForRevision(revision)
     assert.deepEqual(seen, [
       'modified changed uid-changed',
+      'added young uid-young',
       'added new uid-new',
       'deleted recreated first',
       'added recreated second',
