@@ -8,7 +8,7 @@ import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
 import { DecodingError, describeProblem, strictDecodingMessage, isStrictOnly } from '../../proto/base/problem.ts'
 import type { ErrorDetail, JsonObject } from '../../proto/gen/types.ts'
 import { AdmissionRefusal } from '../api/admission-refusal.ts'
-import { TooManyRequests } from '../requests/fairness/too-many-requests.ts'
+import { retryAfterTooMany } from '../requests/fairness/too-many-requests.ts'
 import type { Target } from './contract.ts'
 
 /** HTTP status and reason of each code. */
@@ -85,19 +85,19 @@ export function statusOf(thrown: unknown, target?: Target, name = target?.name ?
 
 function codeAndReason(error: GantryError): readonly [code: number, reason: string] {
   if (error instanceof HttpError) return [error.status, error.reason]
-  if (error instanceof TooManyRequests) return TOO_MANY_REQUESTS
+  if (retryAfterTooMany(error) !== undefined) return TOO_MANY_REQUESTS
   return isUnreadable(error) ? UNREADABLE : REASONS[error.code]
 }
 
 /** Seconds; undefined where trying again is not what helps. */
 function retryAfterOf(error: GantryError, code: number): number | undefined {
-  if (error instanceof TooManyRequests) return error.retryAfterSeconds
-  return (code === 503 || code === 504) && !(error instanceof HttpError) ? RETRY_AFTER : undefined
+  if (error instanceof HttpError) return undefined
+  return retryAfterTooMany(error) ?? (code === 503 || code === 504 ? RETRY_AFTER : undefined)
 }
 
 function causesOf(error: GantryError): JsonObject[] {
   // When to try again has a place of its own in a Status.
-  if (error instanceof TooManyRequests) return []
+  if (retryAfterTooMany(error) !== undefined) return []
   return error.details.filter(({ field, message }) => field !== '' || message !== '').map(causeOf)
 }
 

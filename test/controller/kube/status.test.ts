@@ -4,6 +4,7 @@ import type { ServedResource, Target } from '../../../controller/kube/contract.t
 import { HttpError, statusOf } from '../../../controller/kube/status.ts'
 import { TooManyRequests } from '../../../controller/requests/fairness/too-many-requests.ts'
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../../../proto/base/errors.ts'
+import { packError, unpackError } from '../../../proto/rpc/error-status.ts'
 import { TestApiServer } from './test-api-server.ts'
 
 const PODS: Target = {
@@ -94,6 +95,16 @@ describe('Kubernetes face: errors', () => {
       ],
       [1, undefined, 1],
     )
+  })
+
+  it('says of too many requests the same, whether this controller refuses them or one that they are passed on to', () => {
+    const refused = new TooManyRequests('2 are under way')
+    for (const error of [refused, unpackError(packError(refused))]) {
+      const { code, retryAfter, body } = statusOf(error, PODS)
+      assert.deepEqual([code, retryAfter, body['reason']], [429, 1, 'TooManyRequests'])
+      assert.deepEqual((body['details'] as { causes?: unknown }).causes, undefined)
+    }
+    assert.equal(statusOf(new GantryError('ResourceExhausted', 'it is too large'), PODS).code, 413)
   })
 
   describe('of requests', () => {
