@@ -117,7 +117,7 @@ const generic = {
     'controller/api/*.ts',
     'controller/objects/*.ts',
     'controller/informer/**/*.ts',
-    'controller/requests/*.ts',
+    'controller/requests/**/*.ts',
     'controller/kube/*.ts',
     'controller/kube/{discovery,openapi,resources}/**/*.ts',
   ],
