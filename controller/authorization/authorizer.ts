@@ -19,13 +19,14 @@ export interface Attributes {
   readonly path?: string
 }
 
-/** `reason`: for people, of an answer no for programs that only pass it on, too. */
+/** `reason` is told to people; that of a refusal is also passed on by programs. */
 export type Decision =
   { readonly allowed: true; readonly reason?: string } | { readonly allowed: false; readonly reason: string }
 
 /**
- * Says who may do what. The door (controller/requests) asks it about every request of every face before anything else
- * is done for it; reviews, impersonation and admission policies ask it about what somebody may do.
+ * Says who may do what. The door (controller/requests) asks it about every request of every face, once the request has
+ * its seat and before any work is done for it; reviews, impersonation and admission policies ask it about what somebody
+ * may do.
  *
  * `decide` answers at once, out of what it keeps in memory: it must not wait and must not throw, and what a request
  * carries is not known yet when it is asked. It is asked anew for each request: its answer counts for this one. Where
