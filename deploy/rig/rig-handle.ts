@@ -22,7 +22,7 @@ import { awaitObject, eventually, type Goal } from './until.ts'
 import { checkOptionsOf, patienceOf, type WaitOptions } from './wait-options.ts'
 
 /** Milliseconds for one run of the command line. */
-const COMMAND_PATIENCE = 120_000
+const COMMAND_TIMEOUT_MS = 120_000
 const ANY_CODE = Array.from({ length: 256 }, (_, code) => code)
 
 export interface InNamespace {
@@ -144,7 +144,7 @@ export abstract class RigHandle implements Faults, AsyncDisposable {
     return run(process.execPath, [bundlePath('gantry.cjs'), '--context', this.clusterContext.name, ...args], {
       env,
       stdin,
-      timeout: COMMAND_PATIENCE,
+      timeout: COMMAND_TIMEOUT_MS,
       signal: this.end.signal,
       allow: ANY_CODE,
     })

@@ -7,7 +7,7 @@ import type { Invariant } from './invariant.ts'
  * Milliseconds for which a node must have been heard from: a lost one is not waited for, and what it follows once it is
  * back is old for a while.
  */
-const SETTLED = 10_000
+const SETTLED_MS = 10_000
 
 /** Once a pod's agent is told that nobody sends the pod anything any more, no node does that is heard from. */
 export const drainedPodsAreSentNothing: Invariant = {
@@ -18,7 +18,7 @@ export const drainedPodsAreSentNothing: Invariant = {
     const unready = new Map<string, number>()
     const isSettled = (node: string, facts: Facts): boolean =>
       facts.list('Node').some((found) => found.metadata.name === node && healthOf(found).is === 'ready') &&
-      facts.time - (unready.get(node) ?? facts.time) >= SETTLED
+      facts.time - (unready.get(node) ?? facts.time) >= SETTLED_MS
     return (fact, facts) => {
       if (fact.is === 'powerLost') unready.set(fact.node, facts.time)
       if (fact.is === 'committed') {

@@ -18,10 +18,10 @@ import { settled, World } from '../world/world.ts'
 import { ScriptedNode } from './scripted-node.ts'
 
 /** Milliseconds between looks whether something holds. */
-const LOOK = 20
+const LOOK_INTERVAL_MS = 20
 /** Milliseconds that a cluster is given to begin, and in which a request must be answered. */
-const BEGINNING = 8_000
-const ANSWER = 10_000
+const START_LIMIT_MS = 8_000
+const ANSWER_LIMIT_MS = 10_000
 const CONTEXT = { fieldManager: 'test' }
 
 export class ScriptedCluster {
@@ -56,7 +56,7 @@ export class ScriptedCluster {
       cluster.list('ServiceAccount').length > 0 &&
       cluster.health.length === shape.nodes &&
       cluster.health.every((is) => is === 'ready')
-    await cluster.until('the cluster has begun', begun, BEGINNING)
+    await cluster.until('the cluster has begun', begun, START_LIMIT_MS)
     return cluster
   }
 
@@ -184,7 +184,7 @@ export class ScriptedCluster {
 
   /** Lets time pass until something holds; the milliseconds that it took. Fails after `limit`. */
   async until(what: string, holds: () => boolean, limit: number): Promise<number> {
-    for (const begun = this.time; ; await this.run(LOOK)) {
+    for (const begun = this.time; ; await this.run(LOOK_INTERVAL_MS)) {
       const passed = this.time - begun
       if (holds()) return passed
       if (passed >= limit) throw new Error(`not within ${limit} ms of simulated time: ${what}`)
@@ -205,7 +205,7 @@ export class ScriptedCluster {
     let isAnswered = false
     const answered = (): void => void (isAnswered = true)
     asked.then(answered, answered)
-    await this.until('a request is answered', () => isAnswered, ANSWER)
+    await this.until('a request is answered', () => isAnswered, ANSWER_LIMIT_MS)
     await asked
   }
 
