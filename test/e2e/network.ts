@@ -12,9 +12,9 @@ function pod(
   name: string,
   node: string,
   command: string,
-  more: { labels?: object; annotations?: object; ports?: object[]; readinessProbe?: object } = {},
+  more: { labels?: object; annotations?: object; ports?: object[]; readinessProbe?: object; dnsConfig?: object } = {},
 ): string {
-  const { labels, annotations, ...container } = more
+  const { labels, annotations, dnsConfig, ...container } = more
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -22,6 +22,7 @@ function pod(
     spec: {
       nodeSelector: { 'kubernetes.io/hostname': node },
       terminationGracePeriodSeconds: 0,
+      dnsConfig,
       containers: [{ name: 'c', image: 'busybox', command: ['sh', '-c', command], ...container }],
     },
   })
@@ -262,7 +263,15 @@ export function network(cluster: () => Cluster): void {
       await cluster().ok(['rollout', 'status', 'deploy/rolling', '--timeout', '60s'])
       const loop =
         'ok=0; bad=0; while [ ! -e /stop ]; do if wget -T 5 -q -O /dev/null http://rolling/ 2>/tmp/e; then ok=$((ok+1)); else bad=$((bad+1)); cat /tmp/e; fi; done; echo "ok=$ok bad=$bad"; exec sleep 1000'
-      await apply(...['n1', 'n2'].map((node) => pod(`load-${node}`, node, loop)))
+      // Names are answered by the agent: whoever asks while it is killed waits until it is back, which takes a busy
+      // machine longer than the ten seconds that resolvers have by default.
+      const dnsConfig = {
+        options: [
+          { name: 'timeout', value: '10' },
+          { name: 'attempts', value: '5' },
+        ],
+      }
+      await apply(...['n1', 'n2'].map((node) => pod(`load-${node}`, node, loop, { dnsConfig })))
       await ready('load-n1', 'load-n2')
       await cluster().ok(['rollout', 'restart', 'deploy/rolling'])
       await cluster().ok(['rollout', 'status', 'deploy/rolling', '--timeout', '90s'])

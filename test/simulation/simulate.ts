@@ -43,7 +43,7 @@ async function main(): Promise<void> {
     tell(outcome)
     return void (process.exitCode = outcome.violation === undefined ? 0 : 1)
   }
-  const [first, count, jobs] = [values.seed, values.seeds, values.jobs].map(Number) as [number, number, number]
+  const [first, count, jobs] = [wholeNumber('seed'), wholeNumber('seeds'), wholeNumber('jobs')]
   if (process.send !== undefined) return void process.send(await runSeeds(first, count))
   const begun = performance.now()
   const sum =
@@ -60,6 +60,13 @@ async function main(): Promise<void> {
       .join(', '),
   )
   process.exitCode = sum.failed > 0 ? 1 : 0
+}
+
+function wholeNumber(name: 'seed' | 'seeds' | 'steps' | 'jobs'): number {
+  const text = values[name]
+  if (/^[1-9]\d*$/.test(text)) return Number(text)
+  process.stderr.write(`--${name}: "${text}" is not a whole number above 0\n`)
+  process.exit(2)
 }
 
 interface Sum {
@@ -80,8 +87,9 @@ function add(sum: Sum, { failed, events, millis, done }: Readonly<Sum>): void {
 
 async function runSeeds(first: number, count: number): Promise<Sum> {
   const sum: Sum = { failed: 0, events: 0, millis: 0, done: {} }
+  const steps = wholeNumber('steps')
   for (let seed = first; seed < first + count; seed++) {
-    const outcome = await simulate(scenarioOf(seed, Number(values.steps)), new Trace(values.trace))
+    const outcome = await simulate(scenarioOf(seed, steps), new Trace(values.trace))
     add(sum, { ...outcome, failed: outcome.violation === undefined ? 0 : 1 })
     if (values.seeds === '1' || values.each || outcome.violation !== undefined) tell(outcome)
     if (outcome.violation !== undefined && values.shrink) await tellShrunk(outcome)
