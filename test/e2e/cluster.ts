@@ -4,10 +4,13 @@ import { resolve } from 'node:path'
 import type { RigOptions } from '../../deploy/rig/options.ts'
 import { Rig } from '../../deploy/rig/rig.ts'
 import { removeRig } from '../../deploy/rig/removal.ts'
+import { systemClock } from '../../proto/base/clock.ts'
 import { loadCredentials, readContexts } from '../../proto/client/context.ts'
 import { connect, type Connection } from '../../proto/rpc/rpc.ts'
 import type { CommandResult } from '../../proto/base/command.ts'
 import { identify, readProcess, type ProcessIdentity } from '../../proto/base/process.ts'
+
+import { startGantry } from '../support/command-line.ts'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -48,9 +51,12 @@ export class Cluster {
     return this.rig.registry
   }
 
-  /** Runs `gantry` with these arguments. */
-  run(args: readonly string[], stdin = ''): Promise<CommandResult> {
-    return this.rig.gantry(args, stdin)
+  /** Runs `gantry` with these arguments, in this process. */
+  async run(args: readonly string[], stdin = ''): Promise<CommandResult> {
+    const { file, name } = this.rig.context()
+    const place = { env: { GANTRY_CONFIG: file, NO_COLOR: '1' }, cwd: ROOT, clock: systemClock }
+    const { exit, stdout, stderr } = await startGantry(['--context', name, ...args], place, { stdin }).result
+    return { code: exit, stdout, stderr }
   }
 
   /** Runs `gantry` and gives its standard output; fails with all it said unless the exit code is 0. */
