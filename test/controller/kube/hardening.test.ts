@@ -16,6 +16,7 @@ describe('Kubernetes face: clients that misbehave', () => {
   let face: TestApiServer
   let sockets: Socket[] = []
   const hanging = new Promise<never>(() => undefined)
+  let anna: Awaited<ReturnType<TestApiServer['client']>>
 
   before(async () => {
     face = await TestApiServer.start({
@@ -24,6 +25,8 @@ describe('Kubernetes face: clients that misbehave', () => {
         events: { list: () => hanging, follow: () => assert.fail('nobody follows') },
       },
     })
+    // Made now: the server's deadline for a handshake runs from when a connection is there.
+    anna = await face.client('anna', [MASTERS])
     await face.api.create<'ConfigMap'>({ kind: 'ConfigMap', metadata: { name: 'a', namespace: 'default' } }, context)
     await face.reads.current()
   })
@@ -50,7 +53,7 @@ describe('Kubernetes face: clients that misbehave', () => {
 
   /** A TLS connection of a user who may do everything, with nothing sent on it. */
   async function connection(below = tcp()): Promise<TLSSocket> {
-    const socket = connectTls({ socket: below, ...(await face.client('anna', [MASTERS])) })
+    const socket = connectTls({ socket: below, ...anna })
     sockets.push(socket)
     await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject))
     return socket.on('error', () => undefined)
