@@ -280,6 +280,7 @@ export class PodMachine {
 
   /** Whether the step did what it was to or not, what it answers is on record when this resolves. */
   async #carryOut(step: PodStep, key: string, signal: AbortSignal): Promise<void> {
+    const { configVersion } = this.#state
     const result = await runStep(step, this.#contextOf(key), signal)
     switch (result.result) {
       case 'done':
@@ -292,7 +293,9 @@ export class PodMachine {
       case 'retry': {
         const { changes = [] } = result
         this.#apply(changes)
-        if (!signal.aborted) this.#failed(step, key, result)
+        // What it waits for may have come while it was under way: nothing would wake it then.
+        const isLate = result.delay === Infinity && this.#state.configVersion !== configVersion
+        if (!signal.aborted) this.#failed(step, key, isLate ? { ...result, delay: 0 } : result)
         if (changes.length > 0) await this.#persist()
         return
       }

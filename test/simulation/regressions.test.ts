@@ -35,6 +35,26 @@ const FINDINGS: Readonly<Record<string, Finding>> = {
       { at: 6108.2683835644275, do: 'storeLossy', lost: 0.2568133740546182, millis: 2666.120123467408 },
     ],
   },
+  'a pod whose Secret comes while its volumes are being made, too late for them, gets them all the same': {
+    seed: 20002147,
+    controllers: 1,
+    nodes: 1,
+    actions: [
+      { at: 0, do: 'writeSecret', name: 'key', text: 'first' },
+      { at: 10, do: 'deploy', name: 'web', replicas: 2, app: 'steady' },
+      { at: 1544.047580473125, do: 'scale', name: 'api', replicas: 4 },
+      { at: 2304.4236620422453, do: 'run', name: 'pod-3', app: 'steady', once: false },
+      {
+        at: 4775.012395135127,
+        do: 'machineSlow',
+        share: 0.7516272936481982,
+        by: 414.3610269878991,
+        millis: 752.5811259401962,
+      },
+      { at: 5046.8064565444365, do: 'run', name: 'pod-8', app: 'brief', once: true, secret: 'token' },
+      { at: 5217.678406648338, do: 'writeSecret', name: 'token', text: 'text 11' },
+    ],
+  },
 }
 
 describe('what simulations have found', function () {
