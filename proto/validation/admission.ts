@@ -15,6 +15,7 @@ import type {
   Validation,
   WebhookClientConfig,
 } from '../gen/types.ts'
+import { CEL_RESERVED_WORDS } from '../base/cel-words.ts'
 import { formats } from '../base/format.ts'
 import { entryPath, fieldPath } from '../base/path.ts'
 import { validateSelector } from './metadata.ts'
@@ -31,30 +32,6 @@ const ANNOTATIONS = 20
 /** Seconds. */
 const LONGEST = 30
 const IDENTIFIER = /^[_a-zA-Z][_a-zA-Z0-9]*$/
-/** Of CEL: cannot be read behind a dot. */
-const RESERVED: ReadonlySet<string> = new Set([
-  'true',
-  'false',
-  'null',
-  'in',
-  'as',
-  'break',
-  'const',
-  'continue',
-  'else',
-  'for',
-  'function',
-  'if',
-  'import',
-  'let',
-  'loop',
-  'package',
-  'namespace',
-  'return',
-  'var',
-  'void',
-  'while',
-])
 
 function validateWebhooks(
   report: Report,
@@ -216,7 +193,7 @@ function validatePolicy(report: Report, { spec }: ValidatingAdmissionPolicy): vo
   )
   variables.forEach(({ name, expression }, index) => {
     const path = entryPath('spec.variables', index)
-    if (name !== undefined && name !== '' && (!IDENTIFIER.test(name) || RESERVED.has(name)))
+    if (name !== undefined && name !== '' && (!IDENTIFIER.test(name) || CEL_RESERVED_WORDS.has(name)))
       report.wrong(
         fieldPath(path, 'name'),
         name,

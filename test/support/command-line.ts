@@ -1,6 +1,6 @@
 /**
- * The command line in the test's own process: what it wrote and how it ended. It starts in a tenth of the time, and of
- * the processor, that a process of its own takes; the built programs are run by the tests of rigs and of the package.
+ * The command line in the test's own process: what it wrote and how it ended. It saves the start of a process
+ * for each command; the built programs are run by the tests of rigs and of the package.
  */
 import { PassThrough } from 'node:stream'
 import type { Clock } from '../../proto/base/clock.ts'

@@ -4,6 +4,7 @@
  */
 import { Duration } from '@marcbachmann/cel-js/evaluator'
 import { itemSchema } from '../../../proto/schema/custom/coerce.ts'
+import { CEL_RESERVED_WORDS } from '../../../proto/base/cel-words.ts'
 import { isObject } from '../../../proto/base/json.ts'
 import type { JSONSchemaProps, JsonValue } from '../../../proto/gen/types.ts'
 import { equal } from '../library/lists.ts'
@@ -15,34 +16,10 @@ export interface ValueType {
   convert(value: JsonValue): unknown
 }
 
-const RESERVED: ReadonlySet<string> = new Set([
-  'true',
-  'false',
-  'null',
-  'in',
-  'as',
-  'break',
-  'const',
-  'continue',
-  'else',
-  'for',
-  'function',
-  'if',
-  'import',
-  'let',
-  'loop',
-  'package',
-  'namespace',
-  'return',
-  'var',
-  'void',
-  'while',
-])
-
 /** What a field is called in CEL, where not every name is an identifier; undefined for one that cannot be reached. */
 function escapedName(name: string): string | undefined {
   if (!/^[A-Za-z_./-][A-Za-z0-9_./-]*$/.test(name)) return undefined
-  if (RESERVED.has(name)) return `__${name}__`
+  if (CEL_RESERVED_WORDS.has(name)) return `__${name}__`
   return name
     .replaceAll('__', '__underscores__')
     .replaceAll('.', '__dot__')
