@@ -40,7 +40,6 @@ export class PodManager implements AssignmentHandler {
     for (const path of damaged) log.error({ path }, 'a pod record cannot be read and is set aside')
     const known = pods.filter((record) => record.stage.stage !== 'released' || record.assigned)
     for (const record of pods) if (!known.includes(record)) await state.remove(record.pod.metadata.uid)
-    this.#stop.push(runtime.onExit((container) => this.#exited(container)))
     const existing = await runtime.list()
     const containers = new Map(existing.containers.map((container) => [container.id, container]))
     const sandboxes = new Set(existing.sandboxes.map((sandbox) => sandbox.id))
@@ -49,6 +48,8 @@ export class PodManager implements AssignmentHandler {
     this.#ranges = node?.ranges
     if (node !== undefined) await network.start(node.ranges, attachments(known))
     for (const record of known) this.#add(record).adopt(containers, sandboxes.has(record.pod.metadata.uid))
+    // Only now: whoever ended after the runtime was asked is told here, and there is a machine to hear it.
+    this.#stop.push(runtime.onExit((container) => this.#exited(container)))
     log.info(
       { pods: known.length, containers: containers.size, runtime: runtime.name, images: (await images.list()).length },
       'pods adopted',

@@ -55,6 +55,16 @@ const FINDINGS: Readonly<Record<string, Finding>> = {
       { at: 5217.678406648338, do: 'writeSecret', name: 'token', text: 'text 11' },
     ],
   },
+  'a container that ends while its agent, started again, looks at what is there has ended': {
+    seed: 30000379,
+    controllers: 1,
+    nodes: 1,
+    actions: [
+      { at: 10, do: 'deploy', name: 'web', replicas: 2, app: 'steady' },
+      { at: 1286.1292578978464, do: 'killAgent', share: 0.8859769171103835, millis: 2414.1628296114504 },
+      { at: 3705.3112626541406, do: 'exit', share: 0.24042885471135378, code: 0 },
+    ],
+  },
 }
 
 describe('what simulations have found', function () {

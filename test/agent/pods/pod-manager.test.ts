@@ -459,6 +459,20 @@ describe('pods of a node', () => {
       await node.phase('job', 'Succeeded')
     })
 
+    it('sees what ends while the agent looks at what is there', async () => {
+      node.assignAll(makePod('job', { restartPolicy: 'Never' }))
+      await node.phase('job', 'Running')
+      const container = [...node.machine.containers.values()][0]!
+      await node.stop()
+      const start = node.network.start.bind(node.network)
+      node.network.start = (...args) => {
+        node.machine.end(container, 0)
+        return start(...args)
+      }
+      await node.start()
+      await node.phase('job', 'Succeeded')
+    })
+
     it('carries on with an end that was seen and not yet told', async () => {
       node.assignAll(makePod('job', { restartPolicy: 'Never' }))
       await node.phase('job', 'Running')
