@@ -25,6 +25,11 @@ const READY_TIMEOUT_MS = 30_000
  * mend.
  */
 const START_TIMEOUT_MS = 20_000
+/**
+ * The same where another process has its port: one that is about to end has let go of it by then, since what an earlier
+ * controller ran is ended before.
+ */
+const OCCUPIED_TIMEOUT_MS = 2_000
 /** Milliseconds of waiting for other members after which that is told. */
 const WAITING_LOG_DELAY_MS = 5_000
 const TERMINATION_GRACE_MS = 10_000
@@ -69,6 +74,16 @@ export type ChildState =
   | { readonly state: 'ready'; readonly pid: number }
   | { readonly state: 'waiting'; readonly reason: string }
   | { readonly state: 'stopped' }
+
+/** One run of a program, from start to end. */
+interface Run {
+  /** Why it ended. */
+  readonly reason: string
+  /** Whether `restart` ended it. */
+  readonly wanted: boolean
+  /** Milliseconds since the first run after which it is given up if it has never answered. */
+  readonly timeout: number
+}
 
 export class SupervisedChild {
   readonly #program: ProgramSpec
@@ -120,8 +135,8 @@ export class SupervisedChild {
 
   /**
    * Keeps it running until the signal is aborted, then stops it. FailedPrecondition if the program is not installed, or
-   * has not answered once within about 20 s of tries (a last try that hangs is given 30 s); once it has answered it is
-   * started again without end.
+   * has not answered once within about 20 s of tries (a last try that hangs is given 30 s), about 3 s where another
+   * process has its port; once it has answered it is started again without end.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options
@@ -133,14 +148,14 @@ export class SupervisedChild {
       while (!signal.aborted) {
         this.#enter({ state: 'starting' })
         const begun = clock.monotonic()
-        const { reason, wanted } = await this.#once(path, signal)
+        const { reason, wanted, timeout } = await this.#once(path, signal)
         if (signal.aborted) break
         this.#trouble = reason
         if (wanted) {
           logger.warn({ program: name, reason }, 'program was ended to start it anew')
           continue
         }
-        if (!this.#answered && clock.monotonic() - first > START_TIMEOUT_MS)
+        if (!this.#answered && clock.monotonic() - first > timeout)
           throw new GantryError('FailedPrecondition', `${name} cannot be started: ${reason}`, {
             details: [
               { field: name, message: reason, remedy: `mend that, or name running servers with the setting ${name}` },
@@ -162,8 +177,8 @@ export class SupervisedChild {
     }
   }
 
-  /** One run of it, from start to end; the reason why it ended, and whether `restart` ended it. */
-  async #once(path: string, signal: AbortSignal): Promise<{ reason: string; wanted: boolean }> {
+  /** One run of it, from start to end. */
+  async #once(path: string, signal: AbortSignal): Promise<Run> {
     const { name, args, dataDir, parseFailure: complaint } = this.#program
     const { clock, logger } = this.#options
     const record = join(dataDir, `${name}.process`)
@@ -175,7 +190,7 @@ export class SupervisedChild {
     for (const place of this.#program.listens) {
       // What answers there later must be this program and not a stranger, whose data would be taken for the cluster's.
       const hindrance = await bindFailure(place)
-      if (hindrance !== undefined) return { reason: hindrance, wanted: false }
+      if (hindrance !== undefined) return { ...hindrance, wanted: false }
     }
     // Its own session, so that a terminal's Ctrl-C reaches only the controller; SIGTERM from the kernel when the
     // controller dies.
@@ -209,10 +224,10 @@ export class SupervisedChild {
     this.#endCurrent = undefined
     await probed
     signal.removeEventListener('abort', stop)
-    if (killed !== undefined) return { reason: killed, wanted: true }
+    if (killed !== undefined) return { reason: killed, wanted: true, timeout: START_TIMEOUT_MS }
     const said =
       lines.map((line) => complaint?.(line)).findLast((words) => words !== undefined) ?? lines.join(' | ').slice(-2_000)
-    return { reason: said === '' ? how : `${how}: ${said}`, wanted: false }
+    return { reason: said === '' ? how : `${how}: ${said}`, wanted: false, timeout: START_TIMEOUT_MS }
   }
 
   /** Tries until it answers, then enters `ready`. Ends it if it never does. */
@@ -303,12 +318,14 @@ export class SupervisedChild {
 }
 
 /** Why nothing can listen there, undefined if it can. */
-function bindFailure({ host, port }: ListenAddress): Promise<string | undefined> {
+function bindFailure({ host, port }: ListenAddress): Promise<Pick<Run, 'reason' | 'timeout'> | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(`port ${port} on ${host} is used by another process`)
-      else if (error.code === 'EADDRNOTAVAIL') resolve(`this machine does not have the address ${host}`)
+      if (error.code === 'EADDRINUSE')
+        resolve({ reason: `port ${port} on ${host} is used by another process`, timeout: OCCUPIED_TIMEOUT_MS })
+      else if (error.code === 'EADDRNOTAVAIL')
+        resolve({ reason: `this machine does not have the address ${host}`, timeout: START_TIMEOUT_MS })
       else reject(GantryError.from(error))
     })
     server.listen(port, host, () => server.close(() => resolve(undefined)))

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,10 +7,9 @@ import { findRecorded, isRunning, type ProcessRecord } from '../../controller/su
 import { createAuthority, issue } from '../../deploy/ca.ts'
 import { connect, type Connection } from '../../proto/rpc/rpc.ts'
 import { GantryError } from '../../proto/base/errors.ts'
+import { startController, type ControllerProgram } from './controller-program.ts'
 import { freePorts } from './free-port.ts'
 import { until } from '../eventually.ts'
-
-const ROOT = join(import.meta.dirname, '../..')
 
 describe('the controller program', function () {
   this.timeout(150_000)
@@ -19,9 +17,7 @@ describe('the controller program', function () {
   let address: string
   let natsPort: number
   let connection: Connection
-  let controller: ChildProcess | undefined
-  let output: string
-  let ended: Promise<number | null>
+  let controller: ControllerProgram | undefined
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'gantry-main-'))
@@ -51,8 +47,8 @@ describe('the controller program', function () {
   })
 
   afterEach(async () => {
-    if (controller?.exitCode === null && controller.signalCode === null) controller.kill('SIGKILL')
-    await ended
+    controller?.process.kill('SIGKILL')
+    await controller?.ended
     for (const record of await children()) await until('what it ran is gone', async () => !(await isRunning(record)))
   })
 
@@ -61,17 +57,8 @@ describe('the controller program', function () {
     await rm(dir, { recursive: true, force: true })
   })
 
-  function start(env: NodeJS.ProcessEnv = process.env): void {
-    output = ''
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(dir, 'config.yaml')],
-      { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] },
-    )
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
-    ended = new Promise((resolve) => child.once('close', (code) => resolve(code)))
-    controller = child
+  function start(env?: NodeJS.ProcessEnv): ControllerProgram {
+    return (controller = startController(join(dir, 'config.yaml'), env))
   }
 
   async function children(): Promise<ProcessRecord[]> {
@@ -85,7 +72,7 @@ describe('the controller program', function () {
     until(
       'it serves',
       async () => {
-        if (controller?.exitCode !== null) throw new Error(`it has ended: ${output}`)
+        if (controller?.process.exitCode !== null) throw new Error(`it has ended: ${controller?.output}`)
         try {
           return (await connection.client('Cluster').version({}, { timeout: 500 })).leader === 'c1'
         } catch (thrown) {
@@ -120,8 +107,8 @@ describe('the controller program', function () {
     const ran = await children()
     assert.equal(ran.length, 2)
 
-    controller!.kill('SIGTERM')
-    assert.equal(await ended, 0, output)
+    controller!.process.kill('SIGTERM')
+    assert.equal(await controller!.ended, 0, controller!.output)
     for (const record of ran) assert.equal(await isRunning(record), false)
     for (const { status, reason } of (await over) as PromiseRejectedResult[]) {
       assert.equal(status, 'rejected')
@@ -133,8 +120,8 @@ describe('the controller program', function () {
     start()
     await serving()
     const before = await children()
-    controller!.kill('SIGKILL')
-    await ended
+    controller!.process.kill('SIGKILL')
+    await controller!.ended
     start()
     await serving()
     const after = await children()
@@ -145,22 +132,23 @@ describe('the controller program', function () {
   })
 
   it('is the only one on its data directory', async () => {
-    start()
+    const first = start()
     await serving()
-    const first = { controller, ended }
-    start()
-    assert.equal(await ended, 1)
-    assert.match(output, /the data directory .* is used by the controller with process id \d+; stop that controller/)
+    const second = start()
+    controller = first
+    assert.equal(await second.ended, 1)
+    assert.match(
+      second.output,
+      /the data directory .* is used by the controller with process id \d+; stop that controller/,
+    )
     assert.equal((await connection.client('Cluster').version({}, { timeout: 20_000 })).controller, 'c1')
-    controller = first.controller
-    ended = first.ended
   })
 
   it('ends with 1 and the reason when a program is missing', async () => {
     start({ ...process.env, PATH: dir })
-    assert.equal(await ended, 1)
+    assert.equal(await controller!.ended, 1)
     assert.match(
-      output,
+      controller!.output,
       /gantry-controller: etcd is not installed: no program etcd on PATH; install the package etcd-server/,
     )
   })
@@ -170,9 +158,9 @@ describe('the controller program', function () {
     await new Promise<void>((resolve) => stranger.listen(natsPort, '127.0.0.1', resolve))
     try {
       start()
-      assert.equal(await ended, 1)
+      assert.equal(await controller!.ended, 1)
       assert.match(
-        output,
+        controller!.output,
         new RegExp(
           `gantry-controller: nats cannot be started: port ${natsPort} on 127.0.0.1 is used by another process`,
         ),
@@ -186,11 +174,11 @@ describe('the controller program', function () {
   it('ends on SIGTERM while it starts', async () => {
     start()
     await until('etcd is starting', async () => (await children()).length > 0)
-    controller!.kill('SIGTERM')
-    assert.equal(await ended, 0, output)
+    controller!.process.kill('SIGTERM')
+    assert.equal(await controller!.ended, 0, controller!.output)
     assert.equal(
       (await readFile(join(dir, 'data', 'controller.process'), 'utf8')).split(' ')[0],
-      String(controller!.pid),
+      String(controller!.process.pid),
     )
   })
 })

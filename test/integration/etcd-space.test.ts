@@ -7,7 +7,7 @@ import { EtcdConnection } from '../../controller/store/etcd-connection.ts'
 import { EtcdStore } from '../../controller/store/etcd.ts'
 import { EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { systemClock } from '../../proto/base/clock.ts'
+import { FakeClock, systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
@@ -19,19 +19,44 @@ describe('space of the embedded etcd', function () {
   this.timeout(120_000)
   let dir: string
   let group: RunGroup
+  /** Of the member and of who looks after it; the tests say when time passes. */
+  const clock = new FakeClock()
 
   const start = async (): Promise<EmbeddedEtcd> => {
     group = new RunGroup()
     const etcd = await EmbeddedEtcd.prepare({
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger: silentLogger,
       dataDir: dir,
       quota: QUOTA,
     })
     group.add((signal) => etcd.run(signal))
-    await etcd.ready()
+    await until('it answers', async () => {
+      await clock.advance(5)
+      return etcd.state.state === 'ready'
+    })
     return etcd
+  }
+
+  /** While it refuses a write, time passes; how often it has. */
+  async function put(store: EtcdStore, key: string, value: Buffer): Promise<number> {
+    let refused = 0
+    await until(
+      'the store takes a write',
+      async () => {
+        try {
+          return (await store.commit([{ kind: 'put', key, value, expect: { is: 'any' } }])).outcome === 'committed'
+        } catch (thrown) {
+          if (!GantryError.is(thrown, 'Unavailable')) throw thrown
+          refused++
+          await clock.advance(250)
+          return false
+        }
+      },
+      60_000,
+    )
+    return refused
   }
 
   beforeEach(async () => {
@@ -49,27 +74,8 @@ describe('space of the embedded etcd', function () {
     const store = new EtcdStore({ endpoints: [etcd.address], clock: systemClock }, systemRandom)
     const value = Buffer.alloc(1_400_000)
     let refused = 0
-    for (let written = 0; written < 3 * QUOTA; written += value.length) {
-      await until(
-        'the store takes a write',
-        async () => {
-          try {
-            return (
-              (
-                await store.commit([
-                  { kind: 'put', key: '/gantry/core/configmaps/default/big', value, expect: { is: 'any' } },
-                ])
-              ).outcome === 'committed'
-            )
-          } catch (thrown) {
-            if (!GantryError.is(thrown, 'Unavailable')) throw thrown
-            refused++
-            return false
-          }
-        },
-        60_000,
-      )
-    }
+    for (let written = 0; written < 3 * QUOTA; written += value.length)
+      refused += await put(store, '/gantry/core/configmaps/default/big', value)
     assert.ok(refused > 0, 'the quota was never reached: this has shown nothing')
     await store.close()
   })
@@ -89,21 +95,7 @@ describe('space of the embedded etcd', function () {
     await group.wait()
     etcd = await start()
     const store = new EtcdStore({ endpoints: [etcd.address], clock: systemClock }, systemRandom)
-    await until(
-      'the store takes a write',
-      async () => {
-        try {
-          return (
-            (await store.commit([{ kind: 'put', key: '/gantry/a', value: Buffer.from('a'), expect: { is: 'any' } }]))
-              .outcome === 'committed'
-          )
-        } catch (thrown) {
-          if (!GantryError.is(thrown, 'Unavailable')) throw thrown
-          return false
-        }
-      },
-      60_000,
-    )
+    await put(store, '/gantry/a', Buffer.from('a'))
     await store.close()
   })
 })

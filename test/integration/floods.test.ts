@@ -3,7 +3,6 @@
  * suffer by it.
  */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -18,10 +17,10 @@ import { connect } from '../../proto/rpc/rpc.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { until } from '../eventually.ts'
+import { startController, type ControllerProgram } from './controller-program.ts'
 import { freePorts } from './free-port.ts'
 import { SessionNode } from './session-node.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps'
 /** Requests of the flood in all, and those that are sent without waiting for an answer. */
 const FLOOD = 120
@@ -38,8 +37,7 @@ describe('a flood of costly requests', function () {
   let authority: KeyPair
   let admin: KeyPair
   let kubePort: number
-  let controller: ChildProcess
-  let output = ''
+  let controller: ControllerProgram
   let cluster: ClusterClient
   let store: EtcdStore
   let node: SessionNode
@@ -70,13 +68,7 @@ describe('a flood of costly requests', function () {
         tls: { ca: join(dir, 'ca.crt'), cert: join(dir, 'tls.crt'), key: join(dir, 'tls.key') },
       }),
     )
-    controller = spawn(
-      process.execPath,
-      ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(dir, 'config.yaml')],
-      { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
-    )
-    for (const stream of [controller.stdout!, controller.stderr!])
-      stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    controller = startController(join(dir, 'config.yaml'))
     const context = { name: 'one', server: [`127.0.0.1:${port}`] }
     cluster = new ClusterClient({
       context,
@@ -100,9 +92,8 @@ describe('a flood of costly requests', function () {
     const records = await Promise.all(
       ['etcd', 'nats'].map((name) => findRecorded(join(dir, 'data', name, `${name}.process`))),
     )
-    const ended = new Promise((resolve) => controller.once('close', resolve))
-    controller.kill('SIGTERM')
-    await ended
+    controller.process.kill('SIGTERM')
+    await controller.ended
     for (const record of records)
       if (record !== undefined) await until('what it ran is gone', async () => !(await isRunning(record)))
     await rm(dir, { recursive: true, force: true })
@@ -182,7 +173,7 @@ describe('a flood of costly requests', function () {
       answers.filter((status) => ![400, 413, 422, 429].includes(status)),
       [],
     )
-    assert.equal((await store.get(ELECTION_KEY))!.createRevision, term, output)
+    assert.equal((await store.get(ELECTION_KEY))!.createRevision, term, controller.output)
     assert.equal(node.welcomes, 1, 'the node kept its session')
     assert.equal(await readySince(), before)
   })

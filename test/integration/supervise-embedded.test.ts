@@ -10,7 +10,7 @@ import { claimDirectory } from '../../controller/supervise/directory.ts'
 import { fatalMessage, EmbeddedEtcd } from '../../controller/supervise/etcd.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
 import { findRecorded, RECORD_AND_EXEC, isRunning } from '../../controller/supervise/process-record.ts'
-import { SupervisedChild } from '../../controller/supervise/child.ts'
+import { SupervisedChild, type ListenAddress } from '../../controller/supervise/child.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { FakeClock, systemClock, type Clock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
@@ -260,6 +260,47 @@ describe('embedded etcd and NATS', function () {
         message: `nats cannot be started: port ${port} on 127.0.0.1 is used by another process`,
       })
       await ready
+    } finally {
+      await new Promise((resolve) => stranger.close(resolve))
+    }
+  })
+
+  it('tries a program that ends again and again for 20 s, one whose port is taken for about 3 s', async () => {
+    const stranger = createServer()
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+    const { port } = stranger.address() as { port: number }
+    /** Time passes only between tries, however long they take. */
+    const patience = async (listens: readonly ListenAddress[]): Promise<number> => {
+      const clock = new FakeClock()
+      const child = new SupervisedChild(
+        {
+          name: 'brief',
+          command: 'false',
+          package: 'coreutils',
+          args: [],
+          dataDir: dir,
+          listens,
+          probe: () => Promise.reject(new Error('not yet')),
+        },
+        { ...parts, clock },
+      )
+      const begun = clock.monotonic()
+      let over = false
+      const given = assert
+        .rejects(child.run(new AbortController().signal), { code: 'FailedPrecondition' })
+        .finally(() => (over = true))
+      await until('it is given up', async () => {
+        if (child.state.state === 'waiting') await clock.advance(100)
+        return over
+      })
+      await given
+      return clock.monotonic() - begun
+    }
+    try {
+      const taken = await patience([{ host: '127.0.0.1', port }])
+      assert.ok(taken > 2_000 && taken < 5_000, `${taken} ms`)
+      const ending = await patience([])
+      assert.ok(ending > 20_000, `${ending} ms`)
     } finally {
       await new Promise((resolve) => stranger.close(resolve))
     }

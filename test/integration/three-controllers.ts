@@ -1,5 +1,4 @@
 /** Three controllers as child processes, with etcd and NATS of their own, on 127.0.0.1, .2 and .3. */
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,9 +9,9 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { CONTROLLER_HOST, type Connection } from '../../proto/rpc/rpc.ts'
 import type { VersionResponse } from '../../proto/gen/types.ts'
 import { eventually, until } from '../eventually.ts'
+import { startController, type ControllerProgram } from './controller-program.ts'
 import { freePorts } from './free-port.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const NAMES = ['c1', 'c2', 'c3'] as const
 /**
  * Milliseconds for three Node.js, three etcd and three NATS that begin at once on a machine with other things to do.
@@ -20,18 +19,12 @@ const NAMES = ['c1', 'c2', 'c3'] as const
 const PATIENCE = 90_000
 export type Name = (typeof NAMES)[number]
 
-interface Running {
-  readonly process: ChildProcess
-  readonly ended: Promise<number | null>
-  output: string
-}
-
 export class ThreeControllers {
   readonly names = NAMES
   readonly authority: KeyPair
   readonly #directory: string
   readonly #ports: { listen: number; etcdPeer: number; natsPeer: number; nats: Record<Name, number> }
-  readonly #running = new Map<Name, Running>()
+  readonly #running = new Map<Name, ControllerProgram>()
 
   private constructor(
     directory: string,
@@ -105,19 +98,7 @@ export class ThreeControllers {
   }
 
   start(name: Name): void {
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', join(ROOT, 'controller/main.ts'), '--config', join(this.#directory, name, 'config.yaml')],
-      { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
-    )
-    const running: Running = {
-      process: child,
-      output: '',
-      ended: new Promise((resolve) => child.once('close', (code) => resolve(code))),
-    }
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (running.output += chunk.toString()))
-    this.#running.set(name, running)
+    this.#running.set(name, startController(join(this.#directory, name, 'config.yaml')))
   }
 
   /** Resolves with the exit code. */
