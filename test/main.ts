@@ -1,24 +1,41 @@
 /**
- * Runs every test (`npm test`), in lanes beside each other, because most tests mostly wait: for programs, for packets,
- * for a cluster to notice something. Within a lane one test file follows the other. The first lane's output is shown
- * as it comes, each other's when those before it have ended; at the end stand the sums of all, as mocha words them.
- * Arguments go to mocha. Ends with 1 if a test failed or a lane ended without telling its result, which counts as one
- * failure.
+ * Runs every test and the static checks (`npm test`), in lanes beside each other, because most tests mostly wait: for
+ * programs, for packets, for a cluster to notice something. Within a lane one test file follows the other. The first
+ * lane's output is shown as it comes, each other's when those before it have ended; at the end stand the sums of all,
+ * as mocha words them. Arguments go to mocha. Ends with 1 if a test failed, if a lane ended without telling its result
+ * or if a static check found something; each of the latter counts as one failure.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 
-/** The first two hold what has machines and real programs; the last one takes what no other names. */
+const ROOT = join(import.meta.dirname, '..')
+/** The first two hold what has machines and real programs; the third takes what no other names. */
 const CLUSTERS = ['test/e2e/**/*.test.ts']
 const MACHINES = ['test/integration/**/*.test.ts']
 const except = (but: readonly string[]): string[] => but.flatMap((pattern) => ['--ignore', pattern])
-const LANES: readonly { readonly name: string; readonly files: readonly string[] }[] = [
-  { name: 'clusters', files: CLUSTERS },
-  { name: 'machines, stores and programs', files: MACHINES },
-  { name: 'parts', files: ['test/**/*.test.ts', ...except([...CLUSTERS, ...MACHINES])] },
+
+interface LaneSpec {
+  readonly name: string
+  readonly program: string
+  readonly args: readonly string[]
+  /** What it holds when all is well: tests, which are counted, or checks, which only end well. */
+  readonly holds: 'tests' | 'checks'
+}
+
+const colour = process.stdout.isTTY ? ['--color'] : []
+const tests = (name: string, files: readonly string[]): LaneSpec => ({
+  name,
+  program: process.execPath,
+  args: [join(ROOT, 'node_modules/mocha/bin/mocha.js'), ...files, ...colour, ...process.argv.slice(2)],
+  holds: 'tests',
+})
+const LANES: readonly LaneSpec[] = [
+  tests('clusters', CLUSTERS),
+  tests('machines, stores and programs', MACHINES),
+  tests('parts', ['test/**/*.test.ts', ...except([...CLUSTERS, ...MACHINES])]),
+  // They wait for nothing: at a lower priority they take what the tests leave of the processors.
+  { name: 'static checks', program: 'nice', args: ['-n', '10', 'bash', 'test/static'], holds: 'checks' },
 ]
-const ROOT = join(import.meta.dirname, '..')
-const MOCHA = join(ROOT, 'node_modules/mocha/bin/mocha.js')
 
 interface Result {
   readonly passing: number
@@ -28,18 +45,16 @@ interface Result {
 class Lane {
   readonly name: string
   readonly result: Promise<Result>
+  readonly #holds: LaneSpec['holds']
   readonly #process: ChildProcess
   #output = ''
   #shown = false
 
-  constructor({ name, files }: (typeof LANES)[number], args: readonly string[]) {
+  constructor({ name, program, args, holds }: LaneSpec) {
     this.name = name
+    this.#holds = holds
     // A process group of its own: mocha runs the tests in a child, and does not pass signals on to it.
-    const child = spawn(process.execPath, [MOCHA, ...files, ...args], {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    })
+    const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     this.#process = child
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -66,6 +81,7 @@ class Lane {
   }
 
   #summarize(end: number | string | null): Result {
+    if (this.#holds === 'checks') return { passing: 0, failing: end === 0 ? 0 : 1 }
     const [passing, failing] = [this.#count('passing'), this.#count('failing') ?? 0]
     if (passing !== undefined && (end === 0 || failing > 0)) return { passing, failing }
     const text = `The lane "${this.name}" ended with ${end} before it told its result.\n`
@@ -81,8 +97,7 @@ class Lane {
   }
 }
 
-const colour = process.stdout.isTTY ? ['--color'] : []
-const lanes = LANES.map((lane) => new Lane(lane, [...colour, ...process.argv.slice(2)]))
+const lanes = LANES.map((lane) => new Lane(lane))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     for (const lane of lanes) lane.end(signal)

@@ -21,6 +21,8 @@ describe('the package in other projects', function () {
     folder = mkdtempSync(join(tmpdir(), 'gantry-project-'))
     const modules = join(folder, 'node_modules')
     mkdirSync(join(modules, 'gantry'), { recursive: true })
+    // As before every packing, but for the bundles, which other tests use meanwhile.
+    await run('npm', ['run', '--silent', 'types'], { cwd: ROOT, timeout: 120_000 })
     await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
       cwd: ROOT,
       timeout: 60_000,
