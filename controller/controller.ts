@@ -14,6 +14,7 @@ import { Accounts } from './accounts/accounts.ts'
 import { clusterSigningKey, type SigningKey } from './accounts/signing-key.ts'
 import { admissionPlugins } from './admission/admission.ts'
 import { MASTERS } from './authorization/groups.ts'
+import type { Authorizer } from './authorization/authorizer.ts'
 import { NodeAuthorizer } from './authorization/node-authorizer.ts'
 import { ConsistentReads } from './api/consistent-reads.ts'
 import { FIRST_NAMESPACES } from './objects/identity.ts'
@@ -152,12 +153,13 @@ export class Controller {
       controllers: controllerAddresses(config),
       reservedPorts: controllerPorts(config),
     })
-    this.api = this.#createApi(accounts, traffic)
+    const authorizer = new NodeAuthorizer(accounts.authorizer)
+    this.api = this.#createApi(accounts, traffic, authorizer)
     this.scheduler = new Scheduler({ informer, api: this.api, events: news.recorder, ...this.#common('scheduler') })
     this.dispatcher = this.#createDispatcher(accounts, traffic)
     this.#pods = new PodStreams(this.#onNodes)
     const registry = new Registry()
-    const requests = this.#createRequests(accounts, registry)
+    const requests = this.#createRequests(accounts, authorizer, registry)
     this.#server = this.#createServer(requests)
     this.#kube = parts.kubeFace({
       requests,
@@ -177,7 +179,7 @@ export class Controller {
   }
 
   /** The door for all requests, and what stands behind it. */
-  #createRequests(accounts: Accounts, registry: Registry): Requests {
+  #createRequests(accounts: Accounts, authorizer: Authorizer, registry: Registry): Requests {
     const { api, informer } = this
     const { news, clock } = this.#parts
     const reads = this.#reads
@@ -201,12 +203,11 @@ export class Controller {
         netCheck: new NetCheck({ ...this.#onNodes, cluster: this.#cluster }),
       },
     }
-    const authorizer = new NodeAuthorizer(accounts.authorizer)
     const [pods, nodes] = [this.#pods, this.dispatcher]
     return new Requests({ authorizer, registry, api, informer, reads, clock, pods, nodes, backends })
   }
 
-  #createApi(accounts: Accounts, traffic: AddressPolicy): ObjectRegistry {
+  #createApi(accounts: Accounts, traffic: AddressPolicy, authorizer: Authorizer): ObjectRegistry {
     const { config, store } = this.#parts
     const { informer } = this
     const common = { informer, reads: this.#reads, ...this.#common('admission') }
@@ -221,7 +222,7 @@ export class Controller {
         new OwnFieldsPlugin(),
         ...admissionPlugins({
           ...common,
-          authorizer: accounts.authorizer,
+          authorizer,
           portForward: (inputs, signal) =>
             this.#pods.portForward(inputs, { signal, peer: config.name, user: ADMISSION }),
         }),

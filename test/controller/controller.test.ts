@@ -90,6 +90,39 @@ describe('controllers in one process', () => {
     assert.ok(events.some(({ reason }) => reason === 'Scheduled'))
   })
 
+  it('ask one authorizer at the door and in the expressions of policies', async () => {
+    const cluster = await start(1)
+    const client = cluster.client()
+    const admission = 'admissionregistration.k8s.io/v1'
+    const expression =
+      "authorizer.group('').resource('nodes').subresource('session').name('n1').check('create').allowed()"
+    const rule = { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }
+    await cluster.settled(
+      client.apply('ValidatingAdmissionPolicy', '', 'p', {
+        apiVersion: admission,
+        kind: 'ValidatingAdmissionPolicy',
+        metadata: { name: 'p' },
+        spec: {
+          matchConstraints: { resourceRules: [rule] },
+          validations: [{ expression, message: 'an administrator is no node' }],
+        },
+      }),
+    )
+    await cluster.settled(
+      client.apply('ValidatingAdmissionPolicyBinding', '', 'b', {
+        apiVersion: admission,
+        kind: 'ValidatingAdmissionPolicyBinding',
+        metadata: { name: 'b' },
+        spec: { policyName: 'p', validationActions: ['Deny'] },
+      }),
+    )
+    const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' } }
+    await assert.rejects(
+      cluster.settled(client.apply('ConfigMap', 'default', 'c', config)),
+      /an administrator is no node/,
+    )
+  })
+
   it('share nothing with another cluster beside them', async () => {
     const [one, other] = [await start(1), await start(1)]
     const [client, otherClient] = [one.client(), other.client()]
