@@ -81,9 +81,11 @@ describe('etcd store', () => {
     })()
     await committed(store, put('/gantry/away/a', '2'))
     await etcd.kill()
-    await assert.rejects(store.commit([put('/gantry/away/lost', 'x')]), failsWith('Unavailable'))
-    await assert.rejects(store.get('/gantry/away/a'), failsWith('Unavailable'))
-    await assert.rejects(store.keepLease('7'), failsWith('Unavailable'))
+    await Promise.all([
+      assert.rejects(store.commit([put('/gantry/away/lost', 'x')]), failsWith('Unavailable')),
+      assert.rejects(store.get('/gantry/away/a'), failsWith('Unavailable')),
+      assert.rejects(store.keepLease('7'), failsWith('Unavailable')),
+    ])
     await etcd.start()
     const patient = open(10_000)
     await committed(patient, put('/gantry/away/b', '1'))
