@@ -6,12 +6,11 @@ import { refuseProbes, validateProbes } from './probe.ts'
 import { exactlyOne, listNames, type Report } from './report.ts'
 import { validateResources } from './resources.ts'
 
-/** What the volume's name begins with that the control plane adds to a pod for its account's token. */
-const ACCOUNT_VOLUME = 'kube-api-access-'
-
-/** What of the pod a container may refer to. */
+/** What of the pod a container may refer to; read once for all containers, of which a pod may have thousands. */
 export interface PodNames {
   readonly volumes: ReadonlySet<string>
+  /** Those of them that a remedy tells of, as `listNames` writes them. */
+  readonly volumesToName: string
   readonly containers: ReadonlySet<string>
   /** Seconds. */
   readonly terminationGracePeriodSeconds: number
@@ -95,10 +94,8 @@ function validateMounts(
   report: Report,
   path: string,
   { volumeMounts = [], securityContext }: Container,
-  { volumes }: PodNames,
+  { volumes, volumesToName }: PodNames,
 ): void {
-  // The volume of the account's token is there for every container by itself, and nobody names it.
-  const known = [...volumes].filter((volume) => !volume.startsWith(ACCOUNT_VOLUME))
   volumeMounts.forEach(({ name, mountPropagation, subPath = '', subPathExpr = '' }, index) => {
     const at = entryPath(path, index)
     if (name !== undefined && name !== '' && !volumes.has(name)) {
@@ -106,7 +103,7 @@ function validateMounts(
         fieldPath(at, 'name'),
         name,
         'is not a volume of this pod',
-        known.length === 0 ? 'add it under volumes' : `add it under volumes, or use ${listNames(known)}`,
+        volumesToName === '' ? 'add it under volumes' : `add it under volumes, or use ${volumesToName}`,
         'FieldValueNotFound',
       )
     }

@@ -11,6 +11,9 @@ import { validateVolume } from './volume.ts'
 /** Seconds; the largest that Kubernetes takes. */
 const DEADLINE_LIMIT = 2 ** 31 - 1
 
+/** What the volume's name begins with that the control plane adds to a pod for its account's token. */
+const ACCOUNT_VOLUME = 'kube-api-access-'
+
 export function validatePodSpec(report: Report, path: string, spec: PodSpec): void {
   validateContainers(report, path, spec)
   spec.volumes?.forEach((volume, index) => validateVolume(report, entryPath(fieldPath(path, 'volumes'), index), volume))
@@ -101,8 +104,11 @@ function validateContainers(
   }: PodSpec,
 ): void {
   const names = new Set(containers.map(({ name }) => name))
+  const volumeNames = new Set(volumes.map((volume) => volume.name))
   const pod = {
-    volumes: new Set(volumes.map((volume) => volume.name)),
+    volumes: volumeNames,
+    // The volume of the account's token is there for every container by itself, and nobody names it.
+    volumesToName: listNames([...volumeNames].filter((name) => !name.startsWith(ACCOUNT_VOLUME))),
     containers: new Set([...initContainers, ...containers].map((container) => container.name)),
     terminationGracePeriodSeconds,
   }

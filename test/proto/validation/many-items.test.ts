@@ -21,7 +21,7 @@ function pod(spec: JsonObject, annotations: Record<string, string> = {}): Pod {
  * What takes time that grows with the square of the items takes minutes of these; what does not, parts of a second.
  */
 describe('many items', function () {
-  this.timeout(30_000)
+  this.timeout(10_000)
 
   it('of networks are looked at once each', () => {
     const names = many((index) => `n${index}`).join()
@@ -49,6 +49,15 @@ describe('many items', function () {
   it('of one port are warned about in few words', () => {
     const containers = many((index) => ({ name: `c${index}`, image: 'i', ports: [{ containerPort: 80 }] }))
     assert.equal(podWarnings(pod({ containers }).spec, 'spec').length, 100)
+  })
+
+  it('of volumes are looked at once, not by each container', () => {
+    const volumes = many((index) => ({ name: `v${index}`, emptyDir: {} }))
+    const volumeMounts = [{ name: 'no', mountPath: '/' }]
+    const containers = many((index) => ({ name: `c${index}`, image: 'i', volumeMounts }))
+    const flaws = validate(pod({ volumes, containers }))
+    assert.equal(flaws.length, MANY)
+    for (const { remedy } of flaws) assert.match(remedy ?? '', /^add it under volumes, or use v0, v1, .*, …$/)
   })
 
   it('of names are not listed for each item that is wrong', () => {

@@ -107,7 +107,8 @@ async function flood({ protocol, address, port }) {
   const attempt = protocol === 'udp' ? attemptUdp : attemptTcp
   const tally = { answered: 0, refused: 0 }
   flooding = { tally, on: true }
-  while (flooding.on) tally[(await attempt({ address, port, longest: 100 })) === 'answered' ? 'answered' : 'refused']++
+  while (flooding.on)
+    tally[(await attempt({ address, port, longest: 5_000 })) === 'answered' ? 'answered' : 'refused']++
   return tally
 }
 
