@@ -8,7 +8,7 @@ import { overlayMac, VNI } from '../../../../agent/network/fabric/fabric-plan.ts
 import { run } from '../../../../proto/base/command.ts'
 import { until } from '../../../eventually.ts'
 import { FabricLab, type LabNode } from '../fabric/fabric-lab.ts'
-import { Arrivals, forge, send } from './vxlan.ts'
+import { Arrivals, forge, send, sendAll } from './vxlan.ts'
 
 /** Ports of datagrams that must not arrive, and of those that show that the way is open. */
 const HOSTILE = 4000
@@ -22,10 +22,12 @@ describe('packets in the overlay that are not what they say', function () {
   let attacker: Attachment
   let victim: Attachment
   let remote: Attachment
+  /** Of the remote one. */
+  let neighbour: Attachment
   let arrivals: Arrivals
   let marks: number
 
-  beforeEach(async () => {
+  before(async () => {
     lab = await FabricLab.make()
     ;[one, three] = await Promise.all([
       lab.node({ number: 1, place: 'switch' }),
@@ -33,11 +35,15 @@ describe('packets in the overlay that are not what they say', function () {
     ])
     await lab.follow()
     ;[attacker, victim, remote] = [await one.pod('attacker'), await one.pod('victim'), await three.pod('remote')]
-    arrivals = await Arrivals.at(victim.netns)
-    marks = 0
+    neighbour = await three.pod('neighbour')
     await until('the pods of both nodes reach each other', () => lab.reaches(remote.netns, victim.address))
   })
-  afterEach(() => lab.remove())
+  after(() => lab.remove())
+
+  beforeEach(async () => {
+    arrivals = await Arrivals.at(victim.netns)
+    marks = 0
+  })
 
   /** For the victim, in the first node's overlay device. `family`: of the addresses inside. */
   const forged = (from: Attachment | string, family: 4 | 6 = 4, port = HOSTILE): Buffer => {
@@ -60,19 +66,29 @@ describe('packets in the overlay that are not what they say', function () {
 
   for (const family of [4, 6] as const) {
     it(`are not taken from a pod, at any address of its node or of another (IPv${family} inside)`, async () => {
-      for (const address of [one.address, 'fd00:2::1', '10.244.1.1', 'fd00:10:244:1::1'])
-        await send(attacker.netns, address, forged(remote, family))
+      const content = forged(remote, family)
+      await sendAll(
+        attacker.netns,
+        [one.address, 'fd00:2::1', '10.244.1.1', 'fd00:10:244:1::1'].map((address) => ({ address, content })),
+      )
       // As what its own node has: its node's address would make that good.
-      const neighbour = await three.pod('neighbour')
-      for (const address of [one.address, '10.244.1.1', 'fd00:10:244:1::1'])
-        for (const from of [neighbour, remote]) await send(remote.netns, address, forged(from, family))
+      await sendAll(
+        remote.netns,
+        [one.address, '10.244.1.1', 'fd00:10:244:1::1'].flatMap((address) =>
+          [neighbour, remote].map((from) => ({ address, content: forged(from, family) })),
+        ),
+      )
       await settled(family)
       assert.equal(await arrivals.count(HOSTILE), 0)
     })
 
     it(`are not taken from a machine that is no peer (IPv${family} inside)`, async () => {
-      for (const from of [remote, attacker])
-        for (const address of [one.address, 'fd00:2::1']) await send(lab.pin('router'), address, forged(from, family))
+      await sendAll(
+        lab.pin('router'),
+        [remote, attacker].flatMap((from) =>
+          [one.address, 'fd00:2::1'].map((address) => ({ address, content: forged(from, family) })),
+        ),
+      )
       await settled(family)
       assert.equal(await arrivals.count(HOSTILE), 0)
     })
@@ -92,9 +108,13 @@ describe('packets in the overlay that are not what they say', function () {
         family === 4
           ? ['10.244.9.7', '10.244.2.7', '192.0.2.254', '127.0.0.1', attacker.addresses[0]!]
           : ['fd00:10:244:9::7', 'fd00:10:244:2::7', 'fd00:2::fe', '::1', attacker.addresses[1]!]
-      for (const from of elsewhere) await send(lab.pin('n3'), one.address, forged(from, family))
+      await sendAll(
+        lab.pin('n3'),
+        elsewhere.map((from) => ({ address: one.address, content: forged(from, family) })),
+      )
       await settled(family)
       assert.equal(await arrivals.count(HOSTILE), 0)
+      await one.follow()
     })
   }
 
@@ -140,9 +160,10 @@ describe('packets in the overlay that are not what they say', function () {
   })
 
   it('a pod sends nothing with a hardware address that is not its own', async () => {
-    await lab.in(attacker.netns, 'ip', 'link', 'set', 'eth0', 'address', '02:67:00:00:00:01')
+    const liar = await one.pod('liar')
+    await lab.in(liar.netns, 'ip', 'link', 'set', 'eth0', 'address', '02:67:00:00:00:01')
     await lab.in(
-      attacker.netns,
+      liar.netns,
       'ip',
       'neigh',
       'replace',
@@ -154,7 +175,7 @@ describe('packets in the overlay that are not what they say', function () {
       'nud',
       'permanent',
     )
-    await send(attacker.netns, victim.address, Buffer.from('x'), 3, HOSTILE)
+    await send(liar.netns, victim.address, Buffer.from('x'), 3, HOSTILE)
     await settled()
     assert.equal(await arrivals.count(HOSTILE), 0)
   })

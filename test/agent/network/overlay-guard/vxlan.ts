@@ -83,32 +83,45 @@ function encapsulate(vni: number, toMac: string, fromMac: string, type: number, 
 }
 
 const SENDER = `
-const [address, port, count, hex] = process.argv.slice(1)
-const socket = require('node:dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4')
-let left = Number(count)
-const next = () => (left-- > 0 ? socket.send(Buffer.from(hex, 'hex'), Number(port), address, next) : socket.close())
-// A refusal by the node is one way not to arrive.
-socket.on('error', () => socket.close())
-next()
+const { createSocket } = require('node:dgram')
+const send = ({ address, hex, count, port }) =>
+  new Promise((resolve) => {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
+    let left = count
+    const next = () => (left-- > 0 ? socket.send(Buffer.from(hex, 'hex'), port, address, next) : socket.close())
+    // A refusal by the node is one way not to arrive.
+    socket.on('error', () => socket.close()).on('close', resolve)
+    next()
+  })
+const all = async () => {
+  for (const one of JSON.parse(process.argv[1])) await send(one)
+}
+void all()
 `
 
-/** Sends it as an ordinary program would. `netns`: path of the namespace. */
-export async function send(netns: string, address: string, content: Buffer, count = 3, port = 8472): Promise<void> {
-  await run(
-    'nsenter',
-    [
-      `--net=${netns}`,
-      '--',
-      process.execPath,
-      '-e',
-      SENDER,
-      address,
-      String(port),
-      String(count),
-      content.toString('hex'),
-    ],
-    { timeout: 15_000 },
-  )
+export interface Datagrams {
+  readonly address: string
+  readonly content: Buffer
+  readonly count?: number
+  readonly port?: number
+}
+
+/** Sends them as an ordinary program would, one after another. `netns`: path of the namespace. */
+export async function sendAll(netns: string, datagrams: readonly Datagrams[]): Promise<void> {
+  const all = datagrams.map(({ address, content, count = 3, port = 8472 }) => ({
+    address,
+    hex: content.toString('hex'),
+    count,
+    port,
+  }))
+  await run('nsenter', [`--net=${netns}`, '--', process.execPath, '-e', SENDER, JSON.stringify(all)], {
+    timeout: 15_000,
+  })
+}
+
+/** Sends the one, as often. */
+export function send(netns: string, address: string, content: Buffer, count = 3, port = 8472): Promise<void> {
+  return sendAll(netns, [{ address, content, count, port }])
 }
 
 /** Counts datagrams by their ports where they arrive, before anything else looks at them. */
@@ -119,12 +132,15 @@ export class Arrivals {
     this.#netns = netns
   }
 
+  /** Counts from now on. */
   static async at(netns: string): Promise<Arrivals> {
     await run('nsenter', [
       `--net=${netns}`,
       '--',
       'nft',
       `
+      table inet test_arrivals;
+      delete table inet test_arrivals;
       table inet test_arrivals {
         set ports { type inet_service; flags dynamic; counter; }
         chain prerouting { type filter hook prerouting priority -450; meta l4proto udp update @ports { udp dport }; }

@@ -109,7 +109,8 @@ describe('policies in the kernel', function () {
 
   /**
    * The sender hears that it is refused, and the receiver has seen nothing: meanwhile nobody else may send it the like.
-   * A kernel often hears only of the second SYN, a second later, that it is refused: checks that can be made at once are.
+   * That a SYN over IPv6 is refused the sender's kernel often takes note of only with the second one, a second later:
+   * checks that can be made at once are.
    */
   async function refused(from: Peer, to: Peer, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<void> {
     const key = `${protocol.toUpperCase()}/${port}`
