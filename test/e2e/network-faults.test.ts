@@ -128,7 +128,10 @@ describe('the network under faults', function () {
       service('lasting', 7000),
       service('closed', 80),
       // Sends a line now and then, whoever listens.
-      pod('lasting', 'n3', 'exec nc -ll -p 7000 -e sh -c "while echo line; do sleep 0.2; done"'),
+      pod('lasting', 'n3', 'exec nc -ll -p 7000 -e sh -c "while echo line; do sleep 0.2; done"', {
+        // The client connects once, and so it must listen by then; it is asked no more than it takes to know that.
+        container: { startupProbe: { tcpSocket: { port: 7000 }, periodSeconds: 1 } },
+      }),
       CLOSED,
       {
         apiVersion: 'networking.k8s.io/v1',

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { eventually, until } from '../eventually.ts'
 import type { Cluster } from './cluster.ts'
+import { listening } from './probes.ts'
 
 const LABELS = { suite: 'network' }
 
@@ -30,6 +31,11 @@ function pod(
 
 const serve = (text: string): string => `mkdir /w; echo ${text} > /w/index.html; exec httpd -f -p 80 -h /w`
 
+/** A pod that answers with a text on port 80, and is Ready when it does. */
+function server(name: string, node: string, text: string, more: Parameters<typeof pod>[3] = {}): string {
+  return pod(name, node, serve(text), { ...listening(80), ...more })
+}
+
 export function network(cluster: () => Cluster): void {
   describe('network', () => {
     const apply = (...objects: string[]): Promise<string> => cluster().ok(['apply', '-f', '-'], objects.join('\n---\n'))
@@ -44,8 +50,8 @@ export function network(cluster: () => Cluster): void {
 
     before(async () => {
       await apply(
-        pod('server', 'n1', serve('one'), { labels: { app: 'server' } }),
-        pod('server-2', 'n2', serve('two'), { labels: { app: 'server' } }),
+        server('server', 'n1', 'one', { labels: { app: 'server' } }),
+        server('server-2', 'n2', 'two', { labels: { app: 'server' } }),
         pod('client', 'n1', 'exec sleep 1000', { labels: { role: 'client' } }),
         pod('client-2', 'n2', 'exec sleep 1000'),
         JSON.stringify({
@@ -166,7 +172,7 @@ export function network(cluster: () => Cluster): void {
     })
 
     it('gives a port of the node to a pod that asks for it', async () => {
-      await apply(pod('public', 'n3', serve('public'), { ports: [{ containerPort: 80, hostPort: 18080 }] }))
+      await apply(server('public', 'n3', 'public', { ports: [{ containerPort: 80, hostPort: 18080 }] }))
       await ready('public')
       const response = await fetch(`http://${cluster().rig.machine('n3').address}:18080/`, {
         signal: AbortSignal.timeout(5_000),
@@ -209,7 +215,7 @@ export function network(cluster: () => Cluster): void {
           metadata: { name: 'back', labels: LABELS },
           spec: { cidrs: ['10.50.0.0/16'] },
         }),
-        pod('back-1', 'n1', serve('back'), { annotations: { 'gantry.dev/networks': 'back=eth1' } }),
+        server('back-1', 'n1', 'back', { annotations: { 'gantry.dev/networks': 'back=eth1' } }),
         pod('back-2', 'n2', 'exec sleep 1000', {
           annotations: { 'gantry.dev/networks': 'back', 'gantry.dev/cluster-network': 'none' },
         }),

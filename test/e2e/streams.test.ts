@@ -59,6 +59,7 @@ describe('streams into pods', function () {
         containers: [
           container('main', 'mkdir /w; echo served > /w/index.html; exec httpd -f -p 127.0.0.1:80 -h /w', {
             ports: [{ name: 'http', containerPort: 80 }],
+            readinessProbe: { exec: { command: ['wget', '-q', '-O', '-', 'http://127.0.0.1/'] }, periodSeconds: 1 },
           }),
         ],
       }),
@@ -75,8 +76,7 @@ describe('streams into pods', function () {
       },
     ]
     await cluster.ok(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
-    for (const name of ['web', 'reader', 'shell'])
-      await eventually(async () => (await cluster.value(`pod/${name}`, '.status.phase')) === 'Running')
+    await Promise.all(['web', 'reader', 'shell'].map((name) => cluster.rig.until(`pod/${name}`, 'Ready')))
   })
 
   after(async () => {

@@ -11,6 +11,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import * as k8s from '@kubernetes/client-node'
 import { eventually } from '../../eventually.ts'
+import { listening } from '../probes.ts'
 import { pod, type Kubectl } from './kubectl.ts'
 
 export function clientNode(root: () => Kubectl): void {
@@ -34,7 +35,9 @@ export function clientNode(root: () => Kubectl): void {
       core = config.makeApiClient(k8s.CoreV1Api)
       apps = config.makeApiClient(k8s.AppsV1Api)
       await kubectl.ready(
-        pod('shell', 'echo one; echo two; mkdir /w; echo served > /w/index.html; exec httpd -f -p 8080 -h /w'),
+        pod('shell', 'echo one; echo two; mkdir /w; echo served > /w/index.html; exec httpd -f -p 8080 -h /w', {
+          container: listening(8080),
+        }),
         pod('reader', 'echo begin; cat; echo end; exec sleep 1000', { container: { stdin: true, stdinOnce: true } }),
       )
     })

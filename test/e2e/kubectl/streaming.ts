@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '../../eventually.ts'
+import { listening } from '../probes.ts'
 import { awaitOutput, pod, SPDY, type Kubectl, type Running } from './kubectl.ts'
 
 const PROTOCOLS = [
@@ -28,7 +29,7 @@ export function streaming(root: () => Kubectl): void {
           pod(
             'web',
             'mkdir /w; echo served > /w/index.html; echo one; echo two; echo three >&2; exec httpd -f -p 8080 -h /w',
-            { container: { ports: [{ name: 'http', containerPort: 8080 }] } },
+            { container: { ports: [{ name: 'http', containerPort: 8080 }], ...listening(8080) } },
           ),
           pod('shell', 'exec sh', { container: { stdin: true, tty: true } }),
           pod('two', 'echo from main; exec sleep 1000', {

@@ -117,14 +117,13 @@ export function thirdPartyManifests(root: () => Kubectl): void {
         await kubectl.value('deployments', '.items[?(@.metadata.name=="frontend")].status.availableReplicas'),
         '3',
       )
-      assert.equal(
-        await kubectl.ok('exec deployment/frontend -- wget -q -O- -T 5 http://redis-master:6379/'),
-        'served\n',
-      )
-      assert.equal(
-        await kubectl.ok('exec deployment/frontend -- wget -q -O- -T 5 http://selenium-hub:4444/wd/hub/status'),
-        'up\n',
-      )
+      // Not all of the manifests have probes: what runs may not listen yet.
+      const answers = (url: string, text: string): Promise<unknown> =>
+        eventually(async () =>
+          assert.equal(await kubectl.ok(`exec deployment/frontend -- wget -q -O- -T 5 ${url}`), text),
+        )
+      await answers('http://redis-master:6379/', 'served\n')
+      await answers('http://selenium-hub:4444/wd/hub/status', 'up\n')
       const [address, port] = [
         await kubectl.value('node/n1', '.status.addresses[?(@.type=="InternalIP")].address'),
         await kubectl.value('service/frontend', '.spec.ports[0].nodePort'),

@@ -13,9 +13,12 @@ NAMESPACE = os.environ["NAMESPACE"]
 PATIENCE = 60
 
 
-def pod(name, script, **spec):
-    """A pod of busybox that ends at once when told to."""
+def pod(name, script, listens_on=None, **spec):
+    """A pod of busybox that ends at once when told to; one that listens is ready when it does."""
     container = client.V1Container(name="main", image="busybox", command=["sh", "-c", script])
+    if listens_on is not None:
+        socket = client.V1TCPSocketAction(port=listens_on)
+        container.readiness_probe = client.V1Probe(tcp_socket=socket, period_seconds=1)
     return client.V1Pod(
         metadata=client.V1ObjectMeta(name=name, labels={"app": name}),
         spec=client.V1PodSpec(containers=[container], termination_grace_period_seconds=0, **spec),

@@ -13,7 +13,7 @@ class Streams(ClusterTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.core.create_namespaced_pod(NAMESPACE, pod("shell", SHELL))
+        cls.core.create_namespaced_pod(NAMESPACE, pod("shell", SHELL, listens_on=8080))
         cls().ready("shell")
 
     def execute(self, *command, **options):
