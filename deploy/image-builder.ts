@@ -195,10 +195,25 @@ export function sha256(bytes: Buffer): string {
 async function buildLayer(spec: LayerSpec, format: 'oci' | 'docker'): Promise<{ blob: BuiltBlob; diffId: string }> {
   if ('blob' in spec)
     return { blob: { mediaType: spec.mediaType, digest: sha256(spec.blob), bytes: spec.blob }, diffId: spec.diffId }
+  let archive = archives.get(spec)
+  if (archive === undefined) archives.set(spec, (archive = buildArchive(spec)))
+  const { bytes, digest, diffId } = await archive
+  return { blob: { mediaType: TYPES[format][spec.compression ?? 'gzip'], digest, bytes }, diffId }
+}
+
+interface Archive {
+  readonly bytes: Buffer
+  readonly digest: string
+  readonly diffId: string
+}
+
+/** Of layers that may come again: images that share one give the same description of it. */
+const archives = new WeakMap<LayerSpec, Promise<Archive>>()
+
+async function buildArchive(spec: Exclude<LayerSpec, { blob: Buffer }>): Promise<Archive> {
   const tar = 'tar' in spec ? spec.tar : await buildTar(spec.files)
-  const { compression = 'gzip' } = spec
-  const bytes = compression === 'gzip' ? await promisify(gzip)(tar) : tar
-  return { blob: { mediaType: TYPES[format][compression], digest: sha256(bytes), bytes }, diffId: sha256(tar) }
+  const bytes = spec.compression === 'none' ? tar : await promisify(gzip)(tar)
+  return { bytes, digest: sha256(bytes), diffId: sha256(tar) }
 }
 
 /** An uncompressed archive of files, in their order. */

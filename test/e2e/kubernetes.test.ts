@@ -28,6 +28,7 @@ describe('clients of Kubernetes', function () {
     await kubectl?.stop()
   })
 
+  const manifests = thirdPartyManifests(() => kubectl!)
   for (const suite of [
     output,
     applying,
@@ -35,13 +36,14 @@ describe('clients of Kubernetes', function () {
     creating,
     rollouts,
     runningPods,
+    manifests.accepted,
     streaming,
     deleting,
     access,
     clientNode,
     clientPython,
     inPod,
-    thirdPartyManifests,
+    manifests.running,
     nodes,
     admission,
   ])

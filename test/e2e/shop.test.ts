@@ -8,12 +8,14 @@ import { request as requestPlain } from 'node:http'
 import { request as requestSecure, type RequestOptions } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pushShopImages } from '../../deploy/examples/shop/images/build.ts'
+import { buildShopImages, pushShopImages } from '../../deploy/examples/shop/images/build.ts'
 import { eventually } from '../eventually.ts'
 import { selfSigned } from '../self-signed.ts'
 import { Cluster, ROOT } from './cluster.ts'
 
 const HOST = 'shop.example.com'
+/** The layers of packages of the last runs: they take longer to make than all that is looked at here. */
+const PACKAGES = join(ROOT, 'node_modules/.cache/gantry-shop')
 
 interface Answer {
   readonly status: number
@@ -71,13 +73,18 @@ describe('the shop in three tiers', function () {
     folder = mkdtempSync(join(tmpdir(), 'gantry-shop-'))
     certificate = await selfSigned(HOST)
     for (const [name, text] of Object.entries(certificate)) writeFileSync(join(folder, name), text)
+    const images = buildShopImages({ cache: PACKAGES })
+    // It is looked at below, if the cluster comes up.
+    images.catch(() => undefined)
     cluster = await Cluster.start('shop', 2)
     // A rig's first node is an ingress node already.
     await cluster.ok(['label', 'node', 'n2', 'gantry.dev/entrance=true'])
-    await pushShopImages(cluster.registry)
+    await pushShopImages(cluster.registry, await images)
     await cluster.ok(['apply', '-f', join(ROOT, 'deploy/examples/shop/shop.yaml')])
     await run('create', 'secret', 'tls', 'shop-tls', '--cert', join(folder, 'cert'), '--key', join(folder, 'key'))
-    for (const tier of ['redis', 'api', 'web']) await run('rollout', 'status', `deploy/${tier}`, '--timeout', '120s')
+    await Promise.all(
+      ['redis', 'api', 'web'].map((tier) => run('rollout', 'status', `deploy/${tier}`, '--timeout', '120s')),
+    )
   })
 
   after(async () => {

@@ -5,7 +5,7 @@
  * same processors as the pods that start.
  */
 import { join } from 'node:path'
-import { pushShopImages } from '../../../deploy/examples/shop/images/build.ts'
+import { buildShopImages, pushShopImages } from '../../../deploy/examples/shop/images/build.ts'
 import { Cluster } from '../../e2e/cluster.ts'
 import { percentile, type Figure } from '../figures.ts'
 
@@ -61,7 +61,7 @@ interface Load {
 export async function rolloutFigures(): Promise<Figure[]> {
   const cluster = await Cluster.start('bench-net', 3)
   try {
-    await pushShopImages(cluster.registry, () => undefined, ['web'])
+    await pushShopImages(cluster.registry, await buildShopImages({ names: ['web'] }))
     await cluster.ok(['apply', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n---\n'))
     await cluster.ok(['rollout', 'status', 'deploy/rolling', '--timeout', '120s'])
     const address = await cluster.value('service/rolling', '.spec.clusterIP')

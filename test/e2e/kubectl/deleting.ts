@@ -130,14 +130,12 @@ export function deleting(root: () => Kubectl): void {
         await Promise.all(waits.slice(1).map((wait) => kubectl.ok(`wait ${wait} --timeout=60s`))),
         Array(3).fill('pod/coming condition met\n'),
       )
-      assert.match(
-        await kubectl.refused('wait --for=condition=PodScheduled=False pod/coming --timeout=1s'),
-        /^error: timed out waiting for the condition on pods\/coming\n$/,
-      )
-      assert.match(
-        await kubectl.refused('wait --for=condition=Ready pod/nobody --timeout=1s'),
-        /pods "nobody" not found/,
-      )
+      const [otherwise, nobody] = await Promise.all([
+        kubectl.refused('wait --for=condition=PodScheduled=False pod/coming --timeout=1s'),
+        kubectl.refused('wait --for=condition=Ready pod/nobody --timeout=1s'),
+      ])
+      assert.match(otherwise, /^error: timed out waiting for the condition on pods\/coming\n$/)
+      assert.match(nobody, /pods "nobody" not found/)
       await kubectl.ok('delete pod coming --now')
     })
 

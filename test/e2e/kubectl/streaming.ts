@@ -140,7 +140,8 @@ export function streaming(root: () => Kubectl): void {
         await awaitOutput(shell, /try pressing enter/)
         shell.process.stdin!.write(`echo ${name}-$((20 + 3))\r`)
         await awaitOutput(shell, new RegExp(`${name}-23`))
-        shell.process.kill('SIGHUP')
+        // Its terminal is gone at once, and so kubectl ends: told to end, script(1) would give it two seconds.
+        shell.process.kill('SIGKILL')
         await shell.ended
       })
 

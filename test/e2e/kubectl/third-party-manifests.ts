@@ -72,76 +72,92 @@ const STAND_IN = [
   'trap "exit 0" TERM; mkdir -p /w/wd/hub; echo served > /w/index.html; echo up > /w/wd/hub/status; for port in 80 4444; do httpd -p $port -h /w; done; httpd -f -p 6379 -h /w & wait',
 ]
 
-export function thirdPartyManifests(root: () => Kubectl): void {
-  describe('manifests of others', () => {
-    let kubectl: Kubectl
+/**
+ * Two parts: one applies the manifests, one looks at what has become of them. Some of their pods take half a minute to
+ * say that they are ready: other suites can be between the two.
+ */
+export function thirdPartyManifests(root: () => Kubectl): {
+  readonly accepted: () => void
+  readonly running: () => void
+} {
+  let kubectl: Kubectl
 
-    before(async () => {
-      kubectl = await root().within('others')
-      const image = await buildImage({
-        layers: [{ files: await busyboxLayer() }],
-        config: { Cmd: STAND_IN, Env: ['PATH=/bin:/usr/bin'] },
+  const accepted = (): void => {
+    describe('manifests of others', () => {
+      before(async () => {
+        kubectl = await root().within('others')
+        const image = await buildImage({
+          layers: [{ files: await busyboxLayer() }],
+          config: { Cmd: STAND_IN, Env: ['PATH=/bin:/usr/bin'] },
+        })
+        const layout = join(kubectl.folder, 'stand-in')
+        await writeLayout(image, layout, 'latest')
+        for (const name of STAND_INS) await kubectl.cluster.rig.load(layout, { name })
       })
-      const layout = join(kubectl.folder, 'stand-in')
-      await writeLayout(image, layout, 'latest')
-      for (const name of STAND_INS) await kubectl.cluster.rig.load(layout, { name })
-    })
-    after(() => kubectl.leave())
 
-    it('are all looked at', async () => {
-      assert.deepEqual(
-        (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).sort(),
-        Object.keys(OUTCOMES).sort(),
-      )
-    })
-
-    for (const [file, outcome] of Object.entries(OUTCOMES)) {
-      it(`${file}: ${outcome.some((part) => part instanceof RegExp) ? 'is refused where it asks for what there is not' : 'is accepted'}`, async () => {
-        const { code, stdout, stderr } = await kubectl.run(['apply', '-f', join(FOLDER, file)])
-        const accepted = outcome.filter((part) => typeof part === 'string')
-        const refused = outcome.filter((part) => part instanceof RegExp)
+      it('are all looked at', async () => {
         assert.deepEqual(
-          stdout.split('\n').filter((line) => line !== ''),
-          accepted,
-          stderr,
+          (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).sort(),
+          Object.keys(OUTCOMES).sort(),
         )
-        assert.equal(code, refused.length === 0 ? 0 : 1, stderr)
-        for (const reason of refused) assert.match(stderr, reason)
       })
-    }
 
-    it('run: every replica is there, and Services lead to them by name and by port of the node', async () => {
-      const deployments = ['redis-master', 'redis-replica', 'frontend', 'selenium-hub']
-      await Promise.all(deployments.map((name) => kubectl.ok(`rollout status deployment/${name} --timeout=90s`)))
-      assert.equal(
-        await kubectl.value('deployments', '.items[?(@.metadata.name=="frontend")].status.availableReplicas'),
-        '3',
-      )
-      // Not all of the manifests have probes: what runs may not listen yet.
-      const answers = (url: string, text: string): Promise<unknown> =>
-        eventually(async () =>
-          assert.equal(await kubectl.ok(`exec deployment/frontend -- wget -q -O- -T 5 ${url}`), text),
+      for (const [file, outcome] of Object.entries(OUTCOMES)) {
+        it(`${file}: ${outcome.some((part) => part instanceof RegExp) ? 'is refused where it asks for what there is not' : 'is accepted'}`, async () => {
+          const { code, stdout, stderr } = await kubectl.run(['apply', '-f', join(FOLDER, file)])
+          const done = outcome.filter((part) => typeof part === 'string')
+          const refused = outcome.filter((part) => part instanceof RegExp)
+          assert.deepEqual(
+            stdout.split('\n').filter((line) => line !== ''),
+            done,
+            stderr,
+          )
+          assert.equal(code, refused.length === 0 ? 0 : 1, stderr)
+          for (const reason of refused) assert.match(stderr, reason)
+        })
+      }
+    })
+  }
+
+  const running = (): void => {
+    describe('manifests of others, in time', () => {
+      after(() => kubectl.leave())
+
+      it('run: every replica is there, and Services lead to them by name and by port of the node', async () => {
+        const deployments = ['redis-master', 'redis-replica', 'frontend', 'selenium-hub']
+        await Promise.all(deployments.map((name) => kubectl.ok(`rollout status deployment/${name} --timeout=90s`)))
+        assert.equal(
+          await kubectl.value('deployments', '.items[?(@.metadata.name=="frontend")].status.availableReplicas'),
+          '3',
         )
-      await answers('http://redis-master:6379/', 'served\n')
-      await answers('http://selenium-hub:4444/wd/hub/status', 'up\n')
-      const [address, port] = [
-        await kubectl.value('node/n1', '.status.addresses[?(@.type=="InternalIP")].address'),
-        await kubectl.value('service/frontend', '.spec.ports[0].nodePort'),
-      ]
-      await eventually(async () => assert.equal(await (await fetch(`http://${address}:${port}/`)).text(), 'served\n'))
-    })
+        // Not all of the manifests have probes: what runs may not listen yet.
+        const answers = (url: string, text: string): Promise<unknown> =>
+          eventually(async () =>
+            assert.equal(await kubectl.ok(`exec deployment/frontend -- wget -q -O- -T 5 ${url}`), text),
+          )
+        await answers('http://redis-master:6379/', 'served\n')
+        await answers('http://selenium-hub:4444/wd/hub/status', 'up\n')
+        const [address, port] = [
+          await kubectl.value('node/n1', '.status.addresses[?(@.type=="InternalIP")].address'),
+          await kubectl.value('service/frontend', '.spec.ports[0].nodePort'),
+        ]
+        await eventually(async () => assert.equal(await (await fetch(`http://${address}:${port}/`)).text(), 'served\n'))
+      })
 
-    it('say why they do not: an image that cannot be had', async () => {
-      const waiting = '.items[0].status.containerStatuses[0].state.waiting.reason'
-      await eventually(
-        async () =>
-          assert.match(
-            await kubectl.ok(['get', 'pods', '-l', 'app=selenium-node-chrome', '-o', `jsonpath={${waiting}}`]),
-            /^(ErrImagePull|ImagePullBackOff)$/,
-          ),
-        30_000,
-      )
-      assert.match(await kubectl.ok('describe pods -l app=selenium-node-chrome'), /selenium\/node-chrome:4\.0/)
+      it('say why they do not: an image that cannot be had', async () => {
+        const waiting = '.items[0].status.containerStatuses[0].state.waiting.reason'
+        await eventually(
+          async () =>
+            assert.match(
+              await kubectl.ok(['get', 'pods', '-l', 'app=selenium-node-chrome', '-o', `jsonpath={${waiting}}`]),
+              /^(ErrImagePull|ImagePullBackOff)$/,
+            ),
+          30_000,
+        )
+        assert.match(await kubectl.ok('describe pods -l app=selenium-node-chrome'), /selenium\/node-chrome:4\.0/)
+      })
     })
-  })
+  }
+
+  return { accepted, running }
 }

@@ -1,14 +1,16 @@
 /**
  * Makes the shop's images out of the distribution's packages and pushes them to a registry. Used by `npm run shop --
- * REGISTRY` and by the tests.
+ * REGISTRY` and by the tests, who keep what was made of packages for a while.
  *
  *   packages ──mmdebstrap──▶ layer 1      files of images/NAME ──▶ layer 2
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { systemClock } from '../../../../proto/base/clock.ts'
 import { run } from '../../../../proto/base/command.ts'
-import { buildImage, pushImage, type LayerFile } from '../../../image-builder.ts'
+import { buildImage, pushImage, type BuiltImage, type LayerFile } from '../../../image-builder.ts'
 
 const SUITE = 'trixie'
 const PATIENCE = 600_000
@@ -70,39 +72,87 @@ const RECIPES: readonly Recipe[] = [
   },
 ]
 
-/** `registry` as host:port, without TLS. Each image (or those of `names`) is there as shop/NAME:1.0 afterwards. */
-export async function pushShopImages(
-  registry: string,
-  progress: (text: string) => void = () => undefined,
-  names: readonly string[] = RECIPES.map(({ name }) => name),
-): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'gantry-shop-'))
+/** Milliseconds for which packages that are kept are not asked for again. */
+const KEPT_MS = 7 * 24 * 3600_000
+
+export interface BuildOptions {
+  readonly progress?: (text: string) => void
+  /** Those of the images that are wanted. */
+  readonly names?: readonly string[]
+  /** A folder in which the layers of packages are kept for a week; undefined: they are made anew. */
+  readonly cache?: string
+}
+
+interface ShopImage {
+  readonly name: string
+  readonly image: BuiltImage
+}
+
+/** All of them, or those of `names`. */
+export async function buildShopImages({
+  progress = () => undefined,
+  names = RECIPES.map(({ name }) => name),
+  cache,
+}: BuildOptions = {}): Promise<ShopImage[]> {
+  const folder = await mkdtemp(join(cache === undefined ? tmpdir() : await cleared(cache), 'gantry-shop-'))
   try {
-    await Promise.all(
+    return await Promise.all(
       RECIPES.filter(({ name }) => names.includes(name)).map(async ({ name, packages, files, config }) => {
-        const system = join(folder, `${name}.tar`)
-        await run(
-          'mmdebstrap',
-          [
-            '--quiet',
-            '--variant=extract',
-            `--include=${packages.join(',')}`,
-            ...LEFT_OUT.map((path) => `--dpkgopt=path-exclude=${path}`),
-            SUITE,
-            system,
-          ],
-          { timeout: PATIENCE },
-        )
-        const layers = [
-          { tar: await readFile(system), compression: 'none' as const },
-          { files: { ...ETC, ...(await files()) } },
-        ]
+        const tar = await packageLayer(packages, folder, cache)
+        const layers = [{ tar, compression: 'none' as const }, { files: { ...ETC, ...(await files()) } }]
         const image = await buildImage({ layers, config: { Env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'], ...config } })
-        await pushImage(image, { registry, repository: `shop/${name}`, tag: '1.0', insecure: true })
-        progress(`shop/${name}:1.0  ${Math.round(layers[0]!.tar!.length / 1e6)} MB, of ${packages.join(' and ')}`)
+        progress(`shop/${name}:1.0  ${Math.round(tar.length / 1e6)} MB, of ${packages.join(' and ')}`)
+        return { name, image }
       }),
     )
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** `registry` as host:port, without TLS. Each image is there as shop/NAME:1.0 afterwards. */
+export async function pushShopImages(registry: string, images: readonly ShopImage[]): Promise<void> {
+  await Promise.all(
+    images.map(({ name, image }) =>
+      pushImage(image, { registry, repository: `shop/${name}`, tag: '1.0', insecure: true }),
+    ),
+  )
+}
+
+/**
+ * These packages and what they need, extracted: a tar archive. `folder` is on the file system of the cache, so that
+ * nobody finds half of one there.
+ */
+async function packageLayer(packages: readonly string[], folder: string, cache: string | undefined): Promise<Buffer> {
+  const args = [
+    '--quiet',
+    '--variant=extract',
+    `--include=${packages.join(',')}`,
+    ...LEFT_OUT.map((path) => `--dpkgopt=path-exclude=${path}`),
+    SUITE,
+  ]
+  const file = `${createHash('sha256').update(JSON.stringify(args)).digest('hex').slice(0, 16)}.tar`
+  const kept = cache === undefined ? undefined : join(cache, file)
+  if (kept !== undefined && (await isFresh(kept))) return readFile(kept)
+  const making = join(folder, file)
+  await run('mmdebstrap', [...args, making], { timeout: PATIENCE })
+  const layer = await readFile(making)
+  if (kept !== undefined) await rename(making, kept)
+  return layer
+}
+
+async function isFresh(file: string): Promise<boolean> {
+  const age = await stat(file).then(
+    ({ mtimeMs }) => systemClock.now() - mtimeMs,
+    () => Infinity,
+  )
+  return age < KEPT_MS
+}
+
+/** The folder of a cache, without what has become too old. */
+async function cleared(cache: string): Promise<string> {
+  await mkdir(cache, { recursive: true })
+  for (const name of await readdir(cache))
+    if (!(await isFresh(join(cache, name)))) await rm(join(cache, name), { recursive: true, force: true })
+  return cache
 }

@@ -1,6 +1,6 @@
 /** `npm run shop -- REGISTRY`: makes the shop's images and pushes them. */
 import { GantryError } from '../../../../proto/base/errors.ts'
-import { pushShopImages } from './build.ts'
+import { buildShopImages, pushShopImages } from './build.ts'
 
 const [registry] = process.argv.slice(2)
 if (registry === undefined || !/^[^/\s]+:\d+$/.test(registry)) {
@@ -10,7 +10,8 @@ if (registry === undefined || !/^[^/\s]+:\d+$/.test(registry)) {
   process.exitCode = 2
 } else {
   try {
-    await pushShopImages(registry, (text) => void process.stdout.write(`${text}\n`))
+    const images = await buildShopImages({ progress: (text) => void process.stdout.write(`${text}\n`) })
+    await pushShopImages(registry, images)
   } catch (thrown) {
     process.stderr.write(`shop: ${GantryError.from(thrown).message}\n`)
     process.exitCode = 1
