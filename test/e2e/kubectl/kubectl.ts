@@ -83,7 +83,8 @@ export class Kubectl {
   /** One in a new namespace. */
   async within(namespace: string): Promise<Kubectl> {
     const other = new Kubectl(this.#shared, namespace)
-    await Promise.all([other.#settle(), this.ok(`create namespace ${namespace}`)])
+    const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }
+    await Promise.all([other.#settle(), this.cluster.rig.apply(object)])
     return other
   }
 
@@ -96,7 +97,7 @@ export class Kubectl {
 
   /** Begins to delete the namespace with all in it. */
   async leave(): Promise<void> {
-    await this.ok(`delete namespace ${this.namespace} --wait=false`)
+    await this.cluster.rig.client.delete('Namespace', '', this.namespace)
   }
 
   /** `host`: of the only controller; else one that answers now. */
@@ -187,12 +188,10 @@ export class Kubectl {
   /** Applies pods, and waits until they are ready. */
   async ready(...pods: readonly Pod[]): Promise<void> {
     await this.apply(...pods)
-    await this.ok([
-      'wait',
-      '--for=condition=Ready',
-      '--timeout=60s',
-      ...pods.map(({ metadata }) => `pod/${metadata.name}`),
-    ])
+    const { namespace } = this
+    await Promise.all(
+      pods.map(({ metadata }) => this.cluster.rig.until(`pod/${metadata.name}`, 'Ready', { namespace })),
+    )
   }
 
   #spawn(program: string, args: readonly string[], env: KubectlOptions['env']): ChildProcess {
