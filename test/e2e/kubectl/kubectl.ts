@@ -33,6 +33,9 @@ export interface Running {
 /** Streams over SPDY instead of WebSocket, as kubectl did before 1.31. */
 export const SPDY = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'false' } as const
 
+/** Of Go's runtime: hundreds of programs that live for a moment need not collect their garbage so often. */
+const GO = { GOGC: '400' } as const
+
 /** What all Kubectls of one rig share. */
 interface Shared {
   readonly cluster: Cluster
@@ -198,7 +201,7 @@ export class Kubectl {
     const { home, running: all } = this.#shared
     const child = spawn(program, args, {
       cwd: this.folder,
-      env: { PATH: process.env.PATH, HOME: home, KUBECONFIG: this.kubeconfig, TERM: 'xterm', ...env },
+      env: { PATH: process.env.PATH, HOME: home, KUBECONFIG: this.kubeconfig, TERM: 'xterm', ...GO, ...env },
     })
     all.add(child)
     child.once('close', () => all.delete(child))
