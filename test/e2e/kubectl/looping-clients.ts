@@ -117,6 +117,8 @@ export class Applier extends LoopingClient {
   overwritten = 0
   readonly #name: string
   readonly #other: string
+  /** Each has asked its controller once what is served there. */
+  readonly #apis = new Map<k8s.KubeConfig, k8s.KubernetesObjectApi>()
 
   constructor(configs: readonly k8s.KubeConfig[], first: number, name: string, other: string) {
     super(configs, first)
@@ -128,8 +130,10 @@ export class Applier extends LoopingClient {
     const value = ++this.tried
     const theft = value % 10 === 0
     const data = { [this.#name]: String(value), ...(theft && { [this.#other]: 'stolen' }) }
+    let api = this.#apis.get(config)
+    if (api === undefined) this.#apis.set(config, (api = k8s.KubernetesObjectApi.makeApiClient(config)))
     try {
-      await k8s.KubernetesObjectApi.makeApiClient(config).patch(
+      await api.patch(
         {
           apiVersion: 'v1',
           kind: 'ConfigMap',
