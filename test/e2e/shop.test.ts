@@ -115,8 +115,7 @@ describe('the shop in three tiers', function () {
   it('lets nothing through that its policies do not allow', async () => {
     await cluster!.ok(['run', 'stranger', '--image', 'busybox', '--restart', 'Never', '--', 'sleep', '1000'])
     await cluster!.ok(['wait', '--for', 'condition=Ready', 'pod/stranger', '--timeout', '60s'])
-    for (const target of ['redis 6379', 'api 8080', 'web 80']) {
-      const [service = '', port = ''] = target.split(' ')
+    const closed = async (service: string, port: string): Promise<void> => {
       const address = await run('get', 'service', service, '-o', 'jsonpath={.spec.clusterIP}')
       // The name is known to everybody, the way is not open.
       assert.match(
@@ -126,6 +125,7 @@ describe('the shop in three tiers', function () {
       const { code } = await cluster!.run(['exec', 'stranger', '--', 'nc', '-w', '2', address, port])
       assert.notEqual(code, 0, `a stranger reaches ${service}`)
     }
+    await Promise.all([closed('redis', '6379'), closed('api', '8080'), closed('web', '80')])
     await cluster!.ok(['delete', 'pod', 'stranger', '--now'])
   })
 
