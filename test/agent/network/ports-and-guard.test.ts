@@ -66,18 +66,22 @@ describe('a node and its pods, by packets', function () {
       await lab.in(a.netns, 'ip', 'route', 'del', `${b.address}/32`, 'dev', 'eth0')
       assert.ok(await lab.reaches(a.netns, b.address))
       // With another's address.
-      for (const [other, mask, target] of [
-        ['10.244.1.77', 32, b.address],
-        ['fd00:10:244:1::77', 128, b.addresses[1]!],
-      ] as const) {
-        await lab.in(a.netns, 'ip', 'addr', 'add', `${other}/${mask}`, 'dev', 'eth0', 'nodad')
-        assert.equal(
-          (await lab.in(a.netns, 'ping', '-n', '-c', '1', '-W', '1', '-I', other, target)).code,
-          1,
-          `as ${other}`,
-        )
-        await lab.in(a.netns, 'ip', 'addr', 'del', `${other}/${mask}`, 'dev', 'eth0')
-      }
+      await Promise.all(
+        (
+          [
+            ['10.244.1.77', 32, b.address],
+            ['fd00:10:244:1::77', 128, b.addresses[1]!],
+          ] as const
+        ).map(async ([other, mask, target]) => {
+          await lab.in(a.netns, 'ip', 'addr', 'add', `${other}/${mask}`, 'dev', 'eth0', 'nodad')
+          assert.equal(
+            (await lab.in(a.netns, 'ping', '-n', '-c', '1', '-W', '1', '-I', other, target)).code,
+            1,
+            `as ${other}`,
+          )
+          await lab.in(a.netns, 'ip', 'addr', 'del', `${other}/${mask}`, 'dev', 'eth0')
+        }),
+      )
       // With another's hardware address: what is meant for that one does not come here.
       await lab.in(a.netns, 'ip', 'link', 'set', 'eth0', 'address', macB)
       await lab.in(a.netns, 'ping', '-n', '-c', '1', '-W', '1', '10.244.1.1')
