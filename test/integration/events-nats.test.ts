@@ -16,7 +16,7 @@ import { MemoryStore } from '../../controller/store/memory.ts'
 import { EmbeddedNats } from '../../controller/supervise/nats.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { encodeResource } from '../../proto/codec/wire.ts'
-import { systemClock } from '../../proto/base/clock.ts'
+import { systemClock, type Clock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
@@ -41,6 +41,8 @@ describe('events on NATS', function () {
   let group: RunGroup
   let nats: EmbeddedNats
   let connection: NatsClient
+  /** How much faster the time passes that the connection waits for. */
+  let haste: number
   let recorder: EventRecorder
   let reader: EventReader
 
@@ -55,7 +57,9 @@ describe('events on NATS', function () {
     const port = await freePort()
     await startServer(port)
     await nats.ready()
-    connection = new NatsClient({ ...parts, servers: [nats.address], token: nats.token, name: 'test' })
+    haste = 1
+    const clock: Clock = { ...systemClock, after: (millis, call) => systemClock.after(millis / haste, call) }
+    connection = new NatsClient({ ...parts, clock, servers: [nats.address], token: nats.token, name: 'test' })
     recorder = new EventRecorder({ ...parts, connection })
     reader = new EventReader({ ...parts, connection })
     group = new RunGroup()
@@ -364,6 +368,7 @@ describe('events on NATS', function () {
       })
     assert.deepEqual([small.waiting, small.dropped], [3, 2])
     assert.equal(await small.flush(50), false)
+    haste = 20
     await assert.rejects(reader.find({}, signal()), (error: GantryError) => error.code === 'Unavailable')
 
     await startServer(Number(nats.address.split(':')[1]))
