@@ -91,6 +91,30 @@ describe('machines of namespaces', function () {
     await beating(bench.machine('n1'), 1)
   })
 
+  it('end at once also where nobody waits for processes that have lost their parent', async () => {
+    const here = (path: string): string => JSON.stringify(join(import.meta.dirname, path))
+    // The first process of a process namespace gets what has lost its parent. Node.js waits for its own children only.
+    const first = `
+      import { NamespacesDriver } from ${here('../../deploy/rig/drivers/namespaces/driver.ts')}
+      import { Bench, textOn } from ${here('../contract/rig-driver-bench.ts')}
+      import { until } from ${here('../eventually.ts')}
+      const bench = new Bench({ driver: await NamespacesDriver.open(), homes: ${JSON.stringify(subject.homes)} }, ${JSON.stringify(rigName('g'))})
+      await bench.createNetwork()
+      const machine = await bench.start(bench.spec(1))
+      const note = machine.spec.runDir + '/beside'
+      await machine.startProgram(['sh', '-c', 'echo up > "$0"; exec sleep 600', note])
+      await until('it runs', async () => (await textOn(machine, note)) === 'up\\n')
+      await machine.kill()
+      console.log(await machine.state())
+      await bench.remove()`
+    const node = [process.execPath, '--import', 'tsx', '--input-type=module', '--eval', first]
+    const { stdout } = await run('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', ...node], {
+      timeout: 50_000,
+    })
+    assert.equal(stdout, 'off\n')
+    assert.deepEqual(await subject.left(rigName('g')), [])
+  })
+
   it('are off, and start again, when their init has ended by itself', async () => {
     const machine = bench.machine('n1')
     const { init } = bench.record('n1').handle as { init: { pid: number } }

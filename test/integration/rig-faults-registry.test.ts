@@ -115,7 +115,8 @@ describe('the fault "registry"', function () {
       process.execPath,
       '-e',
       `
-      (async () => { for (let times = 0; times < 200; times++) process.stdout.write(String((await fetch('http://' + process.argv[1] + ':5000/v2/')).status) + ' ') })()
+      const ask = async (times) => { for (; times > 0; times--) process.stdout.write(String((await fetch('http://' + process.argv[1] + ':5000/v2/')).status) + ' ') }
+      for (let client = 0; client < 5; client++) ask(40)
     `,
       rig.machine('registry').address,
     )

@@ -2,7 +2,7 @@
 import { GantryError } from '../../../../proto/base/errors.ts'
 import type { CommandOptions, CommandResult } from '../../../../proto/base/command.ts'
 import { delay, systemClock } from '../../../../proto/base/clock.ts'
-import { isAlive } from '../../../../proto/base/process.ts'
+import { isAlive, type ProcessIdentity } from '../../../../proto/base/process.ts'
 import type { JsonValue } from '../../../../proto/gen/types.ts'
 import type { Machine, MachineDisk, MachineRecord, MachineSpec, MachineState } from '../../contract.ts'
 import { boot, type Boot } from './boot.ts'
@@ -15,6 +15,8 @@ import { handleOf, recordOf, type Handle, type MachinePaths } from './machine-pa
 
 /** Milliseconds for the processes of a machine to end. */
 const END_PATIENCE = 10_000
+/** Of these, those that its init has before everything else of the machine is ended too. */
+const INIT_PATIENCE = 2_000
 
 /**
  * Ends everything on a machine, frozen or not; resolves when its processes, its disk's mount, its cable and its cgroup
@@ -27,6 +29,7 @@ export async function endMachine(
 ): Promise<void> {
   const { holder, init, ownDisk } = handle
   const processes = [init, holder]
+  if (tree.diesFrozen) await endInit(init)
   await killGroup(tree, group) // with what lives in other namespaces, or was another machine of this name
   for (const identity of processes) if (isAlive(identity)) signalIfThere(identity.pid, 'SIGKILL')
   if (!tree.diesFrozen) await tree.thaw(group)
@@ -38,6 +41,17 @@ export async function endMachine(
   }
   await Promise.all([ownDisk ? awaitUnmounted(image) : undefined, awaitUnplugged(cable), tree.remove(group)])
   await liftThrottle(tree, group, handle)
+}
+
+/**
+ * With a machine's init all in its process namespace end, but the kernel lets it end only when each of them has been
+ * waited for by its parent. What was started from outside has one outside, which does so at once as long as it is not
+ * killed as well: then it would be up to the host's init, and there are some that take seconds.
+ */
+async function endInit(init: ProcessIdentity): Promise<void> {
+  const deadline = systemClock.monotonic() + INIT_PATIENCE
+  if (isAlive(init)) signalIfThere(init.pid, 'SIGKILL')
+  while (isAlive(init) && systemClock.monotonic() < deadline) await delay(systemClock, 2)
 }
 
 async function killGroup(tree: CgroupTree, group: string): Promise<number> {
