@@ -37,15 +37,17 @@ export async function footprintOf(rig: string): Promise<Footprint> {
       .map(({ ifname }) => ifname),
     routes: routes.filter((route) => bridges.some((bridge) => route.includes(`dev ${bridge} `))),
     tables: tables.filter((table) => table.endsWith(`gantry_rig_${rig.replaceAll('-', '_')}`)),
-    cgroups: folders('/sys/fs/cgroup').filter((path) => path.endsWith(`/gantry-rig/${rig}`)),
+    cgroups: ['.', ...entriesOf('/sys/fs/cgroup')]
+      .map((hierarchy) => join('/sys/fs/cgroup', hierarchy, 'gantry-rig', rig))
+      .filter((path) => existsSync(path)),
     mounts: readFileSync('/proc/self/mounts', 'utf8')
       .split('\n')
       .filter((line) => words.test(line)),
-    loops: readdirSync('/sys/block')
+    loops: entriesOf('/sys/block')
       .map((device) => `/sys/block/${device}/loop/backing_file`)
-      .filter((file) => existsSync(file) && words.test(readFileSync(file, 'utf8'))),
+      .filter((file) => words.test(ifThere(() => readFileSync(file, 'utf8')) ?? '')),
     files: ['/var/lib/gantry/rigs', '/run/gantry'].flatMap((folder) =>
-      (existsSync(folder) ? readdirSync(folder) : [])
+      entriesOf(folder)
         .filter((name) => name === rig || name.startsWith(`${rig}.`))
         .map((name) => join(folder, name)),
     ),
@@ -76,10 +78,16 @@ function processesOf(rig: string, words: RegExp): string[] {
     })
 }
 
-function folders(directory: string, depth = 3): string[] {
-  return depth === 0
-    ? []
-    : readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
-        entry.isDirectory() ? [join(directory, entry.name), ...folders(join(directory, entry.name), depth - 1)] : [],
-      )
+function entriesOf(folder: string): string[] {
+  return ifThere(() => readdirSync(folder)) ?? []
+}
+
+/** What others have on this machine may go while it is looked at, which is as if it had not been there. */
+function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (thrown) {
+    if (['ENOENT', 'ENXIO'].includes((thrown as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw thrown
+  }
 }

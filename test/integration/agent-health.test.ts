@@ -20,6 +20,7 @@ import { PodFolders } from '../../agent/volumes/pod-folders.ts'
 import { VolumeManager } from '../../agent/volumes/volume-manager.ts'
 import { systemClock, type Clock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
+import { readProcess } from '../../proto/base/process.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
 import type { Container, Pod, PodSpec, Probe } from '../../proto/gen/types.ts'
@@ -302,7 +303,5 @@ for (const runtime of ['crun', 'runc'] as const) {
 
 /** Command lines of what runs in the machine's control groups. */
 async function driverProcesses(machine: RuntimeMachine): Promise<string[]> {
-  return (await machine.processes()).map((pid) =>
-    existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') : '',
-  )
+  return (await machine.processes()).map((pid) => readProcess(pid, 'cmdline')?.replaceAll('\0', ' ') ?? '')
 }
