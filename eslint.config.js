@@ -171,7 +171,7 @@ export default tseslint.config(
       ],
       'no-restricted-properties': ['error', ...outsideProperties],
       'no-restricted-syntax': ['error', ...outsideSyntax],
-      // Prettier breaks code; this finds comments that it leaves alone. Text in quotes may be longer: it is not torn apart.
+      // The formatter breaks code; this finds comments that it leaves alone. Text in quotes may be longer: it is not torn apart.
       'max-len': [
         'error',
         { code: 120, ignoreUrls: true, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true },

@@ -69,7 +69,8 @@ export interface ContainerSpec {
   /** Added to and dropped from the default set, without "CAP_"; "ALL" is all. */
   readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] }
   readonly seccomp:
-    { readonly type: 'RuntimeDefault' | 'Unconfined' } | { readonly type: 'Localhost'; readonly path: string }
+    | { readonly type: 'RuntimeDefault' | 'Unconfined' }
+    | { readonly type: 'Localhost'; readonly path: string }
   /** procMount: Unmasked leaves /proc paths visible. */
   readonly unmaskedProc: boolean
   readonly tty: boolean

@@ -162,9 +162,9 @@ class SessionStream {
   readonly #group: RunGroup
   readonly #streams = new Map<string, AbortController>()
   #state:
-    { readonly at: 'hello' } | { readonly at: 'welcomed' } | { readonly at: 'assigned'; readonly sequence: number } = {
-    at: 'hello',
-  }
+    | { readonly at: 'hello' }
+    | { readonly at: 'welcomed' }
+    | { readonly at: 'assigned'; readonly sequence: number } = { at: 'hello' }
   #networkSequence = 0
   #heartbeat: Timer | undefined
   #closeOutbox: (() => void) | undefined

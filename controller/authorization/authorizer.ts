@@ -21,7 +21,8 @@ export interface Attributes {
 
 /** `reason` is told to people; that of a refusal is also passed on by programs. */
 export type Decision =
-  { readonly allowed: true; readonly reason?: string } | { readonly allowed: false; readonly reason: string }
+  | { readonly allowed: true; readonly reason?: string }
+  | { readonly allowed: false; readonly reason: string }
 
 /**
  * Says who may do what. The door (controller/requests) asks it about every request of every face, once the request has

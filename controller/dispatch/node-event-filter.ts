@@ -21,7 +21,8 @@ const EVENTS = { atOnce: 2000, perSecond: 50 }
 const UNKNOWN_PODS = { atOnce: 100, perSecond: 1 }
 
 export type EventVerdict =
-  { readonly is: 'accepted'; readonly event: Event } | { readonly is: 'refused'; readonly why: string }
+  | { readonly is: 'accepted'; readonly event: Event }
+  | { readonly is: 'refused'; readonly why: string }
 
 export class NodeEventFilter {
   readonly #informer: Informer

@@ -9,7 +9,9 @@ import { GantryError } from '../../proto/base/errors.ts'
  * `exact`: as it was then.
  */
 export type Freshness =
-  { readonly is: 'newest' } | { readonly is: 'any' } | { readonly is: 'notOlder' | 'exact'; readonly revision: number }
+  | { readonly is: 'newest' }
+  | { readonly is: 'any' }
+  | { readonly is: 'notOlder' | 'exact'; readonly revision: number }
 
 export const NEWEST: Freshness = { is: 'newest' }
 export const ANY: Freshness = { is: 'any' }

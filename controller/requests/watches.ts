@@ -67,8 +67,7 @@ export class Watches {
     }
     signal.addEventListener('abort', aborted, { once: true })
     if (signal.aborted) watcher.drop()
-    if (watcher.isOver)
-      watcher.released() // it was before anything could be released
+    if (watcher.isOver) watcher.released() // it was before anything could be released
     else if (bookmarks) this.#bookmark(watcher)
     return watcher
   }

@@ -18,7 +18,9 @@ export interface Entry {
 
 /** What a key must be for an operation to happen. */
 export type Precondition =
-  { readonly is: 'absent' } | { readonly is: 'at'; readonly revision: number } | { readonly is: 'any' }
+  | { readonly is: 'absent' }
+  | { readonly is: 'at'; readonly revision: number }
+  | { readonly is: 'any' }
 
 export type Operation =
   | {

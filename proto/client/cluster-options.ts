@@ -33,4 +33,5 @@ export interface DeleteFlags extends WriteFlags {
 }
 
 export type Change<K extends Kind = Kind> =
-  { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Resources[K] } | { readonly type: 'BOOKMARK' }
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: Resources[K] }
+  | { readonly type: 'BOOKMARK' }

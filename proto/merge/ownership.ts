@@ -263,7 +263,8 @@ function updateEntry(manager: string, apiVersion: string, subresource: Subresour
 
 /** An apply is the same one in whatever version, an update is of its version. */
 type Identity = { readonly manager: string; readonly subresource: Subresource } & (
-  { readonly operation: 'Apply' } | { readonly operation: 'Update'; readonly apiVersion: string }
+  | { readonly operation: 'Apply' }
+  | { readonly operation: 'Update'; readonly apiVersion: string }
 )
 
 function isEntry(entry: ManagedFieldsEntry, identity: Identity): boolean {

@@ -361,7 +361,8 @@ export class Server implements RpcServer {
     service: keyof Services,
   ): { context: CallContext; release: () => void } {
     const subject = call.getAuthContext()?.sslPeerCertificate?.subject as
-      { CN?: string; O?: string | string[] } | undefined
+      | { CN?: string; O?: string | string[] }
+      | undefined
     const user = { name: subject?.CN ?? '', groups: subject?.O === undefined ? [] : [subject.O].flat() }
     this.#options.authorize?.(service, user)
     const controller = new AbortController()

@@ -13,7 +13,8 @@ import { runProbe, type Probe } from './probes.ts'
 const MAX_CONCURRENT_PROBES = 64
 
 export type ProgramMessage =
-  { readonly ready: { readonly port: number } } | { readonly result: Awaited<ReturnType<typeof runProbe>> }
+  | { readonly ready: { readonly port: number } }
+  | { readonly result: Awaited<ReturnType<typeof runProbe>> }
 
 async function main([mtu, token, families]: readonly string[]): Promise<void> {
   const tell = (message: ProgramMessage): void => void process.stdout.write(`${JSON.stringify(message)}\n`)

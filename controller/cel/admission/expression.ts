@@ -7,7 +7,8 @@ import { CelError } from '../error.ts'
 import type { CelEnvironment, Program } from '../program.ts'
 
 export type Result =
-  { readonly is: 'value'; readonly value: unknown } | { readonly is: 'failed'; readonly message: string }
+  | { readonly is: 'value'; readonly value: unknown }
+  | { readonly is: 'failed'; readonly message: string }
 
 export class Expression {
   readonly text: string

@@ -9,7 +9,9 @@ import { Expression } from './expression.ts'
 
 /** `failed`: none is false, and not all can be evaluated. */
 export type MatchResult =
-  { readonly is: 'met' } | { readonly is: 'unmet' } | { readonly is: 'failed'; readonly message: string }
+  | { readonly is: 'met' }
+  | { readonly is: 'unmet' }
+  | { readonly is: 'failed'; readonly message: string }
 
 const MET: MatchResult = { is: 'met' }
 

@@ -8,7 +8,8 @@ import type { Pod } from '../../../proto/gen/types.ts'
 export const NODE_QUARANTINE_MS = 40_000
 
 export type PodCollection =
-  { readonly kind: 'wait'; readonly millis: number } | { readonly kind: 'delete'; readonly pods: readonly Pod[] }
+  | { readonly kind: 'wait'; readonly millis: number }
+  | { readonly kind: 'delete'; readonly pods: readonly Pod[] }
 
 /** `goneFor`: milliseconds since the node was first missed. */
 export function planPodCollection(pods: readonly Pod[], goneFor: number): PodCollection {

@@ -62,10 +62,8 @@ export async function writeArchive(
   const turns = new Semaphore(AT_ONCE)
   const add = (path: string, content: string | Uint8Array): Promise<void> =>
     new Promise((resolve, reject) => {
-      tar.entry(
-        { name: `${name}/${path}`, mtime: new Date(clock.now()), mode: 0o644 },
-        Buffer.from(content),
-        (error) => (error ? reject(GantryError.from(error)) : resolve()),
+      tar.entry({ name: `${name}/${path}`, mtime: new Date(clock.now()), mode: 0o644 }, Buffer.from(content), (error) =>
+        error ? reject(GantryError.from(error)) : resolve(),
       )
     })
   // tar-stream writes one entry after the other.

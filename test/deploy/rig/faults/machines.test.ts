@@ -148,8 +148,8 @@ describe('faults of machines', () => {
           )
           if (kind === 'heal') await engine.heal(before.length === 0 ? [] : [before[which % before.length]!.id])
           else if (kind === 'start') await engine.start(node)
-          else if (off && ['reboot', 'cont', 'stop'].includes(kind))
-            continue // of a machine that is off: refused or left to the driver
+          // Of a machine that is off these are refused or left to the driver.
+          else if (off && ['reboot', 'cont', 'stop'].includes(kind)) continue
           else
             await engine.begin(kind, kind === 'reboot' || kind === 'power-off' ? { machine: node } : { target: node })
           for (const name of ['n1', 'n2']) {
