@@ -34,7 +34,7 @@ const LANES: readonly LaneSpec[] = [
   tests('machines, stores and programs', MACHINES),
   tests('parts', ['test/**/*.test.ts', ...except([...CLUSTERS, ...MACHINES])]),
   // They wait for nothing: at a lower priority they take what the tests leave of the processors.
-  { name: 'static checks', program: 'nice', args: ['-n', '10', 'bash', 'test/static'], holds: 'checks' },
+  { name: 'static checks', program: 'nice', args: ['-n', '10', 'npm', 'run', 'static'], holds: 'checks' },
 ]
 
 interface Result {

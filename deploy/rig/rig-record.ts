@@ -261,7 +261,8 @@ async function removeIfEmpty(folder: string): Promise<boolean> {
   } catch (thrown) {
     const { code } = thrown as NodeJS.ErrnoException
     if (code === 'ENOENT') return true
-    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'EBUSY') return false // busy: another file system is mounted there
+    // Another file system is mounted there.
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'EBUSY') return false
     throw GantryError.from(thrown)
   }
 }

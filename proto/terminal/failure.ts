@@ -58,8 +58,9 @@ export function formatFailure(error: GantryError, origin: Origin | undefined): s
       error.details.map((detail) => detail.remedy).filter((remedy) => remedy !== '' && !error.message.includes(remedy)),
     ),
   ]
+  // Which name is taken, the headline says.
   const details =
-    error.code === 'AlreadyExists' ? [] : error.details.flatMap((detail) => detailLine(detail, error.message)) // which name is taken, the headline says
+    error.code === 'AlreadyExists' ? [] : error.details.flatMap((detail) => detailLine(detail, error.message))
   const head = headline(error, origin)
   const remedy =
     remedies.length === 1 && details.length === 0

@@ -74,7 +74,8 @@ describe('packet faults', function () {
     assert.equal(await lab.say('n1', id), 'silence')
     await lab.engine.heal()
     let outcome = 'silence'
-    for (let attempt = 0; attempt < 20 && outcome === 'silence'; attempt++) outcome = await lab.say('n1', id) // retransmissions come later and later
+    // Retransmissions come later and later.
+    for (let attempt = 0; attempt < 20 && outcome === 'silence'; attempt++) outcome = await lab.say('n1', id)
     assert.equal(outcome, 'answer')
   })
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { Linter } from 'eslint'
 import { floors } from './floors.mjs'
 import structure, { circles, floorOf, mayImport, readImports } from './structure.mjs'
 
@@ -75,21 +74,16 @@ describe('floors of the source tree', () => {
     assert.deepEqual(shown, own.map((rooms, index) => [index + 1, [...rooms].sort()] as [number, string[]]).reverse())
   })
 
-  const refused = (file: string, target: string): string[] =>
-    new Linter({ cwd: root })
-      .verify(
-        `import './${path.posix.relative(path.posix.dirname(file), target)}'`,
-        [
-          {
-            files: ['**/*.ts'],
-            plugins: { structure },
-            settings: { structure: { root, floors } },
-            rules: { 'structure/directions': 'error' },
-          },
-        ],
-        path.join(root, file),
-      )
-      .map(({ message }) => message)
+  function refused(file: string, target: string): string[] {
+    const messages: string[] = []
+    const visitor = structure.rules.directions.create({
+      filename: path.join(root, file),
+      settings: { structure: { root, floors } },
+      report: ({ message }) => messages.push(message),
+    })
+    visitor.ImportDeclaration!({ source: { value: `./${path.posix.relative(path.posix.dirname(file), target)}` } })
+    return messages
+  }
 
   const message = (file: string, target: string): string =>
     `${floorOf(file, floors).room} must not import from ${floorOf(target, floors).room}: see test/lint/floors.mjs`

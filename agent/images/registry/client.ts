@@ -297,7 +297,8 @@ function registryMessage(body: Buffer): string {
       .join('; ')
       .slice(0, 500)
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return '' // not the registry's own error body: the status speaks for itself
+    // It is not the registry's own error body: the status speaks for itself.
+    if (error instanceof SyntaxError || error instanceof TypeError) return ''
     throw error
   }
 }

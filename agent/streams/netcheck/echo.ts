@@ -33,7 +33,8 @@ export async function startEcho(port: number, families: readonly (4 | 6)[]): Pro
 
 async function echoDatagrams(family: 4 | 6, port: number): Promise<Socket> {
   const socket = createSocket({ type: `udp${family}`, ipv6Only: family === 6 })
-  socket.on('message', (message, from) => socket.send(message, from.port, from.address, () => undefined)) // an answer that cannot be sent is none: the asker tells
+  // An answer that cannot be sent is none: the asker tells.
+  socket.on('message', (message, from) => socket.send(message, from.port, from.address, () => undefined))
   socket.bind(port)
   await once(socket, 'listening')
   return socket

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createAuthority, issue } from '../../../deploy/ca.ts'
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into whatever came
+// oxlint-disable-next-line typescript/no-explicit-any -- tests look into whatever came
 export type Request = any
 
 /**

@@ -106,7 +106,8 @@ export class ContainerMachine implements Machine {
 
   async readLog(most: number): Promise<string> {
     if (!(await this.#isOn())) return readTail(this.#container, this.spec.log, most)
-    return (await this.run(['tail', '-c', String(most), this.spec.log], { allow: [0, 1] })).stdout // 1: it is not there yet
+    // With 1, it is not there yet.
+    return (await this.run(['tail', '-c', String(most), this.spec.log], { allow: [0, 1] })).stdout
   }
 
   async freeze(): Promise<void> {

@@ -183,7 +183,8 @@ describe('the cgroup tree', () => {
     const tree = await CgroupTree.open(root)
     assert.deepEqual((await tree.processes('m')).sort(), [1, 2, 3])
     assert.deepEqual(await tree.processes('gone'), [])
-    for (const file of ['m/cgroup.procs', 'm/system/cgroup.procs', 'm/pod/c/cgroup.procs']) await rm(join(root, file)) // the kernel's files do not keep a folder
+    // The kernel's files do not keep a folder.
+    for (const file of ['m/cgroup.procs', 'm/system/cgroup.procs', 'm/pod/c/cgroup.procs']) await rm(join(root, file))
     await mkdir(join(root, 'other/sub'), { recursive: true })
     await tree.remove('m')
     await tree.remove('m')
