@@ -144,15 +144,29 @@ const generic = {
 /** What typescript-eslint recommends. */
 const recommended = Object.fromEntries(
   [
-    ...['no-array-constructor', 'no-unused-expressions', 'no-var', 'prefer-const', 'prefer-rest-params'],
+    'no-array-constructor',
+    'no-unused-expressions',
+    'no-var',
+    'prefer-const',
+    'prefer-rest-params',
     'prefer-spread',
-    ...[
-      ...['ban-ts-comment', 'no-duplicate-enum-values', 'no-empty-object-type', 'no-explicit-any'],
-      ...['no-extra-non-null-assertion', 'no-misused-new', 'no-namespace', 'no-non-null-asserted-optional-chain'],
-      ...['no-require-imports', 'no-this-alias', 'no-unnecessary-type-constraint', 'no-unsafe-declaration-merging'],
-      ...['no-unsafe-function-type', 'no-wrapper-object-types', 'prefer-as-const', 'prefer-namespace-keyword'],
-      'triple-slash-reference',
-    ].map((rule) => `typescript/${rule}`),
+    'typescript/ban-ts-comment',
+    'typescript/no-duplicate-enum-values',
+    'typescript/no-empty-object-type',
+    'typescript/no-explicit-any',
+    'typescript/no-extra-non-null-assertion',
+    'typescript/no-misused-new',
+    'typescript/no-namespace',
+    'typescript/no-non-null-asserted-optional-chain',
+    'typescript/no-require-imports',
+    'typescript/no-this-alias',
+    'typescript/no-unnecessary-type-constraint',
+    'typescript/no-unsafe-declaration-merging',
+    'typescript/no-unsafe-function-type',
+    'typescript/no-wrapper-object-types',
+    'typescript/prefer-as-const',
+    'typescript/prefer-namespace-keyword',
+    'typescript/triple-slash-reference',
   ].map((rule) => [rule, 'error']),
 )
 

@@ -48,7 +48,8 @@ export class PodManager implements AssignmentHandler {
     this.#ranges = node?.ranges
     if (node !== undefined) await network.start(node.ranges, attachments(known))
     for (const record of known) this.#add(record).adopt(containers, sandboxes.has(record.pod.metadata.uid))
-    // Only now: whoever ended after the runtime was asked is told here, and there is a machine to hear it.
+    // The runtime keeps ends that nobody has heard, and tells them to the first who listens: that is the manager, once
+    // every pod has its machine.
     this.#stop.push(runtime.onExit((container) => this.#exited(container)))
     log.info(
       { pods: known.length, containers: containers.size, runtime: runtime.name, images: (await images.list()).length },

@@ -26,8 +26,8 @@ const READY_TIMEOUT_MS = 30_000
  */
 const START_TIMEOUT_MS = 20_000
 /**
- * The same where another process has its port: one that is about to end has let go of it by then, since what an earlier
- * controller ran is ended before.
+ * The same where another process has its port. Programs of an earlier controller are ended before the first try, so it
+ * is a stranger's, and waiting longer helps nobody.
  */
 const OCCUPIED_TIMEOUT_MS = 2_000
 /** Milliseconds of waiting for other members after which that is told. */

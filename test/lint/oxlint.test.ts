@@ -10,6 +10,8 @@ import { run } from '../../proto/base/command.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 const TIME = 'export const now = Date.now()\nexport const date = new Date()\nsetTimeout(() => undefined, 1)\n'
+const CASES =
+  "export const f = (of: 'a' | 'b'): number => {\n  switch (of) {\n    case 'a':\n      return 1\n    default:\n      return 2\n  }\n}\n"
 const CLOCK = ['no-restricted-properties', 'structure(syntax)', 'no-restricted-globals']
 
 /** A file, and the rules that find something in it. */
@@ -29,13 +31,8 @@ const FILES: Readonly<Record<string, readonly [text: string, ...rules: string[]]
   'cli/promise.ts': ['Promise.resolve(1)\nexport {}\n', 'no-floating-promises'],
   'cli/unused.ts': ['const unused = 1\nexport {}\n', 'no-unused-vars'],
   'cli/comment.ts': [`// ${'word '.repeat(30)}\nexport {}\n`, 'structure(comment-width)'],
-  'cli/cases.ts': [
-    "export const f = (of: 'a' | 'b'): number => {\n  switch (of) {\n    case 'a':\n      return 1\n    default:\n      return 2\n  }\n}\n",
-    'switch-exhaustiveness-check',
-  ],
-  'test/cases.ts': [
-    "export const f = (of: 'a' | 'b'): number => {\n  switch (of) {\n    case 'a':\n      return 1\n    default:\n      return 2\n  }\n}\n",
-  ],
+  'cli/cases.ts': [CASES, 'switch-exhaustiveness-check'],
+  'test/cases.ts': [CASES],
 }
 
 describe('the linter', function () {
