@@ -1,9 +1,10 @@
 /**
  * Runs every test and the static checks (`npm test`), in lanes beside each other, because most tests mostly wait: for
  * programs, for packets, for a cluster to notice something. Within a lane one test file follows the other. The first
- * lane's output is shown as it comes, each other's when those before it have ended; at the end stand the sums of all,
- * as mocha words them. Arguments go to mocha. Ends with 1 if a test failed, if a lane ended without telling its result
- * or if a static check found something; each of the latter counts as one failure.
+ * lane's output is shown as it comes, each other's when those before it have ended. At the end stands once more what
+ * failed, because some see only the end, and then the sums of all, as mocha words them. Arguments go to mocha. Ends
+ * with 1 if a test failed, if a lane ended without telling its result or if a static check found something; each of the
+ * latter counts as one failure.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -45,6 +46,9 @@ interface Result {
   readonly failing: number
 }
 
+/** So much of a lane's failures is shown once more at the end. */
+const MAX_FAILURES_CHARACTERS = 8_000
+
 class Lane {
   readonly name: string
   readonly result: Promise<Result>
@@ -77,6 +81,14 @@ class Lane {
     this.#shown = true
   }
 
+  /** What mocha writes from its number of failures on (a check: its last lines); empty if nothing failed. */
+  failures({ failing }: Result): string {
+    if (failing === 0) return ''
+    const start = this.#last('failing')?.index
+    const text = start === undefined ? this.#output.slice(-MAX_FAILURES_CHARACTERS) : this.#output.slice(start)
+    return `\n== ${this.name}: failures ==\n${text.slice(0, MAX_FAILURES_CHARACTERS)}\n`
+  }
+
   /** Ends all that is left of it. */
   end(signal: NodeJS.Signals): void {
     const { pid, exitCode, signalCode } = this.#process
@@ -93,10 +105,14 @@ class Lane {
     return { passing: passing ?? 0, failing: failing + 1 }
   }
 
-  /** As mocha says it last: "  12 passing (3s)", perhaps in colour. */
   #count(what: string): number | undefined {
-    const last = [...this.#output.matchAll(new RegExp(`^\\W*(?:\\[\\d+m\\W*)*(\\d+) ${what}\\b`, 'gm'))].at(-1)
+    const last = this.#last(what)
     return last === undefined ? undefined : Number(last[1])
+  }
+
+  /** As mocha says it last: "  12 passing (3s)", perhaps in colour. */
+  #last(what: string): RegExpExecArray | undefined {
+    return [...this.#output.matchAll(new RegExp(`^\\W*(?:\\[\\d+m\\W*)*(\\d+) ${what}\\b`, 'gm'))].at(-1)
   }
 }
 
@@ -111,6 +127,7 @@ for (const lane of lanes) {
   lane.show()
   results.push(await lane.result)
 }
+lanes.forEach((lane, index) => process.stdout.write(lane.failures(results[index]!)))
 const sum = (what: keyof Result): number => results.reduce((total, result) => total + result[what], 0)
 process.stdout.write(
   `\n== all ==\n  ${sum('passing')} passing\n${sum('failing') === 0 ? '' : `  ${sum('failing')} failing\n`}`,
