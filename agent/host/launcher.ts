@@ -99,8 +99,10 @@ export class Launcher {
   }
 
   /**
-   * Starts a program that goes on by itself, and waits for the first line that it writes to ANSWER_DESCRIPTOR;
-   * undefined if it closes it without. A program that does not answer in time is left running: DeadlineExceeded.
+   * Starts a program that goes on in the background by itself, and waits until it has written a first line to
+   * ANSWER_DESCRIPTOR and its foreground has ended, which may write down what the caller looks for next; undefined if
+   * the descriptor is closed without a line. A program that does not come so far in time is left running:
+   * DeadlineExceeded.
    */
   async answer(
     program: string,
@@ -110,7 +112,9 @@ export class Launcher {
     const { stdout } = await this.#submit(
       (number, file) => {
         const command = `${words(program, args, env)} ${ANSWER_DESCRIPTOR}>&1 </dev/null >/dev/null 2>${quote(stderr)}`
-        return `: >${quote(file('err'))}; { cd ${quote(cwd)} && ${command}; } | { IFS= read -r line; printf %s "$line" >${quote(file('out'))}; echo ${number} exit 0; }`
+        const read = `{ IFS= read -r line; printf %s "$line" >${quote(file('out'))}; }`
+        // The shell goes on when both sides of the pipe have ended.
+        return `: >${quote(file('err'))}; { cd ${quote(cwd)} && ${command}; } | ${read}; echo ${number} exit 0`
       },
       timeout,
       undefined,

@@ -116,7 +116,9 @@ export class Conmon {
 
   /**
    * Starts conmon, which goes to a session of its own, and waits for its word on the sync pipe: the pid of the
-   * container's init, or why there is none. In the bundle's folder, since it leaves files where it is, such as `oom`.
+   * container's init, or why there is none. Its foreground writes the pid file as the background goes on, and on a busy
+   * machine later than that word comes: it is waited for too. In the bundle's folder, since conmon leaves files where
+   * it is, such as `oom`.
    */
   async #launch(program: string, args: readonly string[], bundle: string): Promise<number> {
     const stderr = `${bundle}/conmon.log`

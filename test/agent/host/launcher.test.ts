@@ -103,6 +103,14 @@ describe('Launcher', () => {
     })
   })
 
+  it('answers when the foreground of the program has ended, however late that is', async () => {
+    const written = join(directory, 'written')
+    const script = 'echo early >&3; exec 3>&-; sleep 0.2; echo late >"$1"'
+    const options = { cwd: '/', env: {}, timeout: 30_000, stderr: join(directory, 'errors') }
+    assert.equal(await launcher.answer('sh', shell(script, written), options), 'early')
+    assert.equal(readText(written), 'late\n')
+  })
+
   it('begins anew when its shell was killed, and tells those who waited', async () => {
     const pidFile = join(directory, 'pid')
     const waiting = launcher.run('sh', shell('echo $$ >"$1"; exec sleep 1000', pidFile))
