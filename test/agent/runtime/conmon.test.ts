@@ -9,7 +9,7 @@ import { signalProcess } from '../../../proto/base/process.ts'
 
 const SIGKILL = 9
 
-/** What conmon does on a busy machine: its background tells the container's pid before its foreground writes its own. */
+/** Conmon as it is on a busy machine: its background tells the container's pid before its foreground writes its own. */
 const LATE_FOREGROUND = `#!/bin/sh
 while [ "$1" != --conmon-pidfile ]; do shift; done
 sleep 1000 3>&- &
