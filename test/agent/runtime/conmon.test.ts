@@ -12,7 +12,7 @@ const SIGKILL = 9
 /** Conmon as it is on a busy machine: its background tells the container's pid before its foreground writes its own. */
 const LATE_FOREGROUND = `#!/bin/sh
 while [ "$1" != --conmon-pidfile ]; do shift; done
-sleep 1000 3>&- &
+sleep 60 3>&- &
 echo "{\\"pid\\":$!}" >&3
 exec 3>&-
 sleep 0.2
