@@ -15,6 +15,7 @@ import { NatsNews } from './events/nats-news.ts'
 import { createApiServer } from './kube/api-server.ts'
 import { CONTROLLER } from './options.ts'
 import { EtcdStore } from './store/etcd.ts'
+import { SoleWriterStore } from './store/sole-writer.ts'
 import { claimDirectory } from './supervise/directory.ts'
 import { EmbeddedEtcd } from './supervise/etcd.ts'
 import type { Membership } from './supervise/membership.ts'
@@ -140,7 +141,7 @@ async function work(
     config.etcdTls === undefined ? undefined : readTls(config.etcdTls),
   ])
   checkCertificate(tls.cert, logger)
-  const store = new EtcdStore(
+  const shared = new EtcdStore(
     {
       endpoints: etcd === undefined ? config.etcd : [etcd.address],
       clock,
@@ -150,6 +151,9 @@ async function work(
     },
     random,
   )
+  // An etcd of its own is reached through a socket that no other process may open, and starts after an earlier
+  // controller's has ended.
+  const store = etcd !== undefined && config.members.length === 0 ? new SoleWriterStore(shared) : shared
   try {
     if (etcd !== undefined) await orStopped(etcd.ready(), signal)
     await runController(

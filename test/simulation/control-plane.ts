@@ -3,6 +3,7 @@ import { clusterSigningKey } from '../../controller/accounts/signing-key.ts'
 import type { ReplicaConfig } from '../../controller/config.ts'
 import { Controller, type KubeFace } from '../../controller/controller.ts'
 import { MemoryNews, type MemoryEventLog } from '../../controller/events/memory-news.ts'
+import { SoleWriterStore } from '../../controller/store/sole-writer.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { seededRandom } from '../../proto/base/random.ts'
 import type { KeepaliveOptions } from '../../proto/rpc/contract.ts'
@@ -84,7 +85,9 @@ export class SimulatedController {
     const { clock } = process
     const random = seededRandom(this.#parts.seed + 1_000 * ++this.#starts)
     const logger = listeningLogger(process, complain)
-    const store = etcd.connection(process)
+    const connection = etcd.connection(process)
+    // As main.ts has it.
+    const store = members.length === 1 ? new SoleWriterStore(connection) : connection
     const parts = { clock, random, logger }
     const signal = new AbortController().signal
     const key = await clusterSigningKey(store, parts, signal)

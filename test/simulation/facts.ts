@@ -1,6 +1,6 @@
 /** What the simulation sees of the cluster from outside, fact by fact: what invariants are checked on. */
 import { decodeResource } from '../../proto/codec/wire.ts'
-import type { AnyResource } from '../../proto/gen/types.ts'
+import type { AnyResource, ConfigMap } from '../../proto/gen/types.ts'
 import { parseKey } from '../../controller/store/keys.ts'
 import type { Committed, SimulatedEtcd } from './world/store.ts'
 import type { World } from './world/world.ts'
@@ -16,6 +16,11 @@ export type Fact =
     }
   /** Somebody's request was answered with success: he was shown this object. */
   | { readonly is: 'acknowledged'; readonly verb: 'create' | 'write' | 'delete'; readonly object: AnyResource }
+  /**
+   * Somebody asked for a counter and was shown it, or told that there is none (undefined). `before`: how often it had
+   * been counted up, as far as that was acknowledged, when he asked.
+   */
+  | { readonly is: 'read'; readonly name: string; readonly object: ConfigMap | undefined; readonly before: number }
   /** The process of a container's instance began on a machine, or ended there. */
   | { readonly is: 'begun' | 'ended'; readonly node: string; readonly instance: Instance }
   /**

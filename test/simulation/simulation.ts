@@ -150,6 +150,7 @@ const WORK: ReadonlySet<string> = new Set<Work['do']>([
   'writeSecret',
   'deleteSecret',
   'count',
+  'look',
   'cordon',
   'uncordon',
   'drain',

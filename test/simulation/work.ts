@@ -1,5 +1,6 @@
 /** What users do to the cluster, carried out. */
 import type { ObjectApi } from '../../controller/api/contract.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import type { Container, Deployment, Pod } from '../../proto/gen/types.ts'
 import type { AppName, Work } from './actions.ts'
 import { COUNTER } from './invariants/writes.ts'
@@ -74,6 +75,8 @@ export class Worker {
         )
       case 'count':
         return this.#count(work.name)
+      case 'look':
+        return this.#look(work.name)
       case 'cordon':
       case 'uncordon':
         return this.#cordon(work.share, work.do === 'cordon')
@@ -174,6 +177,19 @@ export class Worker {
     )
     if (answer.is !== 'unknown') known.unknown--
     if (answer.is === 'done') known.acknowledged++
+  }
+
+  async #look(name: string): Promise<void> {
+    const before = this.counts.get(name)?.acknowledged ?? 0
+    const answer = await this.#user.ask(`look at ${name}`, async (api) => {
+      try {
+        return await api.get('ConfigMap', NAMESPACE, name)
+      } catch (thrown) {
+        if (GantryError.is(thrown, 'NotFound')) return undefined
+        throw thrown
+      }
+    })
+    if (answer.is === 'done') this.#cluster.facts.note({ is: 'read', name, object: answer.result, before })
   }
 
   async #cordon(share: number, unschedulable: boolean): Promise<void> {

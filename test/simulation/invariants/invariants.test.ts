@@ -1,6 +1,6 @@
 /** That each invariant notices what it is for. */
 import assert from 'node:assert/strict'
-import type { AnyResource, Pod } from '../../../proto/gen/types.ts'
+import type { AnyResource, ConfigMap, Pod } from '../../../proto/gen/types.ts'
 import { makePod } from '../../agent/fakes.ts'
 import { node } from '../../controller/nodehealth/nodes.ts'
 import type { Fact, Facts, Instance } from '../facts.ts'
@@ -9,7 +9,14 @@ import { drainedPodsAreSentNothing } from './endpoints.ts'
 import type { Invariant } from './invariant.ts'
 import { containersRunOnce, onceMeansOnce, podsRunWhereTheyArePlaced, statusOnlyAdvances } from './pods.ts'
 import { nodesAreToldOnlyWhatTheyUse } from './secrets.ts'
-import { acknowledgedWritesHappened, COUNTER, countsOf, onlyLeadersPlacePods, podsLeaveFirst } from './writes.ts'
+import {
+  acknowledgedWritesHappened,
+  COUNTER,
+  countsOf,
+  onlyLeadersPlacePods,
+  podsLeaveFirst,
+  readsShowWhatWasAcknowledged,
+} from './writes.ts'
 
 const ON_N1 = makePod('web', { nodeName: 'n1', restartPolicy: 'Never' })
 const UID = ON_N1.metadata.uid
@@ -38,7 +45,7 @@ function withStatus(status: Pod['status']): Pod {
   return { ...ON_N1, status }
 }
 
-function counter(count: number): AnyResource {
+function counter(count: number): ConfigMap {
   const metadata = {
     name: 'one',
     namespace: 'default',
@@ -92,6 +99,19 @@ const CASES: readonly { readonly of: Invariant; readonly broken: readonly Fact[]
     of: acknowledgedWritesHappened,
     broken: [{ is: 'acknowledged', verb: 'create', object: ON_N1 }],
     kept: [committed(undefined, ON_N1), { is: 'acknowledged', verb: 'create', object: ON_N1 }],
+  },
+  {
+    of: readsShowWhatWasAcknowledged,
+    broken: [{ is: 'read', name: 'one', object: counter(1), before: 2 }],
+    kept: [
+      { is: 'read', name: 'one', object: counter(2), before: 2 },
+      { is: 'read', name: 'one', object: undefined, before: 0 },
+    ],
+  },
+  {
+    of: readsShowWhatWasAcknowledged,
+    broken: [{ is: 'read', name: 'one', object: undefined, before: 1 }],
+    kept: [{ is: 'read', name: 'one', object: counter(3), before: 1 }],
   },
   {
     of: podsLeaveFirst(new Set()),

@@ -9,6 +9,7 @@ import {
   countsOf,
   onlyLeadersPlacePods,
   podsLeaveFirst,
+  readsShowWhatWasAcknowledged,
 } from './writes.ts'
 
 /** What users have done, as far as invariants have to know. */
@@ -22,6 +23,7 @@ interface Doings {
 export function invariants({ forced, counts }: Doings): readonly Invariant[] {
   return [
     acknowledgedWritesHappened,
+    readsShowWhatWasAcknowledged,
     podsLeaveFirst(forced),
     countsOf(counts),
     onlyLeadersPlacePods,

@@ -24,6 +24,21 @@ export const acknowledgedWritesHappened: Invariant = {
   },
 }
 
+/** Whoever asks is shown all that was acknowledged to anybody before he asked. */
+export const readsShowWhatWasAcknowledged: Invariant = {
+  name: 'a read shows every write that was acknowledged before it',
+  make() {
+    return (fact) => {
+      if (fact.is !== 'read') return undefined
+      const { name, object, before } = fact
+      const shown = object?.metadata.annotations?.[COUNTER]
+      return Number(shown ?? 0) >= before
+        ? undefined
+        : `${name} had been counted up to ${before}, and whoever asked then was shown ${shown ?? 'nothing'}`
+    }
+  },
+}
+
 /**
  * A pod that was placed leaves its node before it goes, but for those that users removed by force (by uid), and those
  * whose node is deleted.
