@@ -29,9 +29,8 @@ export type Work =
   | { readonly do: 'hide'; readonly name: string }
   | { readonly do: 'writeSecret'; readonly name: string; readonly text: string }
   | { readonly do: 'deleteSecret'; readonly name: string }
+  /** Counts up, and looks at the count at once. */
   | { readonly do: 'count'; readonly name: string }
-  /** Reads a counter. */
-  | { readonly do: 'look'; readonly name: string }
   | { readonly do: 'cordon' | 'uncordon' | 'drain' | 'deleteNode'; readonly share: number }
   | { readonly do: 'nonsense' }
   | { readonly do: 'makeNamespace' | 'deleteNamespace'; readonly name: string }
@@ -126,7 +125,6 @@ function work(random: Random, number: number): Work {
     [1.5, () => ({ do: 'writeSecret', name: pick(random, SECRETS), text: `text ${number}` })],
     [0.5, () => ({ do: 'deleteSecret', name: pick(random, SECRETS) })],
     [3, () => ({ do: 'count', name: pick(random, ['one', 'two']) })],
-    [3, () => ({ do: 'look', name: pick(random, ['one', 'two']) })],
     [1, () => ({ do: 'cordon', share })],
     [1, () => ({ do: 'uncordon', share })],
     [1, () => ({ do: 'drain', share })],

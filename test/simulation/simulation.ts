@@ -150,7 +150,6 @@ const WORK: ReadonlySet<string> = new Set<Work['do']>([
   'writeSecret',
   'deleteSecret',
   'count',
-  'look',
   'cordon',
   'uncordon',
   'drain',

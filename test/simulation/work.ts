@@ -75,8 +75,6 @@ export class Worker {
         )
       case 'count':
         return this.#count(work.name)
-      case 'look':
-        return this.#look(work.name)
       case 'cordon':
       case 'uncordon':
         return this.#cordon(work.share, work.do === 'cordon')
@@ -177,6 +175,7 @@ export class Worker {
     )
     if (answer.is !== 'unknown') known.unknown--
     if (answer.is === 'done') known.acknowledged++
+    await this.#look(name)
   }
 
   async #look(name: string): Promise<void> {
