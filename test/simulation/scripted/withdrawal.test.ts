@@ -72,6 +72,7 @@ describe('scripted simulation of withdrawals', () => {
           if (fact.after?.kind === 'EndpointSlice') revived.push(...takers(fact.after).filter((uid) => ended.has(uid)))
           return
         case 'acknowledged':
+        case 'read':
         case 'begun':
         case 'powerLost':
           return
