@@ -1,18 +1,20 @@
 /**
- * Consistent reads from the watch cache: ask the store for its newest revision, wait until the cache has it, read the
- * cache. The store answers those who ask at the same time together, so many readers cost one question.
+ * Consistent reads from the watch cache: learn the store's newest revision, wait until the cache has it, read the
+ * cache. A store answers those who ask at the same time together, so many readers cost one question; one that only this
+ * process writes (store/sole-writer.ts) knows it without.
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Kind } from '../../proto/gen/types.ts'
 import type { CachedObject, Informer } from '../informer/contract.ts'
 import type { Store } from '../store/contract.ts'
+import { OBJECTS_PREFIX } from '../store/keys.ts'
 import { named } from '../objects/identity.ts'
 
 export class ConsistentReads {
-  readonly #store: Pick<Store, 'revision'>
+  readonly #store: Pick<Store, 'get' | 'revision'>
   readonly #informer: Informer
 
-  constructor(store: Pick<Store, 'revision'>, informer: Informer) {
+  constructor(store: Pick<Store, 'get' | 'revision'>, informer: Informer) {
     this.#store = store
     this.#informer = informer
   }
@@ -23,6 +25,12 @@ export class ConsistentReads {
    */
   async current(): Promise<void> {
     await this.#informer.waitForRevision(await this.#store.revision())
+  }
+
+  /** As `current`, and the store has answered a question since, which `current` may do without. */
+  async confirmed(): Promise<void> {
+    await this.#store.get(OBJECTS_PREFIX)
+    await this.current()
   }
 
   /** The object now, or undefined. */

@@ -13,7 +13,7 @@ import type { Selection } from './selection.ts'
 const REACH_TIMEOUT_MS = 3_000
 
 export interface ReaderParts {
-  readonly reads: Pick<ConsistentReads, 'current'>
+  readonly reads: Pick<ConsistentReads, 'confirmed' | 'current'>
   readonly informer: Informer
   readonly clock: Clock
 }

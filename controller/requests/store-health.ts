@@ -8,9 +8,9 @@ export class StoreHealth {
     this.#parts = parts
   }
 
-  /** Resolves once the cache shows every write acknowledged before the call. Unavailable. */
-  current(): Promise<void> {
-    return this.#parts.reads.current()
+  /** Resolves once the store has answered and the cache shows every write acknowledged before the call. Unavailable. */
+  confirmed(): Promise<void> {
+    return this.#parts.reads.confirmed()
   }
 
   get revision(): number {

@@ -20,7 +20,7 @@ export interface Check {
 export type Checks = ReadonlyMap<string, readonly Check[]>
 
 export interface CheckParts {
-  readonly health: Pick<StoreHealth, 'current' | 'revision'>
+  readonly health: Pick<StoreHealth, 'confirmed' | 'revision'>
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
   readonly clock: Clock
@@ -47,7 +47,7 @@ function etcdCheck({ health, clock }: CheckParts): Check {
           resolve({ failure: `no answer within ${CHECK_TIMEOUT_MS} ms` }),
         )
         health
-          .current()
+          .confirmed()
           .then(
             () => resolve({}),
             (thrown: unknown) => resolve({ failure: GantryError.from(thrown).message }),
