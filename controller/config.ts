@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { formatCidr, prefixLength, rangesOverlap, readCidr, splitCidrs, type AddressRange } from '../proto/base/cidr.ts'
 import {
   checked,
+  count,
   format,
   hostPort,
   listOf,
@@ -64,9 +65,17 @@ export interface ReplicaConfig {
   readonly members: readonly Member[]
   /**
    * `nats`: on loopback, of its own NATS (its own etcd is on a socket in the data directory). Of every member alike, on
-   * its address: `etcdPeer` and `natsPeer`, for the other members' etcd and NATS.
+   * its address: `etcdPeer` and `natsPeer`, for the other members' etcd and NATS. `processes`: the first of those of its
+   * processes, if it has several.
    */
-  readonly ports: { readonly nats: number; readonly etcdPeer: number; readonly natsPeer: number }
+  readonly ports: {
+    readonly nats: number
+    readonly etcdPeer: number
+    readonly natsPeer: number
+    readonly processes: number
+  }
+  /** How many of its processes serve; 1: it is one process that does everything. */
+  readonly serve: number
 }
 
 export interface ControllerConfig extends ReplicaConfig {
@@ -119,7 +128,7 @@ function externalCidrProblem(value: string): string | undefined {
     : 'must be a range that begins at its first address, such as 203.0.113.0/24 or 2001:db8::/64'
 }
 
-const PORTS = { nats: 4222, etcdPeer: 2380, natsPeer: 6222 }
+const PORTS = { nats: 4222, etcdPeer: 2380, natsPeer: 6222, processes: 7450 }
 
 const tlsFiles = section<TlsFiles>({ ca: text, cert: text, key: text })
 
@@ -147,14 +156,16 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
       nats: withDefault(port, PORTS.nats),
       etcdPeer: withDefault(port, PORTS.etcdPeer),
       natsPeer: withDefault(port, PORTS.natsPeer),
+      processes: withDefault(port, PORTS.processes),
     }),
     PORTS,
   ),
+  serve: withDefault(count(1), 1),
 }
 
 /** InvalidArgument for settings that do not go together, each problem on a line of its own. */
 export function checkConfig(config: ControllerConfig): void {
-  const problems = [...rangeProblems(config), ...memberProblems(config)]
+  const problems = [...rangeProblems(config), ...memberProblems(config), ...processProblems(config)]
   if (problems.length > 0) throw new GantryError('InvalidArgument', problems.join('\n'))
 }
 
@@ -187,7 +198,7 @@ function externalProblems(
   )
 }
 
-function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen }: ControllerConfig): string[] {
+function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen, serve }: ControllerConfig): string[] {
   if (members.length === 0) return []
   const problems: string[] = []
   if (etcd.length > 0 || nats.length > 0)
@@ -205,12 +216,25 @@ function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen }
   const own = [
     ['listen', portOf(listen)],
     ['kubeListen', portOf(kubeListen)],
-    ...Object.entries(ports).map(([key, value]) => [`ports.${key}`, value]),
+    ...Object.entries(ports).flatMap(([key, value]) => (key === 'processes' ? [] : [[`ports.${key}`, value]])),
+    ...processPorts({ serve, ports }).map((value) => ['ports.processes', value]),
   ] as [string, number][]
   for (const [index, [key, value]] of own.entries()) {
     const other = own.slice(0, index).find(([, taken]) => taken === value)
     if (other !== undefined) problems.push(`${key}: ${value} is the port of ${other[0]}, too`)
   }
+  return problems
+}
+
+function processProblems({ name, members, serve, ports }: ControllerConfig): string[] {
+  const problems: string[] = []
+  const last = ports.processes + serve + 1
+  if (serve > 1 && last > 65_535)
+    problems.push(`ports.processes: serve: ${serve} takes the ports ${ports.processes} to ${last}, and there are 65535`)
+  const process = new RegExp(`^${name.replaceAll('.', '\\.')}-\\d+$`)
+  const like = serve > 1 ? members.find((member) => process.test(member.name)) : undefined
+  if (like !== undefined)
+    problems.push(`members: ${like.name} may be the name of one of the processes of ${name}: give the member another`)
   return problems
 }
 
@@ -240,6 +264,11 @@ export function kubeAdvertisedAddress(config: ReplicaConfig, listening: string):
   return advertisedAddress(config).replace(/\d+$/, at)
 }
 
+/** Of the processes of a controller with several: one that may lead, those that serve, and a successor of one. */
+export function processPorts({ serve, ports }: Pick<ReplicaConfig, 'serve' | 'ports'>): number[] {
+  return serve === 1 ? [] : Array.from({ length: serve + 2 }, (_, index) => ports.processes + index)
+}
+
 /** Every address of controllers that the configuration says: its own, and those of the members. */
 export function controllerAddresses({ listen, kubeListen, advertise, members }: ReplicaConfig): string[] {
   const hosts = [listen, kubeListen, ...(advertise === undefined ? [] : [advertise])].map((address) =>
@@ -249,13 +278,15 @@ export function controllerAddresses({ listen, kubeListen, advertise, members }: 
 }
 
 /** Ports of controllers' machines that pods must not take over. */
-export function controllerPorts({ listen, kubeListen, ports }: ReplicaConfig): ReservedPort[] {
+export function controllerPorts(config: ReplicaConfig): ReservedPort[] {
+  const { listen, kubeListen, ports } = config
   const named = [
     ['the controllers', portOf(listen)],
     ['the Kubernetes API', portOf(kubeListen)],
     ['NATS', ports.nats],
     ['etcd', ports.etcdPeer],
     ['NATS', ports.natsPeer],
+    ...processPorts(config).map((number) => ['the controllers', number] as const),
   ] as const
   return named.map(([owner, number]) => ({ protocol: 'TCP', port: number, owner }))
 }

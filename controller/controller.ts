@@ -83,9 +83,20 @@ export interface ControllerParts {
   readonly kubeFace: (parts: Omit<ApiServerParts, 'address' | 'tls'>) => KubeFace
   /** Connects to another controller. */
   readonly connect: (address: string) => Connection
+  /** As one of several processes of a controller; by itself it does everything. */
+  readonly process?: ProcessDuties
+  /** Called once it serves. */
+  readonly onServing?: () => void
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+}
+
+/** What one of several processes of a controller does: either it may lead, or it serves agents and people. */
+export interface ProcessDuties {
+  readonly role: 'leading' | 'serving'
+  /** host:port where other processes and controllers reach this one. */
+  readonly address: string
 }
 
 /**
@@ -140,8 +151,8 @@ export class Controller {
     this.replicas = new StoreReplicas({
       store,
       name,
-      address: advertisedAddress(config),
-      kubeAddress: () => kubeAdvertisedAddress(config, this.#kubeAddress),
+      address: parts.process?.address ?? advertisedAddress(config),
+      kubeAddress: () => (this.#serves ? kubeAdvertisedAddress(config, this.#kubeAddress) : ''),
       ...this.#common('replicas'),
     })
     this.#peers = new ReplicaPeers({ replicas: this.replicas, connect: parts.connect })
@@ -259,6 +270,14 @@ export class Controller {
     return server
   }
 
+  get #serves(): boolean {
+    return this.#parts.process?.role !== 'leading'
+  }
+
+  get #mayLead(): boolean {
+    return this.#parts.process?.role !== 'serving'
+  }
+
   /** Until the signal is aborted; once. */
   async run(signal: AbortSignal): Promise<void> {
     const { logger } = this.#parts
@@ -268,19 +287,22 @@ export class Controller {
       await orStopped(this.informer.synced(), inner)
       await Promise.all(FIRST_NAMESPACES.map((name) => this.#ensureNamespace(name, inner)))
       group.add((ended) => this.dispatcher.run(ended))
-      this.#kubeAddress = await this.#kube.start()
+      if (this.#serves) this.#kubeAddress = await this.#kube.start()
       group.add((ended) => this.replicas.run(ended))
       group.add((ended) => this.#peers.run(ended))
-      group.add((ended) => this.election.run(ended, (term, leading) => this.#lead(term, leading)))
+      const lead = (term: Term, leading: AbortSignal): Promise<void> => this.#lead(term, leading)
+      group.add((ended) => this.election.run(ended, this.#mayLead ? lead : undefined))
       const address = await this.#server.start()
       // Whoever is connected here goes to another controller.
       const stopListening = this.replicas.onPartitioned(() => {
         for (const face of [this.#server, this.#kube]) face.interrupt(this.#partitionedError())
       })
-      logger.info({ address, kubeAddress: this.#kubeAddress, version: VERSION }, 'controller is serving')
+      const kube = this.#serves && { kubeAddress: this.#kubeAddress }
+      logger.info({ address, ...kube, version: VERSION }, 'controller is serving')
+      this.#parts.onServing?.()
       await new Promise<void>((done) => inner.addEventListener('abort', () => done(), { once: true }))
       stopListening()
-      await Promise.all([this.#server.stop(), this.#kube.stop()])
+      await Promise.all([this.#server.stop(), this.#serves ? this.#kube.stop() : undefined])
     })
     try {
       await group.wait()

@@ -9,11 +9,21 @@ import { configure } from '../proto/base/program.ts'
 import { systemRandom as random } from '../proto/base/random.ts'
 import { RunGroup } from '../proto/base/run-group.ts'
 import { connect, CONTROLLER_HOST, Server, type KeepaliveOptions } from '../proto/rpc/rpc.ts'
-import { checkConfig, CONTROLLER_SETTINGS, type ControllerConfig, type TlsFiles } from './config.ts'
+import {
+  advertisedAddress,
+  checkConfig,
+  CONTROLLER_SETTINGS,
+  processPorts,
+  type ControllerConfig,
+  type TlsFiles,
+} from './config.ts'
 import { orStopped, runController } from './controller.ts'
 import { NatsNews } from './events/nats-news.ts'
 import { createApiServer } from './kube/api-server.ts'
 import { CONTROLLER } from './options.ts'
+import type { Assignment } from './processes/contract.ts'
+import { ControllerProcesses } from './processes/controller-processes.ts'
+import { MemberProcess } from './processes/member-process.ts'
 import { EtcdStore } from './store/etcd.ts'
 import { SoleWriterStore } from './store/sole-writer.ts'
 import { claimDirectory } from './supervise/directory.ts'
@@ -90,26 +100,104 @@ async function startEmbedded(
 
 type Embedded = Awaited<ReturnType<typeof startEmbedded>>
 
-/** Everything, within the life of its own etcd and NATS. */
+/** Where the controller's outside parts are, and what it is among the processes that share them. */
+interface Surroundings {
+  readonly config: ControllerConfig
+  readonly etcd: readonly string[]
+  /** Why its own etcd may be away, as far as this process knows. */
+  readonly etcdTrouble?: () => string | undefined
+  /** Nobody else writes to etcd. */
+  readonly isSoleWriter: boolean
+  readonly nameIsOurs: boolean
+  readonly nats: { readonly servers: readonly string[]; readonly token: string | undefined }
+  /** One of several processes of the controller. */
+  readonly member?: MemberProcess
+}
+
+/** Everything, within the life of its own etcd and NATS; in several processes where so many are to serve. */
 async function serve(config: ControllerConfig, logger: Logger, signal: AbortSignal): Promise<void> {
+  checkCertificate(await readFile(config.tls.cert, 'utf8'), logger)
   const embedded = await startEmbedded(config, logger)
-  const news = new NatsNews({
-    servers: embedded.nats === undefined ? config.nats : [embedded.nats.address],
-    token: embedded.nats?.token,
-    name: config.name,
-    copies: config.members.length,
-    clock,
-    random,
-    logger,
-  })
+  const ended = AbortSignal.any([signal, embedded.group.signal])
   try {
-    await news.during((told) =>
-      work(config, embedded, news, logger, AbortSignal.any([signal, embedded.group.signal, told])),
-    )
+    if (config.serve > 1) await serveByProcesses(config, embedded, logger, ended)
+    else await serveHere(aloneIn(config, embedded), logger, ended, () => embedded.etcd?.ready())
   } finally {
     embedded.group.stop()
     await embedded.group.wait()
   }
+}
+
+function natsOf(config: ControllerConfig, { nats }: Embedded): Surroundings['nats'] {
+  return { servers: nats === undefined ? config.nats : [nats.address], token: nats?.token }
+}
+
+function aloneIn(config: ControllerConfig, embedded: Embedded): Surroundings {
+  const { etcd } = embedded
+  return {
+    config,
+    etcd: etcd === undefined ? config.etcd : [etcd.address],
+    etcdTrouble: () => etcd?.trouble,
+    // An etcd of its own is reached through a socket that no other process may open, and starts after an earlier
+    // controller's has ended.
+    isSoleWriter: etcd !== undefined && config.members.length === 0,
+    nameIsOurs: etcd !== undefined,
+    nats: natsOf(config, embedded),
+  }
+}
+
+function asMember(config: ControllerConfig, member: MemberProcess): Surroundings {
+  const { name, etcd, nameIsOurs, nats } = member.assignment
+  const advertise = advertisedAddress(config)
+  return { config: { ...config, name, advertise }, etcd, isSoleWriter: false, nameIsOurs, nats, member }
+}
+
+/** SIGHUP replaces the processes, one after the other. */
+async function serveByProcesses(
+  config: ControllerConfig,
+  embedded: Embedded,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const { etcd, etcdTrouble: _, ...surroundings } = aloneIn(config, embedded)
+  const host = advertisedAddress(config).replace(/:\d+$/, '')
+  const ports = processPorts(config)
+  const processes = new ControllerProcesses({
+    serve: config.serve,
+    assign: (number, role) => ({
+      name: `${config.name}-${number}`,
+      role,
+      address: `${host}:${ports[number]}`,
+      etcd,
+      nameIsOurs: surroundings.nameIsOurs,
+      nats: surroundings.nats,
+    }),
+    clock,
+    random,
+    logger: logger.child({ component: 'processes' }),
+  })
+  const replace = (): void => void processes.replaceAll()
+  process.on('SIGHUP', replace)
+  try {
+    if (embedded.etcd !== undefined) await orStopped(embedded.etcd.ready(), signal)
+    await processes.run(signal)
+  } catch (thrown) {
+    if (!isStop(thrown, signal)) throw thrown
+  } finally {
+    process.off('SIGHUP', replace)
+  }
+}
+
+/** In this process. `ready`: when etcd answers, where that has to be waited for. */
+async function serveHere(
+  surroundings: Surroundings,
+  logger: Logger,
+  signal: AbortSignal,
+  ready: () => Promise<void> | undefined,
+): Promise<void> {
+  const { config, nats } = surroundings
+  const news = new NatsNews({ ...nats, name: config.name, copies: config.members.length, clock, random, logger })
+  await news.during((told) => work(surroundings, news, logger, AbortSignal.any([signal, told]), ready))
 }
 
 /**
@@ -130,20 +218,19 @@ function checkCertificate(pem: string, logger: Logger): void {
 
 /** The controller over its outside parts, until the signal is aborted. */
 async function work(
-  config: ControllerConfig,
-  { etcd }: Embedded,
+  { config, etcd, etcdTrouble, isSoleWriter, nameIsOurs, member }: Surroundings,
   news: NatsNews,
   logger: Logger,
   signal: AbortSignal,
+  ready: () => Promise<void> | undefined,
 ): Promise<void> {
   const [tls, etcdTls] = await Promise.all([
     readTls(config.tls),
     config.etcdTls === undefined ? undefined : readTls(config.etcdTls),
   ])
-  checkCertificate(tls.cert, logger)
   const shared = new EtcdStore(
     {
-      endpoints: etcd === undefined ? config.etcd : [etcd.address],
+      endpoints: etcd,
       clock,
       ...(etcdTls === undefined
         ? {}
@@ -151,22 +238,24 @@ async function work(
     },
     random,
   )
-  // An etcd of its own is reached through a socket that no other process may open, and starts after an earlier
-  // controller's has ended.
-  const store = etcd !== undefined && config.members.length === 0 ? new SoleWriterStore(shared) : shared
+  const store = isSoleWriter ? new SoleWriterStore(shared) : shared
+  const duties = member?.assignment
   try {
-    if (etcd !== undefined) await orStopped(etcd.ready(), signal)
+    const answers = ready()
+    if (answers !== undefined) await orStopped(answers, signal)
     await runController(
       {
         config,
         store,
-        storeTrouble: () => etcd?.trouble,
-        nameIsOurs: etcd !== undefined,
+        ...(etcdTrouble && { storeTrouble: etcdTrouble }),
+        nameIsOurs,
         news,
         authority: tls.ca,
-        server: (authorize) => new Server({ address: config.listen, tls, authorize }),
-        kubeFace: (parts) => createApiServer({ ...parts, address: config.kubeListen, tls }),
+        server: (authorize) => new Server({ ...listenersOf(config, duties), tls, authorize }),
+        kubeFace: (parts) =>
+          createApiServer({ ...parts, address: config.kubeListen, tls, metrics: member?.metricsOf(parts.registry) }),
         connect: (address) => connect(address, { ...tls, serverName: CONTROLLER_HOST }, PEER_LIVENESS),
+        ...(member && { process: member.assignment, onServing: () => member.ready() }),
         clock,
         random,
         logger,
@@ -174,10 +263,30 @@ async function work(
       signal,
     )
   } catch (thrown) {
-    if (!signal.aborted || (thrown as Error | undefined)?.name !== 'AbortError') throw thrown
+    if (!isStop(thrown, signal)) throw thrown
   } finally {
     await store.close()
   }
+}
+
+/** Where the gRPC API is served: by one of several processes also at its own address, or only there. */
+function listenersOf(
+  { listen }: ControllerConfig,
+  duties: Assignment | undefined,
+): { readonly address: string; readonly also?: string } {
+  switch (duties?.role) {
+    case undefined:
+      return { address: listen }
+    case 'leading':
+      return { address: duties!.address }
+    case 'serving':
+      return { address: listen, also: duties!.address }
+  }
+}
+
+/** The end of what a stop cuts short. */
+function isStop(thrown: unknown, signal: AbortSignal): boolean {
+  return signal.aborted && (thrown as Error | undefined)?.name === 'AbortError'
 }
 
 async function main(): Promise<void> {
@@ -187,7 +296,9 @@ async function main(): Promise<void> {
   const logger = createLogger('gantry-controller')
   const stop = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
-  await serve(config, logger, stop.signal)
+  const member = MemberProcess.here()
+  if (member === undefined) await serve(config, logger, stop.signal)
+  else await serveHere(asMember(config, member), logger, stop.signal, () => undefined)
 }
 
 main()

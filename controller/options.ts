@@ -73,5 +73,11 @@ export const CONTROLLER: Program = {
       description: "port for the other members' NATS (default: 6222)",
       type: 'count',
     },
+    serve: {
+      setting: ['serve'],
+      value: 'N',
+      description: 'that many of its processes serve, and one more leads (default: 1, one process does everything)',
+      type: 'count',
+    },
   },
 }

@@ -60,12 +60,12 @@ export class Election {
    * Campaigns until the signal is aborted, and calls `lead` for each term. `lead` must end soon after its signal is
    * aborted: the next campaign waits for it; when it returns by itself the leadership is given up and campaigned for
    * again. What it throws while it still leads ends the election, the leadership given up as well. Unavailability of
-   * the store is waited out.
+   * the store is waited out. Without `lead` it only follows who leads.
    */
-  async run(signal: AbortSignal, lead: (term: Term, signal: AbortSignal) => Promise<void>): Promise<void> {
+  async run(signal: AbortSignal, lead?: (term: Term, signal: AbortSignal) => Promise<void>): Promise<void> {
     const group = new RunGroup(signal)
     group.add((end) => this.#follow(end))
-    group.add((end) => this.#campaign(end, lead))
+    if (lead !== undefined) group.add((end) => this.#campaign(end, lead))
     try {
       await group.wait()
     } finally {

@@ -42,6 +42,8 @@ export interface ApiServerParts {
   readonly kinds: Kinds
   /** Of the program's numbers, which the path /metrics shows. */
   readonly registry: Registry
+  /** What /metrics shows instead, of several processes together. */
+  readonly metrics?: (() => Promise<string>) | undefined
   readonly accounts: Pick<Accounts, 'authenticator'> & { readonly tokens: Pick<AccountTokens, 'issuer' | 'keys'> }
   /** Throws Unavailable while nothing can be served. */
   readonly available: () => void
@@ -62,7 +64,10 @@ export function createApiServer(parts: ApiServerParts): KubeServer {
   for (const subresource of streamSubresources(catalog, parts)) catalog.addSubresource(subresource)
   const { requests, registry } = parts
   addProcessMetrics(registry, parts.clock)
-  const endpoints: Endpoint[] = healthEndpoints(healthChecks({ ...parts, health: requests.health }), registry)
+  const endpoints: Endpoint[] = healthEndpoints(healthChecks({ ...parts, health: requests.health }), {
+    contentType: registry.contentType,
+    metrics: parts.metrics ?? (() => registry.metrics()),
+  })
   endpoints.push(...new OpenApi(catalog).endpoints)
   endpoints.push(...openidEndpoints(parts.accounts.tokens))
   endpoints.push(

@@ -293,6 +293,8 @@ async function writeAll(
 export interface ServerOptions {
   /** host:port; port 0 chooses one. */
   readonly address: string
+  /** host:port where it listens as well. */
+  readonly also?: string | undefined
   /** PEM texts; clients must show a certificate of `ca`. Without it in the clear (tests on loopback). */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
   readonly authorize?: AuthorizeCall
@@ -322,8 +324,8 @@ export class Server implements RpcServer {
     this.#server.addService(methods, implementation)
   }
 
-  start(): Promise<string> {
-    const { address, tls } = this.#options
+  async start(): Promise<string> {
+    const { address, also, tls } = this.#options
     const credentials =
       tls === undefined
         ? grpc.ServerCredentials.createInsecure()
@@ -332,6 +334,11 @@ export class Server implements RpcServer {
             [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }],
             true,
           )
+    if (also !== undefined) await this.#listen(also, credentials)
+    return this.#listen(address, credentials)
+  }
+
+  #listen(address: string, credentials: grpc.ServerCredentials): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (error, port) => {
         if (error === null) resolve(address.replace(/:\d+$/, `:${port}`))

@@ -1,71 +1,43 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findRecorded, isRunning, type ProcessRecord } from '../../controller/supervise/process-record.ts'
-import { createAuthority, issue } from '../../deploy/ca.ts'
-import { connect, type Connection } from '../../proto/rpc/rpc.ts'
+import { isRunning } from '../../controller/supervise/process-record.ts'
+import type { Connection } from '../../proto/rpc/rpc.ts'
 import { GantryError } from '../../proto/base/errors.ts'
+import { ControllerHome } from './controller-home.ts'
 import { startController, type ControllerProgram } from './controller-program.ts'
 import { freePorts } from './free-port.ts'
 import { until } from '../eventually.ts'
 
 describe('the controller program', function () {
   this.timeout(150_000)
-  let dir: string
-  let address: string
+  let home: ControllerHome
   let natsPort: number
   let connection: Connection
   let controller: ControllerProgram | undefined
 
   before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'gantry-main-'))
-    const now = Date.now()
-    const authority = await createAuthority('test', now)
-    const server = await issue(
-      authority,
-      { commonName: 'gantry-controller', hosts: ['127.0.0.1', 'gantry-controller'] },
-      now,
-    )
     const [port = 0, nats = 0] = await freePorts(2)
-    address = `127.0.0.1:${port}`
     natsPort = nats
-    for (const [name, text] of Object.entries({
-      'ca.crt': authority.cert,
-      'server.crt': server.cert,
-      'server.key': server.key,
-    }))
-      await writeFile(join(dir, name), text, { mode: 0o600 })
-    const file = (name: string): string => JSON.stringify(join(dir, name))
-    await writeFile(
-      join(dir, 'config.yaml'),
-      `{ name: c1, listen: "${address}", kubeListen: "127.0.0.1:0", dataDir: ${file('data')}, tls: { ca: ${file('ca.crt')}, cert: ${file('server.crt')}, key: ${file('server.key')} }, ports: { nats: ${nats} } }`,
-    )
-    const admin = await issue(authority, { commonName: 'anna', organizations: ['system:masters'] }, now)
-    connection = connect(address, { ca: authority.cert, cert: admin.cert, key: admin.key })
+    home = await ControllerHome.make(port, `kubeListen: "127.0.0.1:0", ports: { nats: ${nats} }`)
+    connection = home.connect()
   })
 
   afterEach(async () => {
     controller?.process.kill('SIGKILL')
     await controller?.ended
-    for (const record of await children()) await until('what it ran is gone', async () => !(await isRunning(record)))
+    for (const record of await home.children())
+      await until('what it ran is gone', async () => !(await isRunning(record)))
   })
 
   after(async () => {
     connection.close()
-    await rm(dir, { recursive: true, force: true })
+    await home.remove()
   })
 
   function start(env?: NodeJS.ProcessEnv): ControllerProgram {
-    return (controller = startController(join(dir, 'config.yaml'), env))
-  }
-
-  async function children(): Promise<ProcessRecord[]> {
-    const found = await Promise.all(
-      ['etcd', 'nats'].map((name) => findRecorded(join(dir, 'data', name, `${name}.process`))),
-    )
-    return found.filter((record) => record !== undefined)
+    return (controller = startController(home.config, env))
   }
 
   const serving = (): Promise<void> =>
@@ -104,7 +76,7 @@ describe('the controller program', function () {
     })
     const over = Promise.allSettled(watches)
     await until('the watches are open', () => seen.includes('Pod BOOKMARK') && seen.includes('Node BOOKMARK'))
-    const ran = await children()
+    const ran = await home.children()
     assert.equal(ran.length, 2)
 
     controller!.process.kill('SIGTERM')
@@ -119,12 +91,12 @@ describe('the controller program', function () {
   it('finds its objects again after SIGKILL, and replaces what it left', async () => {
     start()
     await serving()
-    const before = await children()
+    const before = await home.children()
     controller!.process.kill('SIGKILL')
     await controller!.ended
     start()
     await serving()
-    const after = await children()
+    const after = await home.children()
     assert.equal(after.length, 2)
     for (const record of before) assert.equal(await isRunning(record), false)
     const { items } = await connection.client('Resources').list({ apiVersion: 'v1', kind: 'Pod' })
@@ -145,7 +117,7 @@ describe('the controller program', function () {
   })
 
   it('ends with 1 and the reason when a program is missing', async () => {
-    start({ ...process.env, PATH: dir })
+    start({ ...process.env, PATH: home.dir })
     assert.equal(await controller!.ended, 1)
     assert.match(
       controller!.output,
@@ -165,7 +137,7 @@ describe('the controller program', function () {
           `gantry-controller: nats cannot be started: port ${natsPort} on 127.0.0.1 is used by another process`,
         ),
       )
-      assert.deepEqual(await children(), [])
+      assert.deepEqual(await home.children(), [])
     } finally {
       await new Promise((resolve) => stranger.close(resolve))
     }
@@ -173,11 +145,11 @@ describe('the controller program', function () {
 
   it('ends on SIGTERM while it starts', async () => {
     start()
-    await until('etcd is starting', async () => (await children()).length > 0)
+    await until('etcd is starting', async () => (await home.children()).length > 0)
     controller!.process.kill('SIGTERM')
     assert.equal(await controller!.ended, 0, controller!.output)
     assert.equal(
-      (await readFile(join(dir, 'data', 'controller.process'), 'utf8')).split(' ')[0],
+      (await readFile(join(home.dir, 'data', 'controller.process'), 'utf8')).split(' ')[0],
       String(controller!.process.pid),
     )
   })

@@ -26,6 +26,16 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!
 }
 
+/** The first of as many that follow each other. */
+export async function freePortRange(count: number): Promise<number> {
+  for (;;) {
+    const first = FIRST + Math.floor(systemRandom.next() * (END - FIRST - count))
+    const held = await Promise.all(Array.from({ length: count }, (_, index) => hold(first + index)))
+    await Promise.all(held.map((release) => release?.()))
+    if (held.every((release) => release !== undefined)) return first
+  }
+}
+
 /** Undefined if somebody has it. */
 function hold(port: number): Promise<(() => Promise<void>) | undefined> {
   return new Promise((resolve, reject) => {

@@ -26,7 +26,7 @@ export const floors = [
   ['controller/dispatch'],
   // What reads all settings, or makes parts of many folders, stands above them: parts are handed what they need.
   ['controller/admission', 'controller/requests', 'controller/config.ts', 'controller/participants.ts'],
-  ['controller/grpc', 'controller/kube', 'controller/supervise', 'controller/options.ts'],
+  ['controller/grpc', 'controller/kube', 'controller/processes', 'controller/supervise', 'controller/options.ts'],
   ['controller/controller.ts'],
   ['controller/main.ts'],
 

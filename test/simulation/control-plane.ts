@@ -131,6 +131,7 @@ function configOf(name: string, host: Host, members: ReplicaConfig['members']): 
     nodeAddresses: [],
     clusterDomain: 'cluster.local',
     members,
-    ports: { nats: 4222, etcdPeer: 2380, natsPeer: 6222 },
+    ports: { nats: 4222, etcdPeer: 2380, natsPeer: 6222, processes: 7450 },
+    serve: 1,
   }
 }

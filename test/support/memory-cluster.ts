@@ -246,7 +246,8 @@ function configOf(name: string, members: readonly string[]): ReplicaConfig {
     nodeAddresses: [],
     clusterDomain: 'cluster.local',
     members: members.map((member, index) => ({ name: member, address: `10.1.0.${index + 1}` })),
-    ports: { nats: 4222, etcdPeer: 2380, natsPeer: 6222 },
+    ports: { nats: 4222, etcdPeer: 2380, natsPeer: 6222, processes: 7450 },
+    serve: 1,
   }
 }
 

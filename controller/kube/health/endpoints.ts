@@ -2,7 +2,7 @@
  * What tells of the face itself: whether it is well, which version it is, and its numbers.
  * https://kubernetes.io/docs/reference/using-api/health-checks/
  */
-import { Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { KUBERNETES, KUBERNETES_VERSION } from '../../../proto/base/version.ts'
 import type { JsonObject } from '../../../proto/gen/types.ts'
 import type { Answer, Endpoint, KubeRequest } from '../contract.ts'
@@ -11,7 +11,7 @@ import type { Check, CheckResult, Checks } from './checks.ts'
 
 const TEXT = 'text/plain; charset=utf-8'
 
-export function healthEndpoints(checks: Checks, registry: Registry): Endpoint[] {
+export function healthEndpoints(checks: Checks, registry: Pick<Registry, 'contentType' | 'metrics'>): Endpoint[] {
   const health = [...checks.keys()].flatMap((name): Endpoint[] => {
     const handle = (request: KubeRequest): Promise<Answer> => report(name, checks.get(name)!, request)
     return [

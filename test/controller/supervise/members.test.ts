@@ -37,7 +37,10 @@ describe('members in the settings', () => {
   it('are none by default, and of two ports', () => {
     const alone = config()
     checkConfig(alone)
-    assert.deepEqual([alone.members, alone.ports], [[], { nats: 4222, etcdPeer: 2380, natsPeer: 6222 }])
+    assert.deepEqual(
+      [alone.members, alone.ports],
+      [[], { nats: 4222, etcdPeer: 2380, natsPeer: 6222, processes: 7450 }],
+    )
     checkConfig(config(THREE))
     checkConfig(config('etcd: [http://h:2379]', 'nats: [nats://h:4222]'))
   })
@@ -68,6 +71,21 @@ describe('members in the settings', () => {
       'with one port for two things',
       [THREE, 'ports: { natsPeer: 2380 }'],
       'ports.natsPeer: 2380 is the port of ports.etcdPeer, too',
+    ],
+    [
+      'with a port of its processes taken',
+      [THREE, 'serve: 2', 'ports: { processes: 2379 }'],
+      'ports.processes: 2380 is the port of ports.etcdPeer, too',
+    ],
+    [
+      'with more processes than ports',
+      [THREE, 'serve: 100', 'ports: { processes: 65500 }'],
+      'ports.processes: serve: 100 takes the ports 65500 to 65601, and there are 65535',
+    ],
+    [
+      'with the name of a process',
+      [THREE.replace('name: c', 'name: b-0'), 'serve: 2'],
+      'members: b-0 may be the name of one of the processes of b: give the member another',
     ],
     [
       'with the port for agents taken',

@@ -128,7 +128,8 @@ describe('programs', () => {
         nodeAddresses: [],
         nats: ['nats://h:1'],
         members: [],
-        ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222 },
+        ports: { nats: 5, etcdPeer: 2380, natsPeer: 6222, processes: 7450 },
+        serve: 1,
       },
     })
   })
