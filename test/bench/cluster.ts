@@ -2,10 +2,15 @@
 import { setInterval } from 'node:timers/promises'
 import { decodeResource } from '../../proto/codec/wire.ts'
 import type { Pod } from '../../proto/gen/types.ts'
-import type { Cluster } from '../e2e/cluster.ts'
+import { Cluster } from '../e2e/cluster.ts'
 import { eventually } from '../eventually.ts'
-import type { Figure } from './figures.ts'
+import { floorOf, median, sampleCount, type Effort, type Figure, type Floor } from './figures.ts'
 import { pss } from './memory.ts'
+import { nodeStartFigure } from './node-start.ts'
+import { bareTimes, startGoal } from './runtime/runtime.ts'
+
+/** Replicas that start at once on one node. */
+const BURST = 100
 
 const POD_PROGRAM = ['/bin/sh', '-c', 'trap "exit 0" TERM; sleep 1000000 & wait']
 
@@ -20,6 +25,26 @@ function pod(name: string, node?: string): string {
       ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
     },
   })
+}
+
+export async function clusterFigures(effort: Effort): Promise<Figure[]> {
+  const bare = await bareTimes('crun', { single: sampleCount(effort, 20), burst: BURST })
+  const cluster = await Cluster.start('bench', 3)
+  try {
+    const weight = weightFigures(cluster)
+    const start = await startFigures(cluster, sampleCount(effort, 50), {
+      name: 'bare conmon + create + start',
+      value: median(bare.whole),
+    })
+    const cli = await cliFigures(cluster, sampleCount(effort, 15))
+    const burst = await burstFigure(cluster, effort.quick ? 1 : 3, {
+      name: `bare ${BURST} at once`,
+      value: median(bare.burst) / 1000,
+    })
+    return [...start, burst.figure, ...weight, ...burst.whileRunning, ...cli]
+  } finally {
+    await cluster.stop()
+  }
 }
 
 /** Pods of the namespace as a watcher sees them. */
@@ -78,7 +103,7 @@ class PodWatcher {
  * Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other is gone, the image
  * present.
  */
-export async function startFigures(cluster: Cluster, count: number): Promise<Figure[]> {
+async function startFigures(cluster: Cluster, count: number, floor: Floor): Promise<Figure[]> {
   const watcher = new PodWatcher()
   await watcher.start(cluster)
   const resources = cluster.connection.client('Resources')
@@ -114,7 +139,14 @@ export async function startFigures(cluster: Cluster, count: number): Promise<Fig
         .items.length === 0,
   )
   return [
-    { name: 'start', unit: 'ms', samples, target: 'p50 ≤ 60, p99 ≤ 150', note: 'apply → Running at a watcher' },
+    {
+      name: 'start',
+      unit: 'ms',
+      samples,
+      floor,
+      goal: { ...startGoal(floor), atMost: 45 },
+      note: 'apply → Running at a watcher',
+    },
     ...[...steps].map(([step, millis]): Figure => ({
       name: `  ${step}`,
       unit: 'ms',
@@ -125,10 +157,10 @@ export async function startFigures(cluster: Cluster, count: number): Promise<Fig
 }
 
 /** Seconds from the apply of a Deployment to all of its pods Running, all of them on one node. */
-export async function burstFigure(
+async function burstFigure(
   cluster: Cluster,
-  replicas: number,
   rounds: number,
+  floor: Floor,
 ): Promise<{ figure: Figure; whileRunning: Figure[] }> {
   const resources = cluster.connection.client('Resources')
   const samples: number[] = []
@@ -142,7 +174,7 @@ export async function burstFigure(
       kind: 'Deployment',
       metadata: { name: 'burst', namespace: 'default' },
       spec: {
-        replicas,
+        replicas: BURST,
         selector: { matchLabels: { app: 'burst' } },
         template: {
           metadata: { labels: { app: 'burst' } },
@@ -160,9 +192,9 @@ export async function burstFigure(
       options: { fieldManager: 'bench' },
     })
     for await (const _ of setInterval(2)) {
-      if (watcher.count('Running') >= replicas) break
+      if (watcher.count('Running') >= BURST) break
       if (performance.now() - before > 120_000)
-        throw new Error(`only ${watcher.count('Running')} of ${replicas} pods run after two minutes`)
+        throw new Error(`only ${watcher.count('Running')} of ${BURST} pods run after two minutes`)
     }
     samples.push((performance.now() - before) / 1000)
     if (round === rounds - 1) whileRunning = podWeight(cluster)
@@ -176,7 +208,14 @@ export async function burstFigure(
     await watcher.stop()
   }
   return {
-    figure: { name: `burst ${replicas}`, unit: 's', samples, target: '≤ 2.5', note: 'apply → all Running on one node' },
+    figure: {
+      name: `burst ${BURST}`,
+      unit: 's',
+      samples,
+      floor,
+      goal: { atMost: 1.5 * floor.value },
+      note: 'apply → all Running on one node',
+    },
     whileRunning,
   }
 }
@@ -184,18 +223,18 @@ export async function burstFigure(
 /** Memory of each shim, which is all that runs beside a pod's own processes. */
 function podWeight(cluster: Cluster): Figure[] {
   const shims = cluster.processes('n1', 'conmon').map(({ pid }) => pss(pid))
-  return [{ name: 'weight: beside each pod', unit: 'MB', samples: shims, target: '≤ 3', note: 'Pss of its shim' }]
+  return [{ name: 'weight: beside each pod', unit: 'MB', samples: shims, goal: { atMost: 3 }, note: 'Pss of its shim' }]
 }
 
 /** Memory of the programs at rest. */
-export function weightFigures(cluster: Cluster): Figure[] {
+function weightFigures(cluster: Cluster): Figure[] {
   const of = (machine: string, text: string): number[] => cluster.processes(machine, text).map(({ pid }) => pss(pid))
   return [
     {
       name: 'weight: controller',
       unit: 'MB',
       samples: of('controller', 'gantry-controller.cjs'),
-      target: '≤ 120',
+      goal: { atMost: 120 },
       note: 'Pss at rest',
     },
     { name: 'weight: its etcd', unit: 'MB', samples: of('controller', 'etcd ') },
@@ -204,31 +243,21 @@ export function weightFigures(cluster: Cluster): Figure[] {
       name: 'weight: agent',
       unit: 'MB',
       samples: ['n1', 'n2', 'n3'].flatMap((node) => of(node, 'gantry-agent.cjs')),
-      target: '≤ 90',
+      goal: { atMost: 90 },
       note: 'Pss at rest',
     },
   ]
 }
 
 /** Wall time of `gantry get pods`, beside Node.js that does nothing. */
-export async function cliFigures(cluster: Cluster, count: number): Promise<Figure[]> {
-  const time = async (work: () => Promise<unknown>): Promise<number> => {
-    const began = performance.now()
-    await work()
-    return performance.now() - began
-  }
-  const bare = async (): Promise<void> => {
-    const { run } = await import('../../proto/base/command.ts')
-    await run(process.execPath, ['-e', '0'])
-  }
-  const get: number[] = []
-  const floor: number[] = []
+async function cliFigures(cluster: Cluster, count: number): Promise<Figure[]> {
+  const floor = await nodeStartFigure(count)
+  const samples: number[] = []
   for (let number = 0; number < count; number++) {
-    floor.push(await time(bare))
-    get.push(await time(() => cluster.rig.gantry(['get', 'pods'])))
+    const began = performance.now()
+    await cluster.rig.gantry(['get', 'pods'])
+    samples.push(performance.now() - began)
   }
-  return [
-    { name: 'cli: gantry get pods', unit: 'ms', samples: get, target: '≤ 120' },
-    { name: 'cli: Node.js alone', unit: 'ms', samples: floor, note: 'the floor' },
-  ]
+  const goal = { atMost: median(floor.samples) + 40 }
+  return [floor, { name: 'gantry get pods', unit: 'ms', samples, floor: floorOf(floor), goal }]
 }

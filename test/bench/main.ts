@@ -1,80 +1,78 @@
 /**
- * `npm run bench [-- NAME …]`: measures and prints; asserts nothing. Names: scheduler, runtime, kube, cluster, up, rig,
- * network (or one of its parts, such as network/fabric).
+ * `npm run bench [-- NAME …] [--quick] [--out FOLDER]`: measures and prints; asserts nothing. Every part runs in a
+ * process of its own: one that fails is named at the end, in the report and by the exit code, and the others are
+ * measured all the same. The report is written after each part.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run } from '../../proto/base/command.ts'
-import { Cluster, rigName, ROOT } from '../e2e/cluster.ts'
-import { burstFigure, cliFigures, startFigures, weightFigures } from './cluster.ts'
-import { printFigures, type Figure } from './figures.ts'
-import { kubeFigures } from './kube/kube.ts'
-import { networkBenches, runNetworkBench } from './network/network.ts'
-import { rigFigures } from './rig.ts'
-import { bench as runtimeBench } from './runtime.ts'
-import { bench as schedulerBench } from './scheduler.ts'
+import { parseArgs } from 'node:util'
+import { drawChart } from './chart.ts'
+import { namedParts, parts } from './parts.ts'
+import { beginReport, type PartOutcome, type PartReport, type Report } from './report.ts'
+import { formatTable } from './table.ts'
 
-async function clusterFigures(): Promise<Figure[]> {
-  const cluster = await Cluster.start('bench', 3)
+/** Milliseconds: a part that hangs does not lose the others either. */
+const PART_DEADLINE = 30 * 60_000
+
+async function runPart(name: string, quick: boolean): Promise<PartReport> {
+  const folder = mkdtempSync(join(tmpdir(), 'gantry-bench-part-'))
+  const file = join(folder, 'outcome.json')
+  const began = performance.now()
   try {
-    const weight = weightFigures(cluster)
-    const start = await startFigures(cluster, 50)
-    const cli = await cliFigures(cluster, 15)
-    const burst = await burstFigure(cluster, 100, 3)
-    return [...start, burst.figure, ...weight, ...burst.whileRunning, ...cli]
+    const args = ['--import', 'tsx', join(import.meta.dirname, 'part.ts'), name, file, ...(quick ? ['--quick'] : [])]
+    // Whoever sets it makes every start of Node.js a tenth of a second longer.
+    const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
+    const stdio = ['ignore', 'inherit', 'inherit'] as const
+    const child = spawn(process.execPath, args, { env, stdio: [...stdio], timeout: PART_DEADLINE })
+    const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+    const outcome: PartOutcome = existsSync(file)
+      ? (JSON.parse(readFileSync(file, 'utf8')) as PartOutcome)
+      : { outcome: 'failed', reason: `its process ended with ${signal ?? `exit code ${code}`}` }
+    return { name, seconds: (performance.now() - began) / 1000, ...outcome }
   } finally {
-    await cluster.stop()
+    rmSync(folder, { recursive: true })
   }
 }
 
-/** Seconds of `up` and `down` as a person runs them, after a first round that warms the disk's cache. */
-async function upFigures(rounds: number): Promise<Figure[]> {
-  const home = mkdtempSync(join(tmpdir(), 'gantry-bench-'))
-  const env = { ...process.env, GANTRY_CONFIG: join(home, 'config.yaml') }
-  const seconds: Record<'up' | 'down', number[]> = { up: [], down: [] }
-  try {
-    for (let round = 0; round <= rounds; round++) {
-      for (const verb of ['up', 'down'] as const) {
-        const began = performance.now()
-        await run(
-          process.execPath,
-          [join(ROOT, 'dist/gantry-rig.cjs'), verb, rigName('bench'), ...(verb === 'up' ? ['--demo'] : [])],
-          { env, timeout: 120_000 },
-        )
-        if (round > 0) seconds[verb].push((performance.now() - began) / 1000)
-      }
-    }
-  } finally {
-    rmSync(home, { recursive: true })
-  }
-  return [
-    { name: 'up', unit: 's', samples: seconds.up, target: '≤ 5', note: '3 nodes, demo running' },
-    { name: 'down', unit: 's', samples: seconds.down, target: '≤ 2' },
-  ]
+/** `report.json` and `report.svg`, in place of those of an earlier run. */
+function writeReport(report: Report, folder: string): void {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`)
+  writeFileSync(join(folder, 'report.svg'), drawChart(report))
 }
 
-const parts: Record<string, () => Promise<readonly Figure[]>> = {
-  runtime: async () => (await runtimeBench()).map((series) => ({ ...series, unit: 'ms' })),
-  scheduler: schedulerBench,
-  kube: kubeFigures,
-  cluster: clusterFigures,
-  up: () => upFigures(5),
-  rig: rigFigures,
-  ...Object.fromEntries(networkBenches.map((name) => [`network/${name}`, () => runNetworkBench(name)])),
-}
-const chosen = process.argv
-  .slice(2)
-  .flatMap((name) => (name === 'network' ? networkBenches.map((part) => `network/${part}`) : name))
-const unknown = chosen.filter((name) => !(name in parts))
+const {
+  positionals,
+  values: { quick, out },
+} = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    out: { type: 'string', default: join(import.meta.dirname, 'out') },
+  },
+})
+const names = namedParts(positionals)
+const unknown = names.filter((name) => !(name in parts))
 if (unknown.length > 0) {
   process.stderr.write(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}\n`)
   process.exit(2)
 }
-for (const name of chosen.length > 0 ? chosen : Object.keys(parts)) {
-  const figures = await parts[name]!()
+let report = beginReport(quick, new Date())
+for (const name of names) {
+  const part = await runPart(name, quick)
   // A part that is only used by others measures nothing.
-  if (figures.length === 0) continue
-  process.stdout.write(`\n${name}\n`)
-  printFigures(figures)
+  if (part.outcome === 'measured' && part.figures.length === 0) continue
+  report = { ...report, parts: [...report.parts, part] }
+  writeReport(report, out)
+  const text = part.outcome === 'measured' ? formatTable(part.figures) : `failed: ${part.reason}\n`
+  process.stdout.write(`\n${name} (${part.seconds.toFixed(0)} s)\n${text}`)
+}
+process.stdout.write(`\nwritten: ${join(out, 'report.json')} and report.svg\n`)
+const failed = report.parts.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
+if (failed.length > 0) {
+  process.stderr.write(`failed: ${failed.join(', ')}\n`)
+  process.exitCode = 1
 }

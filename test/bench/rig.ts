@@ -12,19 +12,20 @@ import { systemClock } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { useDockerEngine } from '../docker-engine.ts'
 import { rigName } from '../e2e/cluster.ts'
-import type { Figure } from './figures.ts'
+import { sampleCount, type Effort, type Figure, type Goal } from './figures.ts'
 
 interface Size {
   readonly nodes: number
   readonly controllers: number
   readonly rounds: number
-  readonly target: string
+  /** Of coming up, and of going. */
+  readonly goals: { readonly up: Goal; readonly down?: Goal }
 }
 
 const SIZES: readonly Size[] = [
-  { nodes: 5, controllers: 1, rounds: 5, target: '≤ 3' },
-  { nodes: 5, controllers: 3, rounds: 3, target: '≤ 5' },
-  { nodes: 20, controllers: 1, rounds: 2, target: '≤ 10' },
+  { nodes: 5, controllers: 1, rounds: 5, goals: { up: { atMost: 3 }, down: { atMost: 1 } } },
+  { nodes: 5, controllers: 3, rounds: 3, goals: { up: { atMost: 5 }, down: { atMost: 1 } } },
+  { nodes: 20, controllers: 1, rounds: 2, goals: { up: { atMost: 10 } } },
 ]
 /** Nodes killed, one after the other is back. */
 const KILLS = 20
@@ -32,24 +33,26 @@ const REPLICAS = 2
 const NAME = rigName('bench-rig')
 
 /** Machines of namespaces, then of containers, on the engine that is there or one of their own. */
-export async function rigFigures(): Promise<Figure[]> {
-  const figures = await driverFigures('namespaces')
+export async function rigFigures(effort: Effort): Promise<Figure[]> {
+  const figures = await driverFigures('namespaces', effort)
+  if (effort.quick) return figures
   const end = await useDockerEngine()
   try {
-    return [...figures, ...(await driverFigures('docker'))]
+    return [...figures, ...(await driverFigures('docker', effort))]
   } finally {
     await end()
   }
 }
 
-async function driverFigures(driver: DriverName): Promise<Figure[]> {
+async function driverFigures(driver: DriverName, effort: Effort): Promise<Figure[]> {
   const figures: Figure[] = []
-  for (const size of SIZES) figures.push(...(await sizeFigures(driver, size)))
-  figures.push(...(await replacementFigures(driver)))
+  for (const size of SIZES)
+    figures.push(...(await sizeFigures(driver, { ...size, rounds: sampleCount(effort, size.rounds) })))
+  figures.push(...(await replacementFigures(driver, sampleCount(effort, KILLS))))
   return figures.map((figure) => ({ ...figure, name: `${driver}: ${figure.name}` }))
 }
 
-async function sizeFigures(driver: DriverName, { nodes, controllers, rounds, target }: Size): Promise<Figure[]> {
+async function sizeFigures(driver: DriverName, { nodes, controllers, rounds, goals }: Size): Promise<Figure[]> {
   const seconds: Record<'up' | 'down', number[]> = { up: [], down: [] }
   const weights: number[] = []
   for (let round = 0; round <= rounds; round++) {
@@ -66,8 +69,13 @@ async function sizeFigures(driver: DriverName, { nodes, controllers, rounds, tar
   }
   const words = `${nodes} nodes, ${controllers} controller${controllers === 1 ? '' : 's'}`
   return [
-    { name: `up ${words}`, unit: 's', samples: seconds.up, target, note: 'to all Ready' },
-    { name: `down ${words}`, unit: 's', samples: seconds.down, target: nodes > 5 ? '' : '≤ 1' },
+    { name: `up ${words}`, unit: 's', samples: seconds.up, goal: goals.up, note: 'to all Ready' },
+    {
+      name: `down ${words}`,
+      unit: 's',
+      samples: seconds.down,
+      ...(goals.down === undefined ? {} : { goal: goals.down }),
+    },
     { name: `weight of a node of ${nodes}`, unit: 'MB', samples: weights, note: 'Pss of all on its machine' },
   ]
 }
@@ -78,7 +86,7 @@ async function nodeWeights(rig: Rig): Promise<number[]> {
 }
 
 /** Seconds from the kill of a node's machine to its pods' replacements Running, as a watcher sees it. */
-async function replacementFigures(driver: DriverName): Promise<Figure[]> {
+async function replacementFigures(driver: DriverName, kills: number): Promise<Figure[]> {
   await removeRig(NAME)
   await using rig = await Rig.up({ name: NAME, driver, nodes: 4 })
   const labels = { app: 'moved' }
@@ -104,7 +112,7 @@ async function replacementFigures(driver: DriverName): Promise<Figure[]> {
   const pods = new PodView(rig)
   const samples: number[] = []
   try {
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; kill < kills; kill++) {
       const node = await pods.settled()
       const before = pods.running()
       const began = performance.now()
@@ -118,7 +126,7 @@ async function replacementFigures(driver: DriverName): Promise<Figure[]> {
     await pods.close()
   }
   return [
-    { name: 'node killed → replacement Running', unit: 's', samples, target: 'p99 ≤ 10', note: 'as a watcher sees it' },
+    { name: 'node killed → replacement Running', unit: 's', samples, goal: { p99: 10 }, note: 'as a watcher sees it' },
   ]
 }
 

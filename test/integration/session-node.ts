@@ -7,27 +7,30 @@ import { systemClock } from '../../proto/base/clock.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { systemRandom } from '../../proto/base/random.ts'
 import { RunGroup } from '../../proto/base/run-group.ts'
-import type { AnyResource, ExecOutput, Node } from '../../proto/gen/types.ts'
+import type { AnyResource, ExecOutput, Node, ObservedPod } from '../../proto/gen/types.ts'
 
 export class SessionNode implements AssignmentHandler {
   readonly name: string
   readonly pods = new Map<string, string>()
   welcomes = 0
+  readonly #outbox = new Outbox()
   readonly #group = new RunGroup()
 
-  constructor(name: string, controllers: readonly string[], tls: { ca: string; cert: string; key: string }) {
+  constructor(
+    name: string,
+    controllers: readonly string[],
+    tls: { ca: string; cert: string; key: string },
+    capacity = { cpu: '4', memory: '4Gi', pods: '100' },
+  ) {
     this.name = name
     const node: Node = {
       apiVersion: 'v1',
       kind: 'Node',
       metadata: { name, namespace: '', uid: '', resourceVersion: '', labels: { 'kubernetes.io/hostname': name } },
       spec: {},
-      status: {
-        capacity: { cpu: '4', memory: '4Gi', pods: '100' },
-        allocatable: { cpu: '4', memory: '4Gi', pods: '100' },
-      },
+      status: { capacity, allocatable: capacity },
     }
-    const outbox = new Outbox()
+    const outbox = this.#outbox
     const session = new Session({
       controllers,
       connect: (address) => connect(address, tls, livenessWith(controllers.length)),
@@ -56,6 +59,11 @@ export class SessionNode implements AssignmentHandler {
       metadata: { name, uid },
     } of set)
       if (kind === 'Pod') this.pods.set(uid, name)
+  }
+
+  /** What it says of a pod that it was given. */
+  report(pod: ObservedPod): void {
+    this.#outbox.podStatusChanged(pod)
   }
 
   endpointsDrained(): void {

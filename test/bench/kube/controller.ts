@@ -1,33 +1,41 @@
-/** A controller of its own, with etcd and NATS, on loopback: what the benches of the Kubernetes API ask. */
+/** A controller of its own, with etcd and NATS, on loopback: what the benches of the API ask. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { openSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request as httpsRequest, Agent } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createAuthority, issue } from '../../../deploy/ca.ts'
+import { createAuthority, issue, type KeyPair } from '../../../deploy/ca.ts'
 import { ROOT } from '../../e2e/cluster.ts'
 import { until } from '../../eventually.ts'
 import { freePorts } from '../../integration/free-port.ts'
 
+interface Ports {
+  readonly listen: number
+  readonly kube: number
+}
+
 export class BenchController {
   readonly folder: string
-  readonly port: number
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string }
-  readonly #child: ChildProcess
-  readonly #ended: Promise<unknown>
+  readonly #ports: Ports
+  readonly #authority: KeyPair
+  readonly #nodeOptions: readonly string[]
   readonly #agent: Agent
+  #child: ChildProcess | undefined
 
-  private constructor(folder: string, port: number, tls: BenchController['tls'], nodeOptions: readonly string[]) {
+  private constructor(
+    folder: string,
+    ports: Ports,
+    authority: KeyPair,
+    tls: BenchController['tls'],
+    options: readonly string[],
+  ) {
     this.folder = folder
-    this.port = port
     this.tls = tls
-    this.#child = spawn(
-      process.execPath,
-      [...nodeOptions, join(ROOT, 'dist/gantry-controller.cjs'), '--config', join(folder, 'config.yaml')],
-      { cwd: folder, stdio: ['ignore', 'ignore', openSync(join(folder, 'log'), 'w')] },
-    )
-    this.#ended = new Promise((resolve) => this.#child.once('close', resolve))
+    this.#ports = ports
+    this.#authority = authority
+    this.#nodeOptions = options
     this.#agent = new Agent({ keepAlive: true, ...tls })
   }
 
@@ -59,14 +67,25 @@ export class BenchController {
         ports: { nats },
       }),
     )
-    const controller = new BenchController(folder, kube!, { ca: authority.cert, ...admin }, nodeOptions)
+    const tls = { ca: authority.cert, ...admin }
+    const controller = new BenchController(folder, { listen: listen!, kube: kube! }, authority, tls, nodeOptions)
     await writeFile(controller.kubeconfig, kubeconfig(controller))
-    await until(
-      'the controller serves',
-      async () => (await controller.send('GET', '/readyz').catch(() => undefined)) === 200,
-      60_000,
-    )
-    return controller
+    try {
+      await controller.#launch()
+      return controller
+    } catch (thrown) {
+      await controller.stop()
+      throw thrown
+    }
+  }
+
+  get port(): number {
+    return this.#ports.kube
+  }
+
+  /** Where agents reach it. */
+  get address(): string {
+    return `127.0.0.1:${this.#ports.listen}`
   }
 
   get kubeconfig(): string {
@@ -74,7 +93,30 @@ export class BenchController {
   }
 
   get pid(): number {
-    return this.#child.pid!
+    return this.#child!.pid!
+  }
+
+  /** The socket of its own etcd. */
+  get etcdSocket(): string {
+    return join(this.folder, 'data/etcd/clients:0')
+  }
+
+  /** What it has written to standard error since its last start. */
+  log(): Promise<string> {
+    return readFile(join(this.folder, 'log'), 'utf8')
+  }
+
+  /** Ends it, and starts it on the same data. Returns the seconds from its start to its being ready. */
+  async restart(): Promise<number> {
+    await this.#end()
+    const began = performance.now()
+    await this.#launch()
+    return (performance.now() - began) / 1000
+  }
+
+  nodeCredentials(name: string): Promise<KeyPair & { readonly ca: string }> {
+    const identity = { commonName: `system:node:${name}`, organizations: ['system:nodes'] }
+    return issue(this.#authority, identity, Date.now()).then((pair) => ({ ca: this.#authority.cert, ...pair }))
   }
 
   /** The answer's status. */
@@ -82,7 +124,12 @@ export class BenchController {
     return (await this.ask(method, path, body)).status
   }
 
-  ask(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
+  ask(
+    method: string,
+    path: string,
+    body?: object,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<{ status: number; bytes: Buffer }> {
     const text = body === undefined ? undefined : JSON.stringify(body)
     return new Promise((resolve, reject) => {
       const outgoing = httpsRequest(
@@ -92,19 +139,21 @@ export class BenchController {
           method,
           path,
           agent: this.#agent,
-          headers:
-            text === undefined
+          headers: {
+            ...headers,
+            ...(text === undefined
               ? {}
               : {
                   'Content-Type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
                   'Content-Length': Buffer.byteLength(text),
-                },
+                }),
+          },
         },
         (message) => {
           const chunks: Buffer[] = []
           message
             .on('data', (chunk: Buffer) => chunks.push(chunk))
-            .once('end', () => resolve({ status: message.statusCode!, text: Buffer.concat(chunks).toString() }))
+            .once('end', () => resolve({ status: message.statusCode!, bytes: Buffer.concat(chunks) }))
         },
       )
       outgoing.on('error', reject)
@@ -136,7 +185,7 @@ export class BenchController {
   }
 
   /** Runs floor.mjs, whose answers are so large, beside it. */
-  async floor(bytes: number): Promise<{ readonly port: number; stop(): Promise<void> }> {
+  async floor(bytes: number): Promise<FloorServer> {
     const child = spawn(process.execPath, [join(ROOT, 'test/bench/kube/floor.mjs'), this.folder, String(bytes)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
@@ -147,6 +196,7 @@ export class BenchController {
     })
     return {
       port,
+      pid: child.pid!,
       stop: async () => {
         child.stdin.end()
         await ended
@@ -156,10 +206,44 @@ export class BenchController {
 
   async stop(): Promise<void> {
     this.#agent.destroy()
-    this.#child.kill('SIGTERM')
-    await this.#ended
+    await this.#end()
     await rm(this.folder, { recursive: true, force: true })
   }
+
+  async #launch(): Promise<void> {
+    const log = openSync(join(this.folder, 'log'), 'w')
+    const child = spawn(
+      process.execPath,
+      [...this.#nodeOptions, join(ROOT, 'dist/gantry-controller.cjs'), '--config', join(this.folder, 'config.yaml')],
+      { cwd: this.folder, stdio: ['ignore', 'ignore', log] },
+    )
+    closeSync(log)
+    this.#child = child
+    await until(
+      'the controller serves',
+      async () => {
+        if (child.exitCode !== null) throw new Error(`the controller ended: ${(await this.log()).slice(-2000)}`)
+        return (await this.send('GET', '/readyz').catch(() => undefined)) === 200
+      },
+      60_000,
+    )
+  }
+
+  async #end(): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    child.kill('SIGTERM')
+    await ended
+  }
+}
+
+/** A bare Node.js server over HTTPS. */
+export interface FloorServer {
+  readonly port: number
+  readonly pid: number
+  stop(): Promise<void>
 }
 
 function kubeconfig({ port, tls: { ca, cert, key } }: BenchController): string {

@@ -1,6 +1,7 @@
 /**
  * What a Node.js server can do at most here: HTTPS with the controller's certificates, and one answer of so many bytes
- * whatever is asked: node floor.mjs FOLDER BYTES. Prints its port, ends with standard input.
+ * whatever is asked: node floor.mjs FOLDER BYTES. Who asks for /watch is answered by a chunk of as many bytes for each
+ * request for /tell. Prints its port, ends with standard input.
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
@@ -9,6 +10,7 @@ import { join } from 'node:path'
 const [folder, bytes] = process.argv.slice(2)
 const read = (name) => readFileSync(join(folder, name))
 const answer = Buffer.alloc(Number(bytes), 'x')
+const watchers = new Set()
 const server = createServer(
   {
     ca: read('ca.crt'),
@@ -17,7 +19,14 @@ const server = createServer(
     requestCert: true,
     rejectUnauthorized: false,
   },
-  (_, response) => {
+  ({ url }, response) => {
+    if (url === '/watch') {
+      response.writeHead(200)
+      response.flushHeaders()
+      watchers.add(response.once('close', () => watchers.delete(response)))
+      return
+    }
+    if (url === '/tell') for (const watcher of watchers) watcher.write(answer)
     response.writeHead(200, { 'Content-Length': answer.length })
     response.end(answer)
   },

@@ -5,6 +5,8 @@
  *
  *   { is: 'sequence', count, warm, … }     one request after the other: { milliseconds: [one each] }
  *   { is: 'workers', workers, seconds, … } as many as go, each worker on a connection of its own: { count, seconds }
+ *   { is: 'rounds', workers, … }           says "ready" once connected; then for each number that a line of its input says, so
+ * many requests: a line { milliseconds: [one each], seconds }
  *   { is: 'told', watchers, watch, changes, … } many watch while one changes something: { milliseconds: [one for each
  * watcher and change] }
  *   { is: 'idle', watchers, watch }        many watch and nothing happens: prints "ready", ends with standard input
@@ -13,6 +15,7 @@
  * in path and body becomes a number that does not come twice, behind `prefix`.
  */
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { connect } from 'node:tls'
 
 const task = JSON.parse(readFileSync(process.argv[2], 'utf8'))
@@ -101,8 +104,17 @@ class Connection {
   }
 }
 
+/** Times that who is told to come back later does so, and milliseconds until then. */
+const RETRIES = 50
+const RETRY_AFTER = 100
+const BUSY = [429, 503]
+
 async function expect(connection, request) {
-  const status = await connection.ask(request)
+  let status = await connection.ask(request)
+  for (let turn = 0; BUSY.includes(status) && turn < RETRIES; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER))
+    status = await connection.ask(request)
+  }
   if (status >= 300) throw new Error(`${request.method ?? 'GET'} ${request.path} was answered with ${status}`)
 }
 
@@ -139,6 +151,30 @@ async function workers({ workers: width, seconds }) {
   await Promise.all(running)
   for (const connection of connections) connection.close()
   return { count, seconds: took }
+}
+
+/** Rounds of requests on connections that are kept, so that no round pays for them. */
+async function rounds({ workers: width }) {
+  const connections = await Promise.all(Array.from({ length: width }, () => Connection.open()))
+  process.stdout.write('ready\n')
+  for await (const line of createInterface({ input: process.stdin })) {
+    let left = Number(line)
+    const milliseconds = []
+    const began = performance.now()
+    await Promise.all(
+      connections.map(async (connection) => {
+        while (left-- > 0) {
+          const asked = performance.now()
+          await expect(connection, task)
+          milliseconds.push(performance.now() - asked)
+        }
+      }),
+    )
+    const seconds = (performance.now() - began) / 1000
+    process.stdout.write(`${JSON.stringify({ milliseconds, seconds })}\n`)
+  }
+  for (const connection of connections) connection.close()
+  return {}
 }
 
 /** Opens watches, some at a time: a TLS handshake is work for both sides. */
@@ -191,5 +227,5 @@ async function idle({ watchers }) {
   return {}
 }
 
-const work = { sequence, workers, told, idle }[task.is]
+const work = { sequence, workers, rounds, told, idle }[task.is]
 process.stdout.write(JSON.stringify(await work(task)))

@@ -78,14 +78,14 @@ async function measure(
       unit: 'ms',
       samples: steady.latencies.map((micros) => micros / 1000),
       note,
-      ...(targets ? { target: 'p99 ≤ 1' } : {}),
+      ...(targets ? { goal: { p99: 1 } } : {}),
     },
     { name: `${name}: processor time of an answer`, unit: 'µs', samples: [each * 1e6] },
     {
       name: `${name}: most answers, 8 clients, 64 under way`,
       unit: '/s',
       samples: most,
-      ...(targets ? { target: '≥ 20000' } : {}),
+      ...(targets ? { goal: { atLeast: 20_000 } } : {}),
     },
   ]
 }

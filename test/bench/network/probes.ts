@@ -32,15 +32,15 @@ export async function probeFigures(): Promise<Figure[]> {
         name: `${PODS} tcpSocket`,
         unit: 'ms/s',
         ...(await probing({ tcpSocket: { port: ports.tcpSocket } })),
-        target: '< 100',
+        goal: { atMost: 100 },
       },
       {
         name: `${PODS} httpGet`,
         unit: 'ms/s',
         ...(await probing({ httpGet: { port: ports.httpGet, path: '/', scheme: 'HTTP' } })),
-        target: '< 200',
+        goal: { atMost: 200 },
       },
-      { name: `${PODS} grpc`, unit: 'ms/s', ...(await probing({ grpc: { port: ports.grpc } })), target: '< 300' },
+      { name: `${PODS} grpc`, unit: 'ms/s', ...(await probing({ grpc: { port: ports.grpc } })), goal: { atMost: 300 } },
     ]
   } finally {
     servers.stdin.end()

@@ -113,14 +113,14 @@ export async function rolloutFigures(): Promise<Figure[]> {
           name: `answer, rolling update ${how}`,
           unit: 'ms',
           samples: rolled.milliseconds,
-          target: 'p99 ≤ 2 × steady',
+          goal: { p99: 2 * percentile(steady.milliseconds, 0.99) },
           note: `p99 ${times} × steady; ${REPLICAS} replicas replaced in ${took.toFixed(1)} s`,
         },
         {
           name: 'requests failed meanwhile',
           unit: '',
           samples: [failures(rolled)],
-          target: '0',
+          goal: { atMost: 0 },
           note: `of ${rolled.milliseconds.length + failures(rolled)}${why === '' ? '' : `: ${why}`}`,
         },
       )
