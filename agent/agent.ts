@@ -41,7 +41,7 @@ import { NetworkChecks } from './streams/netcheck/network-checks.ts'
 import { PodNodeStreams } from './streams/node-streams.ts'
 import { UsageMeter } from './streams/usage-meter.ts'
 import { PodDialer } from './streams/pod-dialer.ts'
-import { isTmpfs, mountTmpfs } from './volumes/mount-table.ts'
+import { isTmpfs, mountTmpfs } from './host/mount-table.ts'
 import { PodFolders } from './volumes/pod-folders.ts'
 import { VolumeManager } from './volumes/volume-manager.ts'
 

@@ -7,7 +7,7 @@ import type { NetworkReconciler, PodGuard } from '../../agent/network/contract.t
 import { AGENT_SETTINGS } from '../../agent/config.ts'
 import { FakeMachine, FakeRuntime } from '../../agent/runtime/fake.ts'
 import { FileState } from '../../agent/state/file.ts'
-import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/volumes/mount-table.ts'
+import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/host/mount-table.ts'
 import { parseConfig } from '../../proto/base/config-file.ts'
 import { connect } from '../../proto/rpc/rpc.ts'
 import { systemClock } from '../../proto/base/clock.ts'

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AssignedObjects } from '../../agent/pods/assigned-objects.ts'
-import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/volumes/mount-table.ts'
+import { isTmpfs, mountsUnder, unmountUnder } from '../../agent/host/mount-table.ts'
 import { PodFolders } from '../../agent/volumes/pod-folders.ts'
 import { VolumeManager } from '../../agent/volumes/volume-manager.ts'
 import type { Pod, Volume, VolumeMount } from '../../proto/gen/types.ts'

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContainerRecord } from '../../agent/runtime/contract.ts'
 import { Cgroups } from '../../agent/runtime/oci/cgroups.ts'
 import type { OciDriver } from '../../agent/runtime/oci/driver.ts'
 import { loadRecord, saveRecord, type ContainerEntry } from '../../agent/runtime/oci/records.ts'
+import { ReadOnlyProgram } from '../../agent/runtime/oci/read-only-program.ts'
 import { chooseRuntime } from '../../agent/runtime/oci/runtime-program.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { run } from '../../proto/base/command.ts'
@@ -134,6 +135,21 @@ describe('OciDriver recovers', function () {
     await running('a')
   })
 
+  it('calls crun where nothing can write to it, mounted anew by each start', async () => {
+    const program = join(machine.directory, 'run/crun')
+    const mounted = async (): Promise<number> => (await machine.mounts()).filter((point) => point === program).length
+    await assert.rejects(open(program, 'r+'), { code: 'EROFS' })
+    const killed = driver
+    await startDriver()
+    assert.equal(await mounted(), 1)
+    await running('a')
+    await killed.stop()
+    await driver.stop()
+    assert.equal(await mounted(), 0)
+    await startDriver()
+    assert.equal((await driver.containerState('a'))?.state, 'running')
+  })
+
   it('leaves nothing once everything is removed', async () => {
     await driver.stop()
     await startDriver({ prepared: 2 })
@@ -246,14 +262,15 @@ describe('OciDriver recovers', function () {
 
   it('names the runtime that is missing', async () => {
     const { layout } = await Cgroups.detect(systemClock)
+    const readOnly = new ReadOnlyProgram(machine.directory, run)
     const path = process.env.PATH
     process.env.PATH = machine.directory
     try {
-      await assert.rejects(chooseRuntime('crun', layout, machine.directory), {
+      await assert.rejects(chooseRuntime('crun', layout, machine.directory, readOnly), {
         code: 'FailedPrecondition',
         message: /crun is not installed/,
       })
-      await assert.rejects(chooseRuntime(undefined, layout, machine.directory), {
+      await assert.rejects(chooseRuntime(undefined, layout, machine.directory, readOnly), {
         code: 'FailedPrecondition',
         message: /crun or runc/,
       })

@@ -19,6 +19,8 @@ export interface ConmonOptions {
   readonly runtime: string
   /** Put before the runtime's verb. */
   readonly runtimeArgs: readonly string[]
+  /** What the runtime is to find in its environment. */
+  readonly runtimeEnv?: Readonly<Record<string, string>>
   readonly exitDirectory: string
   /** Short: paths of sockets have 107 bytes at most, unix(7). */
   readonly socketDirectory: string
@@ -126,7 +128,7 @@ export class Conmon {
     try {
       answer = await this.#options.launcher.answer(program, args, {
         cwd: bundle,
-        env: { _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) },
+        env: { ...this.#options.runtimeEnv, _OCI_SYNCPIPE: String(ANSWER_DESCRIPTOR) },
         timeout: CREATE_DEADLINE,
         stderr,
       })

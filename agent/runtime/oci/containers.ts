@@ -24,6 +24,8 @@ export interface ContainersOptions {
   readonly runtime: string
   /** Before the verb: where the runtime keeps its own state. */
   readonly runtimeArgs: readonly string[]
+  /** What the runtime is to find in its environment. */
+  readonly runtimeEnv: Readonly<Record<string, string>>
   readonly run: Run
   readonly conmon: Conmon
   readonly exits: ExitWatch
@@ -250,7 +252,8 @@ export class Containers {
 
   /** The process that started it ended before it could note whether it did. */
   async #whetherStarted(id: string, phase: Extract<Phase, { phase: 'starting' }>): Promise<Phase> {
-    const { stdout } = await this.#options.run(this.#options.runtime, [...this.#options.runtimeArgs, 'state', id])
+    const { run, runtime, runtimeArgs, runtimeEnv } = this.#options
+    const { stdout } = await run(runtime, [...runtimeArgs, 'state', id], { env: runtimeEnv })
     return { ...phase, phase: (JSON.parse(stdout) as { status: string }).status === 'created' ? 'created' : 'running' }
   }
 
@@ -320,8 +323,9 @@ export class Containers {
   }
 
   #runtime(id: string, ...args: readonly string[]): Promise<unknown> {
+    const { run, runtime, runtimeArgs, runtimeEnv } = this.#options
     return this.#slots.run(() =>
-      this.#options.run(this.#options.runtime, [...this.#options.runtimeArgs, ...logTo(this.#bundle(id)), ...args]),
+      run(runtime, [...runtimeArgs, ...logTo(this.#bundle(id)), ...args], { env: runtimeEnv }),
     )
   }
 

@@ -28,6 +28,7 @@ import { ExitWatch } from './exit-watch.ts'
 import { hostFacts } from './host-facts.ts'
 import { holderId, HolderRootfs, holderSpec, NO_LIMITS } from './process-holder.ts'
 import { KeyedLock } from '../../../proto/base/semaphore.ts'
+import { ReadOnlyProgram } from './read-only-program.ts'
 import { SandboxDirectories } from './sandbox-directories.ts'
 import { isAlive } from '../../../proto/base/process.ts'
 import { signalNumber } from './signal.ts'
@@ -81,6 +82,7 @@ export class OciDriver implements RuntimeDriver {
   readonly #directories: SandboxDirectories
   readonly #execs: ExecManager
   readonly #holderRootfs: HolderRootfs
+  readonly #readOnly: ReadOnlyProgram
   readonly #sandboxes = new Map<string, SandboxEntry>()
   readonly #locks = new KeyedLock()
   readonly #handlers = new Set<(container: ContainerRecord) => void>()
@@ -100,6 +102,7 @@ export class OciDriver implements RuntimeDriver {
     )
     this.#execs = new ExecManager(join(options.runDir, 'exec'), options.clock)
     this.#holderRootfs = new HolderRootfs(this.#programDir)
+    this.#readOnly = new ReadOnlyProgram(options.runDir, options.launcher.run)
   }
 
   get #programDir(): string {
@@ -122,12 +125,13 @@ export class OciDriver implements RuntimeDriver {
     const cgroups = await Cgroups.detect(clock)
     cgroups.create(cgroupParent, NO_LIMITS)
     const conmonProgram = await requireConmon()
-    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, this.#programDir)
+    const program = await chooseRuntime(this.#options.runtime, cgroups.layout, this.#programDir, this.#readOnly)
     const runtimeArgs = ['--root', directories.root]
     const conmon = new Conmon({
       program: conmonProgram,
       runtime: program.path,
       runtimeArgs,
+      runtimeEnv: program.env,
       exitDirectory: directories.exits,
       socketDirectory: directories.sockets,
       logSizeMax,
@@ -137,6 +141,7 @@ export class OciDriver implements RuntimeDriver {
       directory: join(stateDir, 'containers'),
       runtime: program.path,
       runtimeArgs,
+      runtimeEnv: program.env,
       run: launcher.run,
       conmon,
       exits: new ExitWatch(directories.exits, logger),
@@ -170,7 +175,7 @@ export class OciDriver implements RuntimeDriver {
   async stop(): Promise<void> {
     await this.#execs.stop()
     this.#running?.containers.stop()
-    await this.#directories.stop()
+    await Promise.all([this.#directories.stop(), this.#readOnly.unmount()])
     this.#running = undefined
     this.#started = false
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { CgroupLayout } from './cgroups.ts'
+import { READ_ONLY_PROGRAM, type ReadOnlyProgram } from './read-only-program.ts'
 
 export type RuntimeName = 'crun' | 'runc'
 
@@ -13,6 +14,8 @@ export interface RuntimeProgram {
   readonly version: string
   /** What to call: the program, or a script that calls it where the hybrid's version 2 tree is hidden. */
   readonly path: string
+  /** What it is to find in its environment. */
+  readonly env: Readonly<Record<string, string>>
 }
 
 const REMEDY = 'install crun or runc (Debian: apt-get install crun)'
@@ -21,20 +24,27 @@ const REMEDY = 'install crun or runc (Debian: apt-get install crun)'
  * The runtime asked for, else crun if it is there, else runc: crun starts a container in a third of runc's time.
  * FailedPrecondition names what is missing. crun refuses the hybrid of control groups as long as it sees the version 2
  * tree, so it is called by a script that hides that tree from it; where the agent's own mount namespace is without the
- * tree, crun is called directly.
+ * tree, crun is called directly. `readOnly`: where it is called from.
  */
 export async function chooseRuntime(
   wanted: RuntimeName | undefined,
   layout: CgroupLayout,
   programDir: string,
+  readOnly: ReadOnlyProgram,
 ): Promise<RuntimeProgram> {
   for (const name of wanted === undefined ? (['crun', 'runc'] as const) : [wanted]) {
     const version = await versionOf(name)
     if (version === undefined) continue
     const path = await absolutePath(name)
-    const unified = name === 'crun' && layout.version === 1 ? layout.unified : undefined
-    if (unified === undefined) return { name, version, path }
-    return { name, version, path: await writeWrapper(path, unified, programDir) }
+    if (name === 'runc') return { name, version, path, env: {} }
+    await readOnly.mount(path)
+    const unified = layout.version === 1 ? layout.unified : undefined
+    return {
+      name,
+      version,
+      path: unified === undefined ? readOnly.path : await writeWrapper(readOnly.path, unified, programDir),
+      env: READ_ONLY_PROGRAM,
+    }
   }
   throw new GantryError('FailedPrecondition', `no OCI runtime: ${wanted ?? 'crun or runc'} is not installed`, {
     details: [{ field: 'runtime', value: wanted ?? '', remedy: REMEDY }],

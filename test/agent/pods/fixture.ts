@@ -14,7 +14,7 @@ import { FakeMachine, FakeRuntime, type FakeBehaviour } from '../../../agent/run
 import { MemoryState } from '../../../agent/state/memory.ts'
 import { execIn } from '../../../agent/streams/exec.ts'
 import { containerLog } from '../../../agent/streams/logs/container-log.ts'
-import { unmountUnder } from '../../../agent/volumes/mount-table.ts'
+import { unmountUnder } from '../../../agent/host/mount-table.ts'
 import { PodFolders } from '../../../agent/volumes/pod-folders.ts'
 import { VolumeManager } from '../../../agent/volumes/volume-manager.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
