@@ -1,20 +1,12 @@
 /**
- * Starts programs from a process that stays small. Node.js starts one by copying the table of all its own memory, which
- * stops the agent for some milliseconds each time; so a shell is kept, to be told what to run.
- *
- *   agent ── commands ──▶ sh ──▶ program            one line back for each: <number> pid <pid>, <number> exit <code>
- *     ▲                                             its input and outputs are files, one set for each command under way
- *     └────── pids and exit codes ── sh
- *
- * The shell ends with the agent, when its input does; programs under way then run to their end.
+ * Starts programs from processes that stay small. Node.js starts one by copying the table of all its own memory, which
+ * stops the agent for some milliseconds each time; so a few shells are kept, each to be told what to run next.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { Socket } from 'node:net'
-import { join } from 'node:path'
 import { GantryError } from '../../proto/base/errors.ts'
-import type { Clock } from '../../proto/base/clock.ts'
+import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { CommandOptions, CommandResult } from '../../proto/base/command.ts'
+import { WorkerShell } from './worker-shell.ts'
 
 /** Runs a program to its end; `run` of proto/base/command.ts and `Launcher.run` are two ways to. */
 export type Run = (
@@ -34,16 +26,16 @@ export interface AnswerOptions {
   readonly stderr: string
 }
 
-/** A command under way. */
-interface Pending {
-  readonly started: (pid: number) => void
-  readonly ended: (code: number) => void
-  readonly failed: (error: GantryError) => void
-}
-
-interface Shell {
-  readonly child: ChildProcess
-  readonly pending: Map<number, Pending>
+/** A command that waits for a shell, or for its end. */
+interface Command<T = unknown> {
+  /** What the shell is told. Throws if it cannot be told. */
+  readonly script: (shell: WorkerShell) => string
+  /** What the caller gets for the line that the shell answers with. */
+  readonly result: (line: string, shell: WorkerShell) => T
+  readonly timeout: number
+  readonly signal: AbortSignal | undefined
+  /** Whether it is killed when it is late; if not, it is left running. */
+  readonly killable: boolean
 }
 
 const DEFAULT_TIMEOUT = 30_000
@@ -51,15 +43,28 @@ const DEFAULT_TIMEOUT = 30_000
 const NOT_FOUND = 127
 /** Where the program of `answer` writes to. */
 export const ANSWER_DESCRIPTOR = 3
+/** Programs that run at once; further ones wait for their turn. */
+const MAX_SHELLS = 16
+/** Shells that are kept when there is little to do. */
+const KEPT_SHELLS = 4
+/** Milliseconds after which shells beyond these are ended. */
+const IDLE_TIMEOUT = 30_000
+/** Milliseconds between two tries to kill a program that does not end, or has not begun yet. */
+const KILL_INTERVAL = 20
 
 export class Launcher {
   readonly #directory: string
   readonly #clock: Clock
-  /** Places that nobody uses; beyond them the next is `#places`. */
-  readonly #free: number[] = []
-  #places = 0
+  readonly #shells = new Set<WorkerShell>()
+  /** The one that was used last is the last. */
+  #idle: WorkerShell[] = []
+  /** Whose programs are late and do not end: they do not count. */
+  readonly #stuck = new Set<WorkerShell>()
+  readonly #queue: ((shell: WorkerShell) => void)[] = []
+  /** Numbers of shells that have ended idle; beyond them the next is `#count`. */
+  readonly #numbers: number[] = []
   #count = 0
-  #shell: Shell | undefined
+  #rest: Timer | undefined
 
   /** `directory`: for inputs and outputs of programs under way, best in memory. */
   constructor(directory: string, clock: Clock) {
@@ -72,21 +77,27 @@ export class Launcher {
    * and the signal's number) and for the environment: PATH, and what `env` says beside it.
    */
   readonly run: Run = async (program, args, options = {}) => {
-    const { allow = [0], stdin, timeout = DEFAULT_TIMEOUT, signal } = options
+    const { allow = [0], stdin, timeout = DEFAULT_TIMEOUT, signal, cwd } = options
     if (signal?.aborted === true) throw GantryError.from(signal.reason, 'Cancelled')
-    const result = await this.#submit(
-      (number, file) => {
-        if (stdin !== undefined) writeFileSync(file('in'), stdin, { mode: 0o600 })
-        const command = `${words(program, args, options.env)} <${stdin === undefined ? '/dev/null' : quote(file('in'))} >${quote(file('out'))} 2>${quote(file('err'))}`
-        const whole = `${command} & echo ${number} pid $!; wait $!; echo ${number} exit $?`
-        return options.cwd === undefined
-          ? whole
-          : `if cd ${quote(options.cwd)} 2>${quote(file('err'))}; then ${whole}; else : >${quote(file('out'))}; echo ${number} exit 1; fi`
+    const command = words(program, args, options.env)
+    const result = await this.#submit({
+      script: (shell) => {
+        if (stdin !== undefined) writeFileSync(shell.file('in'), stdin, { mode: 0o600 })
+        const [out, err] = [quote(shell.file('out')), quote(shell.file('err'))]
+        const whole = `${command} <${stdin === undefined ? '/dev/null' : quote(shell.file('in'))} >${out} 2>${err}`
+        return cwd === undefined
+          ? `${whole}; echo $?`
+          : `if cd ${quote(cwd)} 2>${err}; then ${whole}; code=$?; cd /; echo $code; else : >${out}; echo 1; fi`
       },
+      result: (line, shell) => ({
+        code: Number(line),
+        stdout: readFileSync(shell.file('out'), 'utf8'),
+        stderr: readFileSync(shell.file('err'), 'utf8'),
+      }),
       timeout,
       signal,
-      true,
-    )
+      killable: true,
+    })
     const { code } = result
     if (allow.includes(code)) return result
     const detail = result.stderr.trim().slice(-2000)
@@ -109,142 +120,136 @@ export class Launcher {
     args: readonly string[],
     { cwd, env, timeout, stderr }: AnswerOptions,
   ): Promise<string | undefined> {
-    const { stdout } = await this.#submit(
-      (number, file) => {
-        const command = `${words(program, args, env)} ${ANSWER_DESCRIPTOR}>&1 </dev/null >/dev/null 2>${quote(stderr)}`
-        const read = `{ IFS= read -r line; printf %s "$line" >${quote(file('out'))}; }`
+    const command = `${words(program, args, env)} ${ANSWER_DESCRIPTOR}>&1 </dev/null >/dev/null 2>${quote(stderr)}`
+    const line = await this.#submit({
+      script: (shell) => {
+        const out = quote(shell.file('out'))
         // The shell goes on when both sides of the pipe have ended.
-        return `: >${quote(file('err'))}; { cd ${quote(cwd)} && ${command}; } | ${read}; echo ${number} exit 0`
+        const whole = `${command} | { IFS= read -r line; printf %s "$line" >${out}; }`
+        return `: >${out}; if cd ${quote(cwd)}; then ${whole}; cd /; fi; echo`
       },
+      result: (_, shell) => readFileSync(shell.file('out'), 'utf8'),
       timeout,
-      undefined,
-      false,
-    )
-    return stdout === '' ? undefined : stdout
+      signal: undefined,
+      killable: false,
+    })
+    return line === '' ? undefined : line
   }
 
-  /** Ends the shell; what is under way goes on untold. */
+  /** Ends the shells; what is under way goes on untold. */
   stop(): void {
-    this.#shell?.child.stdin!.end()
-    this.#fail(this.#shell, new GantryError('Cancelled', 'the launcher is stopped'))
-    this.#shell = undefined
+    this.#rest?.cancel()
+    this.#rest = undefined
+    this.#queue.length = 0
+    this.#idle = []
+    for (const shell of this.#shells) shell.end()
+    this.#shells.clear()
   }
 
-  /**
-   * Resolves at the command's end, whatever its exit code; rejects once it was killed for being late or unwanted, or at
-   * once if it cannot be.
-   */
-  #submit(
-    command: (number: number, file: (kind: 'in' | 'out' | 'err') => string) => string,
-    timeout: number,
-    signal: AbortSignal | undefined,
-    killable: boolean,
-  ): Promise<CommandResult> {
-    const number = ++this.#count
-    const shell = (this.#shell ??= this.#begin())
-    const place = this.#free.pop() ?? this.#places++
-    const file = (kind: string): string => join(this.#directory, `${kind}.${place}`)
-    const text = command(number, file)
+  /** Rejects once the program was killed for being late or unwanted, or at once if it cannot be. */
+  #submit<T>(command: Command<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { signal } = command
+      const begin = (shell: WorkerShell): void => {
+        signal?.removeEventListener('abort', unqueue)
+        this.#carryOut(shell, command).then(resolve, reject)
+      }
+      const unqueue = (): void => {
+        this.#queue.splice(this.#queue.indexOf(begin), 1)
+        reject(GantryError.from(signal!.reason, 'Cancelled'))
+      }
+      const shell = this.#idle.pop() ?? this.#another()
+      if (shell !== undefined) return begin(shell)
+      signal?.addEventListener('abort', unqueue, { once: true })
+      this.#queue.push(begin)
+    })
+  }
+
+  #carryOut<T>(shell: WorkerShell, { script, result, timeout, signal, killable }: Command<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let failure: GantryError | undefined
-      let running: number | undefined
-      const end = (error: GantryError): void => {
-        failure ??= error
-        if (running !== undefined) kill(running)
-        else if (!killable) reject(failure)
+      let killing: Timer | undefined
+      const kill = (): void => {
+        shell.kill()
+        killing = this.#clock.after(KILL_INTERVAL, kill)
       }
-      const settle = (): void => {
-        timer.cancel()
-        signal?.removeEventListener('abort', abort)
-        shell.pending.delete(number)
-        if (shell.pending.size === 0) hold(shell, false)
+      const end = (error: GantryError): void => {
+        if (failure !== undefined) return
+        failure = error
+        this.#stuck.add(shell)
+        if (killable) kill()
+        else reject(failure)
       }
       const abort = (): void => end(GantryError.from(signal!.reason, 'Cancelled'))
       const timer = this.#clock.after(timeout, () =>
         end(new GantryError('DeadlineExceeded', `no end after ${timeout} ms`)),
       )
+      const settle = (): void => {
+        timer.cancel()
+        killing?.cancel()
+        signal?.removeEventListener('abort', abort)
+        this.#stuck.delete(shell)
+      }
       signal?.addEventListener('abort', abort, { once: true })
-      if (shell.pending.size === 0) hold(shell, true)
-      shell.pending.set(number, {
-        started: (pid) => {
-          running = pid
-          if (failure !== undefined) kill(pid)
-        },
-        ended: (code) => {
-          settle()
-          try {
-            if (failure !== undefined) reject(failure)
-            else resolve({ code, stdout: readFileSync(file('out'), 'utf8'), stderr: readFileSync(file('err'), 'utf8') })
-          } catch (thrown) {
-            reject(GantryError.from(thrown))
-          }
-          this.#free.push(place)
-        },
-        failed: (error) => {
-          settle()
-          reject(failure ?? error)
-        },
-      })
-      // In a subshell of a subshell: the shell itself waits for nobody and has no child to reap.
-      shell.child.stdin!.write(`( ( ${text} ) & )\n`)
+      try {
+        shell.give(script(shell), {
+          answered: (line) => {
+            settle()
+            try {
+              if (failure !== undefined) reject(failure)
+              else resolve(result(line, shell))
+            } catch (thrown) {
+              reject(GantryError.from(thrown))
+            }
+            this.#release(shell)
+          },
+          failed: (error) => {
+            settle()
+            reject(failure ?? error)
+          },
+        })
+      } catch (thrown) {
+        settle()
+        this.#release(shell)
+        reject(GantryError.from(thrown))
+      }
     })
   }
 
-  #begin(): Shell {
+  /** Undefined: there are as many as may be. */
+  #another(): WorkerShell | undefined {
+    if (this.#shells.size - this.#stuck.size >= MAX_SHELLS) return undefined
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
-    const child = spawn('/bin/sh', [], {
-      detached: true,
-      stdio: ['pipe', 'pipe', 'ignore'],
-      env: { PATH: process.env.PATH },
+    const shell: WorkerShell = new WorkerShell(this.#directory, this.#numbers.pop() ?? ++this.#count, () => {
+      this.#shells.delete(shell)
+      this.#idle = this.#idle.filter((other) => other !== shell)
+      this.#next()
     })
-    const shell: Shell = { child, pending: new Map() }
-    hold(shell, false)
-    let text = ''
-    child.stdout!.on('data', (chunk: Buffer) => {
-      const lines = (text + chunk.toString()).split('\n')
-      text = lines.pop()!
-      for (const line of lines) this.#told(shell, line)
-    })
-    const gone = (cause?: Error): void => {
-      if (this.#shell === shell) this.#shell = undefined
-      this.#fail(
-        shell,
-        new GantryError('Internal', `the launcher's shell ended${cause === undefined ? '' : `: ${cause.message}`}`, {
-          cause,
-        }),
-      )
-    }
-    child.on('error', gone)
-    // Not 'close': a command under way may hold its output open.
-    child.on('exit', () => gone())
-    child.stdin!.on('error', gone)
+    this.#shells.add(shell)
     return shell
   }
 
-  #told(shell: Shell, line: string): void {
-    const [number, what, value] = line.split(' ')
-    const pending = shell.pending.get(Number(number))
-    if (what === 'pid') pending?.started(Number(value))
-    else pending?.ended(Number(value))
+  #release(shell: WorkerShell): void {
+    if (!this.#shells.has(shell)) return
+    this.#idle.push(shell)
+    this.#next()
+    if (this.#idle.length > KEPT_SHELLS) this.#rest ??= this.#clock.after(IDLE_TIMEOUT, () => this.#endIdle())
   }
 
-  #fail(shell: Shell | undefined, error: GantryError): void {
-    for (const { failed } of [...(shell?.pending.values() ?? [])]) failed(error)
+  /** Whoever waits is served, as far as there are shells. */
+  #next(): void {
+    if (this.#queue.length === 0) return
+    const shell = this.#idle.pop() ?? this.#another()
+    if (shell !== undefined) this.#queue.shift()!(shell)
   }
-}
 
-/** Node.js goes on while it waits for an answer, and no longer. */
-function hold({ child }: Shell, on: boolean): void {
-  for (const part of [child, child.stdin as Socket, child.stdout as Socket])
-    if (on) part.ref()
-    else part.unref()
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw GantryError.from(thrown)
+  #endIdle(): void {
+    this.#rest = undefined
+    for (const shell of this.#idle.splice(0, Math.max(0, this.#idle.length - KEPT_SHELLS))) {
+      this.#shells.delete(shell)
+      shell.end()
+      this.#numbers.push(shell.number)
+    }
   }
 }
 
