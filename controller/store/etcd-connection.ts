@@ -4,16 +4,11 @@
  * endpoint; errors go by their gRPC status.
  */
 import * as grpc from '@grpc/grpc-js'
-import type {
-  IDuplexStream,
-  IWatchRequest,
-  IWatchResponse,
-  ILeaseKeepAliveRequest,
-  ILeaseKeepAliveResponse,
-} from 'etcd3'
+import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3'
 import { Host } from 'etcd3/lib/connection-pool.js'
-import { GantryError, type ErrorCode } from '../../proto/base/errors.ts'
+import { GantryError } from '../../proto/base/errors.ts'
 import { delay, elapsed, systemClock, type Clock } from '../../proto/base/clock.ts'
+import { errorOfStatus } from './grpc/status.ts'
 
 export interface EtcdOptions {
   /**
@@ -29,7 +24,9 @@ export interface EtcdOptions {
   readonly clock: Clock
 }
 
-type Service = 'KV' | 'Watch' | 'Lease' | 'Maintenance'
+export const DEFAULT_TIMEOUT_MS = 3_000
+
+type Service = 'KV' | 'Lease' | 'Maintenance'
 
 /** 500 objects of ordinary size fit; EtcdStore asks for less where they do not. */
 const MESSAGE_LIMIT = 64 * 1024 * 1024
@@ -71,7 +68,7 @@ export class EtcdConnection {
   #preferred = 0
   #closed = false
 
-  constructor({ endpoints, tls, timeout = 3000, clock }: EtcdOptions) {
+  constructor({ endpoints, tls, timeout = DEFAULT_TIMEOUT_MS, clock }: EtcdOptions) {
     if (endpoints.length === 0) throw new GantryError('InvalidArgument', 'etcd needs at least one endpoint')
     this.timeout = timeout
     this.#clock = clock
@@ -112,16 +109,6 @@ export class EtcdConnection {
         throw error
       }
     }
-  }
-
-  /**
-   * A watch stream to a member that has a leader: it ends when the member loses its leader or the connection breaks.
-   */
-  async watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
-    const client = await this.#connected('Watch', this.#clock.monotonic() + this.timeout)
-    const metadata = new grpc.Metadata()
-    metadata.set('hasleader', 'true')
-    return stream(client, 'watch', metadata) as unknown as IDuplexStream<IWatchRequest, IWatchResponse>
   }
 
   /** Renews a lease: the seconds it then has left, 0 if it is gone. Unavailable after two seconds. */
@@ -228,23 +215,6 @@ function stream(
   return (client as unknown as Record<string, StreamCall>)[method]!.call(client, metadata, options)
 }
 
-/** What remains is Unavailable: broken connections, a member without leader, a deadline. */
-const CODES: Partial<Record<grpc.status, ErrorCode>> = {
-  [grpc.status.INVALID_ARGUMENT]: 'InvalidArgument',
-  [grpc.status.NOT_FOUND]: 'NotFound',
-  [grpc.status.PERMISSION_DENIED]: 'Forbidden',
-  [grpc.status.RESOURCE_EXHAUSTED]: 'ResourceExhausted',
-  // A revision that is compacted, or one that the member does not have yet.
-  [grpc.status.OUT_OF_RANGE]: 'Expired',
-  [grpc.status.UNAUTHENTICATED]: 'Unauthenticated',
-}
-
-/**
- * An error of a call to etcd by its gRPC status (https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/ names them per
- * error).
- */
-export function fromGrpc(error: grpc.ServiceError): GantryError {
-  return new GantryError(CODES[error.code] ?? 'Unavailable', `etcd: ${error.details || error.message}`, {
-    cause: error,
-  })
+function fromGrpc(error: grpc.ServiceError): GantryError {
+  return errorOfStatus(error.code, error.details || error.message, error)
 }

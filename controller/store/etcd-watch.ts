@@ -2,21 +2,26 @@
  * One watch of etcd that goes on over lost connections: what etcd3's own watcher does not (it misses compaction and
  * fragments).
  */
-import type { IDuplexStream, IEvent, IKeyValue, IWatchRequest, IWatchResponse } from 'etcd3'
 import { GantryError } from '../../proto/base/errors.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
-import { Channel } from '../../proto/base/channel.ts'
 import { delay, type Clock, type Timer } from '../../proto/base/clock.ts'
 import type { Random } from '../../proto/base/random.ts'
-import type { Entry, StoreEvent, WatchBatch } from './contract.ts'
-import { fromGrpc, type EtcdConnection } from './etcd-connection.ts'
+import type { StoreEvent, WatchBatch } from './contract.ts'
+import { decodeWatchAnswer, encodeProgressRequest, encodeWatch, type WatchAnswer } from './etcd-messages.ts'
+import type { GrpcChannel } from './grpc/channel.ts'
+import type { MessageStream } from './grpc/message-stream.ts'
+
+const WATCH = '/etcdserverpb.Watch/Watch'
+/** Of a member that has a leader: the watch ends when it loses it. */
+const METADATA = { hasleader: 'true' }
+const PROGRESS_REQUEST = encodeProgressRequest()
 
 const RECONNECT = { first: 50, max: 1000 }
 /** Milliseconds until progress is asked for again: etcd does not answer while the watch is still catching up. */
 const PROGRESS_AGAIN = 50
 
 export class EtcdWatch {
-  readonly #connection: EtcdConnection
+  readonly #channel: GrpcChannel
   readonly #clock: Clock
   readonly #random: Random
   readonly #prefix: string
@@ -24,11 +29,11 @@ export class EtcdWatch {
   #told: number
   /** Somebody waits for the watch to tell this much. */
   #wanted = 0
-  #stream: IDuplexStream<IWatchRequest, IWatchResponse> | undefined
+  #stream: MessageStream | undefined
   #again: Timer | undefined
 
-  constructor(connection: EtcdConnection, clock: Clock, random: Random, prefix: string, after: number) {
-    this.#connection = connection
+  constructor(channel: GrpcChannel, clock: Clock, random: Random, prefix: string, after: number) {
+    this.#channel = channel
     this.#clock = clock
     this.#random = random
     this.#prefix = prefix
@@ -63,40 +68,28 @@ export class EtcdWatch {
 
   /** One stream, until it breaks. */
   async *#follow(signal: AbortSignal): AsyncGenerator<WatchBatch, void, undefined> {
-    const responses = new Channel<IWatchResponse>()
-    const stream = await this.#connection.watch()
-    const end = (): void => responses.close()
-    stream.on('data', (response) => void responses.push(response))
-    stream.on('error', (error) => responses.close(fromGrpc(error as Parameters<typeof fromGrpc>[0])))
-    stream.on('end', () => responses.close(new GantryError('Unavailable', 'etcd ended the watch')))
+    const stream = await this.#channel.stream(WATCH, METADATA)
+    const end = (): void => stream.cancel()
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()
     // From the last revision told, which is then left out: etcd takes the compacted revision itself as a start, but may
     // have lost deletions in it.
     const key = Buffer.from(this.#prefix)
-    stream.write({
-      create_request: {
-        key,
-        range_end: prefixEnd(key),
-        start_revision: Math.max(1, this.#told),
-        progress_notify: true,
-        prev_kv: true,
-        fragment: true,
-      },
-    })
-    let fragments: IEvent[] = []
+    stream.send(encodeWatch(key, prefixEnd(key), Math.max(1, this.#told)))
+    let fragments: StoreEvent[] = []
     try {
-      for await (const response of responses) {
+      for await (const message of stream.messages()) {
         if (signal.aborted) return
-        if (response.canceled) throw canceled(response, this.#told)
-        if (response.created) {
+        const answer = decodeWatchAnswer(message)
+        if (answer.canceled) throw canceled(answer, this.#told)
+        if (answer.created) {
           this.#stream = stream
           this.#askProgress()
           continue
         }
-        fragments = fragments.concat(response.events)
-        if (response.fragment) continue
-        const batch = this.#batch(fragments, Number(response.header.revision))
+        fragments = fragments.length === 0 ? answer.events : fragments.concat(answer.events)
+        if (answer.fragment) continue
+        const batch = this.#batch(fragments, answer.revision)
         fragments = []
         if (batch !== undefined) yield batch
       }
@@ -105,14 +98,13 @@ export class EtcdWatch {
       this.#again?.cancel()
       this.#again = undefined
       signal.removeEventListener('abort', end)
-      responses.close()
       stream.cancel()
     }
   }
 
-  #batch(received: readonly IEvent[], headerRevision: number): WatchBatch | undefined {
+  #batch(received: readonly StoreEvent[], headerRevision: number): WatchBatch | undefined {
     // While it catches up, the header is ahead of the events: only an answer without events is progress.
-    const reached = received.length === 0 ? headerRevision : Number(received.at(-1)!.kv.mod_revision)
+    const reached = received.length === 0 ? headerRevision : received.at(-1)!.entry.revision
     const after = this.#told
     if (reached <= after) return undefined
     this.#told = reached
@@ -120,13 +112,13 @@ export class EtcdWatch {
       this.#again?.cancel()
       this.#again = undefined
     }
-    return { revision: reached, events: received.filter((event) => Number(event.kv.mod_revision) > after).map(eventOf) }
+    return { revision: reached, events: received.filter(({ entry }) => entry.revision > after) }
   }
 
   #askProgress(): void {
     this.#again = undefined
     if (this.#stream === undefined || this.#told >= this.#wanted) return
-    this.#stream.write({ progress_request: {} })
+    this.#stream.send(PROGRESS_REQUEST)
     this.#again = this.#clock.after(PROGRESS_AGAIN, () => this.#askProgress())
   }
 
@@ -154,22 +146,9 @@ export function prefixEnd(prefix: Buffer): Buffer {
   return Buffer.from([0])
 }
 
-export function entryOf({ key, value, mod_revision: revision, create_revision: createRevision }: IKeyValue): Entry {
-  return { key: key.toString(), value, revision: Number(revision), createRevision: Number(createRevision) }
-}
-
-function eventOf({ type, kv, prev_kv: previous }: IEvent): StoreEvent {
-  if (type === 'Put') return { type: 'put', entry: entryOf(kv) }
-  const revision = Number(kv.mod_revision)
-  const known = previous ?? undefined
-  if (known === undefined)
-    return { type: 'delete', entry: { key: kv.key.toString(), value: new Uint8Array(), revision, createRevision: 0 } }
-  return { type: 'delete', entry: { ...entryOf(known), revision } }
-}
-
-function canceled(response: IWatchResponse, told: number): GantryError {
-  const compacted = Number(response.compact_revision)
+function canceled(response: WatchAnswer, told: number): GantryError {
+  const compacted = response.compactRevision
   if (compacted > 0)
     return new GantryError('Expired', `revision ${told} is compacted; history begins after ${compacted}`)
-  return new GantryError('Unavailable', `etcd ended the watch: ${response.cancel_reason}`)
+  return new GantryError('Unavailable', `etcd ended the watch: ${response.cancelReason}`)
 }
