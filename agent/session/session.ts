@@ -32,10 +32,13 @@ import { serveStream } from './pod-stream.ts'
 const RECONNECT = { first: 200, max: 1_000 }
 /**
  * Milliseconds to connect, and that a controller has to say welcome; where there are others, one that does not is soon
- * left for them.
+ * left for them. Twice as long after each round in which no controller was reached, up to MOST_PATIENCE times: one that
+ * is slower than this, because many nodes dial in at once, spends its time on calls that their nodes have given up, and
+ * would never be reached.
  */
 const CONNECT_TIMEOUT = { only: 2_000, oneOfSeveral: 1_000 }
 const WELCOME_TIMEOUT = { only: 10_000, oneOfSeveral: 3_000 }
+const MOST_PATIENCE = 4
 
 /** How an agent with as many controllers finds out that one is gone without a word. */
 export function livenessWith(controllers: number): KeepaliveOptions {
@@ -82,7 +85,8 @@ export class Session {
     for (let turn = 0; !signal.aborted; turn++) {
       const address = controllers[turn % controllers.length]!
       try {
-        await this.#runSession(address, signal)
+        const patience = Math.min(MOST_PATIENCE, 2 ** Math.floor(failures / controllers.length))
+        await this.#runSession(address, patience, signal)
         log.info({ address }, 'session ended by the controller')
       } catch (error) {
         if (signal.aborted) return
@@ -101,9 +105,11 @@ export class Session {
     }
   }
 
-  async #runSession(address: string, signal: AbortSignal): Promise<void> {
+  async #runSession(address: string, patience: number, signal: AbortSignal): Promise<void> {
     const { controllers, connect, node, agentId, version, clock, log } = this.#parts
-    const patience = controllers.length > 1 ? 'oneOfSeveral' : 'only'
+    const alternatives = controllers.length > 1 ? 'oneOfSeveral' : 'only'
+    const connectTimeout = patience * CONNECT_TIMEOUT[alternatives]
+    const welcomeTimeout = patience * WELCOME_TIMEOUT[alternatives]
     const connection = connect(address)
     const group = new RunGroup(signal)
     const outgoing = new Channel<Input<NodeMessage>>()
@@ -111,11 +117,9 @@ export class Session {
     const conversation = new SessionStream(this.#parts, connection, outgoing, group)
     let late: Timer | undefined
     try {
-      const [present] = await Promise.all([node(), connection.ready(CONNECT_TIMEOUT[patience], signal)])
-      late = clock.after(WELCOME_TIMEOUT[patience], () =>
-        ending.abort(
-          new GantryError('DeadlineExceeded', `${address} did not say welcome within ${WELCOME_TIMEOUT[patience]} ms`),
-        ),
+      const [present] = await Promise.all([node(), connection.ready(connectTimeout, signal)])
+      late = clock.after(welcomeTimeout, () =>
+        ending.abort(new GantryError('DeadlineExceeded', `${address} did not say welcome within ${welcomeTimeout} ms`)),
       )
       outgoing.push({
         message: {

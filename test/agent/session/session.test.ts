@@ -5,7 +5,7 @@ import type { AssignmentHandler, NodeStreams } from '../../../agent/session/cont
 import { Outbox } from '../../../agent/session/outbox.ts'
 import { Session, type SessionParts } from '../../../agent/session/session.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { connect } from '../../../proto/rpc/rpc.ts'
+import { connect, type Connection } from '../../../proto/rpc/rpc.ts'
 import { systemClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
@@ -350,6 +350,32 @@ describe('session with several controllers', () => {
       for (const controller of controllers) await controller.stop()
     }
   })
+
+  for (const [controllers, patience] of [
+    [['a:1'], [2_000, 4_000, 8_000, 8_000]],
+    [
+      ['a:1', 'b:1'],
+      [1_000, 1_000, 2_000, 2_000, 4_000, 4_000, 4_000],
+    ],
+  ] as const)
+    it(`has more patience after each round in vain through ${controllers.length}`, async () => {
+      const stopping = new AbortController()
+      const hasty: Clock = { ...systemClock, after: (millis, call) => systemClock.after(millis / 100, call) }
+      const waited: number[] = []
+      const dial = (address: string): Connection => ({
+        address,
+        client: () => assert.fail('it is not connected'),
+        ready: (timeout) => {
+          waited.push(timeout)
+          if (waited.length === patience.length) stopping.abort()
+          return Promise.reject(new GantryError('DeadlineExceeded', 'slow'))
+        },
+        onLost: () => undefined,
+        close: () => undefined,
+      })
+      await new Session({ ...parts([...controllers], 1), clock: hasty, connect: dial }).run(stopping.signal)
+      assert.deepEqual(waited, patience)
+    })
 
   it('begins with another on each node, and goes on to each in turn', async () => {
     const orders = await Promise.all(
