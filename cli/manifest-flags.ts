@@ -1,6 +1,6 @@
 /** Commands that take manifests: their flags, and what those name. */
 import { UsageError } from '../proto/client/failures.ts'
-import { readManifests, type Manifest } from '../proto/client/manifests/manifests.ts'
+import type { Manifest } from '../proto/client/manifests/manifests.ts'
 import type { Invocation } from '../proto/terminal/command.ts'
 
 /** Flags of every command that takes manifests. */
@@ -46,6 +46,7 @@ export async function manifestsOf(
   { flags, environment, global, target }: ManifestInvocation,
   twins: 'equal' | 'named',
 ): Promise<Manifest[]> {
+  const { readManifests } = await import('../proto/client/manifests/manifests.ts')
   return readManifests(flags, environment, {
     namespace: { given: global.namespace, fallback: await target.namespace() },
     kinds: environment.kinds,

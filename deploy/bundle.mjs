@@ -27,15 +27,31 @@ const etcd3 = dirname(createRequire(import.meta.url).resolve('etcd3/package.json
 const etcdSchema = {
   name: 'etcd-schema',
   setup({ onLoad }) {
-    onLoad({ filter: /etcd3[\\/]lib[\\/]connection-pool\.js$/ }, ({ path }) => {
-      const before = readFileSync(path, 'utf8')
-      const contents = before.replace('../proto/rpc.proto', './etcd/rpc.proto')
-      if (contents === before) throw new Error(`${path} no longer names ../proto/rpc.proto`)
-      return { contents }
-    })
+    onLoad({ filter: /etcd3[\\/]lib[\\/]connection-pool\.js$/ }, ({ path }) =>
+      changed(path, '../proto/rpc.proto', './etcd/rpc.proto'),
+    )
   },
 }
 cpSync(join(etcd3, 'proto'), 'dist/etcd', { recursive: true })
+
+// Commander starts programs only for commands that are programs of their own, of which there are none here; what it
+// would start them with takes longer to load than all of commander.
+const withoutChildProcess = {
+  name: 'without-child-process',
+  setup({ onLoad }) {
+    onLoad({ filter: /commander[\\/]lib[\\/]command\.js$/ }, ({ path }) =>
+      changed(path, "const childProcess = require('node:child_process');", ''),
+    )
+  },
+}
+
+/** The file with a text replaced that must be there. */
+function changed(path, text, by) {
+  const before = readFileSync(path, 'utf8')
+  const contents = before.replace(text, by)
+  if (contents === before) throw new Error(`${path} no longer holds ${text}`)
+  return { contents }
+}
 
 const options = {
   outdir: 'dist',
@@ -44,7 +60,7 @@ const options = {
   platform: 'node',
   target: 'node20',
   format: 'cjs',
-  plugins: [etcdSchema],
+  plugins: [etcdSchema, withoutChildProcess],
   define: { GANTRY_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
   // Optional accelerators of its dependencies, which are not installed; and what only users of Docker need.
   external: ['pg-hstore', 'bufferutil', 'utf-8-validate', 'testcontainers'],
@@ -57,9 +73,14 @@ const named = (suffix, source) =>
   Object.fromEntries(Object.keys(programs).map((name) => [`${name}${suffix}`, source ?? programs[name]]))
 rmSync('dist/complete', { force: true })
 await build({ ...options, ...executable, entryPoints: { ...named('', 'deploy/launch.ts'), ...assistants } })
-const { gantry, ...others } = named('-main')
-await build({ ...options, entryPoints: others })
-await build({ ...options, entryPoints: { 'gantry-main': programs.gantry }, minify: true })
+const { 'gantry-main': gantry, ...others } = named('-main')
+// As a function, so that the launcher need not copy megabytes to make it one.
+const callable = {
+  banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
+  footer: { js: '})' },
+}
+await build({ ...options, ...callable, entryPoints: others })
+await build({ ...options, ...callable, entryPoints: { 'gantry-main': gantry }, minify: true })
 // Threads of the agent and the controller, which have nothing else of theirs.
 await build({
   ...options,

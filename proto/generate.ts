@@ -282,13 +282,35 @@ function tsTypes(schema: Schema, docs: Record<string, string>): string {
   ].join('\n')
 }
 
+/** As lazyRecord takes it. */
+function linesOf(record: Readonly<Record<string, unknown>>): string {
+  const lines = Object.entries(record).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+  return JSON.stringify(lines.join('\n'))
+}
+
+/** JSON in a literal: it is parsed faster than the same as code. */
+function quoted(value: unknown): string {
+  return JSON.stringify(JSON.stringify(value))
+}
+
 const { namespace, definitions } = parse()
 const { schema, docs } = collect(namespace)
 mkdirSync(target, { recursive: true })
+const messages = Object.values(schema.messages)
 const header = '/* Generated from proto/gantry/v1 by proto/generate.ts. */\n'
 writeFileSync(
   join(target, 'schema.ts'),
-  `${header}import type { Schema } from '../schema/model.ts'\nexport const schema = JSON.parse(${JSON.stringify(JSON.stringify(schema))}) as Schema\n`,
+  `${header}import { lazyRecord } from '../schema/lazy-record.ts'
+import type { ResourceSchema, Schema } from '../schema/model.ts'
+export const schema: Schema = {
+  messages: lazyRecord(${linesOf(schema.messages)}),
+  enums: lazyRecord(${linesOf(schema.enums)}),
+  services: lazyRecord(${linesOf(schema.services)}),
+}
+/** Of the messages, what is asked of all of them: the kinds, and the names of those that are one value. */
+export const declaredResources = JSON.parse(${quoted(messages.flatMap(({ resource }) => resource ?? []))}) as ResourceSchema[]
+export const valueMessages = ${JSON.stringify(messages.flatMap(({ name, value }) => (value === undefined ? [] : [name])))}
+`,
 )
 writeFileSync(join(target, 'types.ts'), tsTypes(schema, docs))
 writeFileSync(

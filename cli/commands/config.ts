@@ -1,12 +1,6 @@
 /** `gantry config`: the contexts in the context file. */
-import {
-  changeContexts,
-  formatContexts,
-  readContexts,
-  removeContext,
-  upsertContext,
-  type Context,
-} from '../../proto/client/context.ts'
+import { readContexts, type Context } from '../../proto/client/context.ts'
+import { changeContexts, formatContexts, removeContext, upsertContext } from '../../proto/client/context-changes.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { nearest } from '../../proto/base/nearest.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'

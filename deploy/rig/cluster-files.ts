@@ -1,7 +1,8 @@
 /** The rig's certificate authority and its person's context and kubeconfig, kept in the rig's folder. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { upsertContext, type Context } from '../../proto/client/context.ts'
+import { type Context } from '../../proto/client/context.ts'
+import { upsertContext } from '../../proto/client/context-changes.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { kubeconfig } from '../../proto/client/kubeconfig.ts'
 import { systemClock } from '../../proto/base/clock.ts'

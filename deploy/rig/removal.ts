@@ -3,7 +3,8 @@
  * left.
  */
 import { existsSync } from 'node:fs'
-import { contextFilePath, removeContext } from '../../proto/client/context.ts'
+import { contextFilePath } from '../../proto/client/context.ts'
+import { removeContext } from '../../proto/client/context-changes.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { delay, systemClock } from '../../proto/base/clock.ts'
 import { identify, isAlive } from '../../proto/base/process.ts'

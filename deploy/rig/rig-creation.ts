@@ -1,6 +1,6 @@
 /** How a rig comes to be: network, certificates, machines, context; all of it or nothing. */
 import { setMaxListeners } from 'node:events'
-import { upsertContext } from '../../proto/client/context.ts'
+import { upsertContext } from '../../proto/client/context-changes.ts'
 import type { ClusterClient } from '../../proto/client/cluster.ts'
 import { INGRESS_NODE_LABEL } from '../../proto/objects/ingress/classes.ts'
 import { GantryError } from '../../proto/base/errors.ts'

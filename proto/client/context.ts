@@ -1,7 +1,6 @@
 /**
  * The context file: which clusters a person can reach, as whom, and which of them commands speak to when none is named.
- * `$GANTRY_CONFIG`, else `~/.config/gantry/config.yaml`. Mode 0600, because client keys may stand in it. Written whole
- * by rename, under a lock.
+ * `$GANTRY_CONFIG`, else `~/.config/gantry/config.yaml`. context-changes.ts writes it.
  *
  *     contexts:
  *       - name: home
@@ -16,11 +15,11 @@
  *
  * `ca`, `cert` and `key` are PEM text or the path of a file, relative to the folder of the context file.
  */
-import { chmod, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
-import { delay, systemClock } from '../base/clock.ts'
 import { GantryError } from '../base/errors.ts'
+import { parseContextText } from './context-text.ts'
 
 export interface Context {
   readonly name: string
@@ -53,9 +52,8 @@ export interface Credentials {
 /** Where controllers serve it unless they are told otherwise. */
 const KUBE_PORT = 6443
 
-const LOCK_STALE_MS = 10_000
-const LOCK_WAIT_MS = 5_000
-const FIELDS = ['name', 'server', 'kube', 'ca', 'cert', 'key', 'serverName', 'namespace'] as const
+/** In the order in which they are written. */
+export const CONTEXT_FIELDS = ['name', 'server', 'kube', 'ca', 'cert', 'key', 'serverName', 'namespace'] as const
 
 export function contextFilePath(env: Readonly<Record<string, string | undefined>>): string {
   if (env.GANTRY_CONFIG !== undefined && env.GANTRY_CONFIG !== '') return path.resolve(env.GANTRY_CONFIG)
@@ -66,11 +64,14 @@ export function contextFilePath(env: Readonly<Record<string, string | undefined>
   return path.join(configHome, 'gantry', 'config.yaml')
 }
 
-/** What the file says; no file means no contexts. InvalidArgument for a file that is not of this form. */
+/**
+ * What the file says; no file means no contexts. InvalidArgument for a file that is not of this form. It is read at
+ * once, as credentials are: to have another thread do so takes longer.
+ */
 export async function readContexts(file: string): Promise<Contexts> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = readFileSync(file, 'utf8')
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return { contexts: [] }
     throw new GantryError('Forbidden', `cannot read the context file ${file}: ${(thrown as Error).message}`, {
@@ -78,60 +79,6 @@ export async function readContexts(file: string): Promise<Contexts> {
     })
   }
   return checkContexts(file, await parseText(file, text))
-}
-
-/** Adds a context or replaces the one of its name. The first one ever added becomes the current one. */
-export async function upsertContext(
-  file: string,
-  context: Context,
-  options: { makeCurrent?: boolean } = {},
-): Promise<void> {
-  await changeContexts(file, ({ contexts, currentContext }) => {
-    const known = contexts.some((other) => other.name === context.name)
-    return {
-      contexts: known
-        ? contexts.map((other) => (other.name === context.name ? context : other))
-        : [...contexts, context],
-      currentContext: options.makeCurrent === true ? context.name : (currentContext ?? context.name),
-    }
-  })
-}
-
-/** Removes a context; false if there was none. When it was the current one, none is current afterwards. */
-export async function removeContext(file: string, name: string): Promise<boolean> {
-  let removed = false
-  await changeContexts(file, ({ contexts, currentContext }) => {
-    removed = contexts.some((context) => context.name === name)
-    return {
-      contexts: contexts.filter((context) => context.name !== name),
-      currentContext: currentContext === name ? undefined : currentContext,
-    }
-  })
-  return removed
-}
-
-/** Reads, changes and writes under the file's lock, so that two writers at once both take effect. */
-export async function changeContexts(file: string, change: (contexts: Contexts) => Contexts): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 })
-  const release = await lock(`${file}.lock`)
-  try {
-    const next = change(await readContexts(file))
-    await writeWhole(file, await formatContexts(next))
-  } finally {
-    await release()
-  }
-}
-
-/** The file's text. */
-export async function formatContexts(contexts: Contexts): Promise<string> {
-  const { stringify } = await import('yaml')
-  const list = contexts.contexts.map((context) =>
-    Object.fromEntries(FIELDS.flatMap((field) => (context[field] === undefined ? [] : [[field, context[field]]]))),
-  )
-  return stringify({
-    contexts: list,
-    ...(contexts.currentContext === undefined ? {} : { currentContext: contexts.currentContext }),
-  })
 }
 
 /**
@@ -150,7 +97,7 @@ export async function loadCredentials(context: Context, file: string): Promise<C
     if (value.includes('-----BEGIN ')) return value
     const pem = path.resolve(path.dirname(file), value)
     try {
-      return await readFile(pem, 'utf8')
+      return readFileSync(pem, 'utf8')
     } catch (cause) {
       throw new GantryError(
         'InvalidArgument',
@@ -164,6 +111,8 @@ export async function loadCredentials(context: Context, file: string): Promise<C
 }
 
 async function parseText(file: string, text: string): Promise<unknown> {
+  const written = parseContextText(text)
+  if (written !== undefined) return written
   const { parse } = await import('yaml')
   try {
     return parse(text)
@@ -195,8 +144,8 @@ function checkContext(value: unknown, at: string, wrong: (message: string) => Ga
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(`${at}: a map is expected`)
   const fields = value as Record<string, unknown>
   for (const [field, item] of Object.entries(fields)) {
-    if (!(FIELDS as readonly string[]).includes(field))
-      throw wrong(`${at}.${field} is not a field; fields are ${FIELDS.join(', ')}`)
+    if (!(CONTEXT_FIELDS as readonly string[]).includes(field))
+      throw wrong(`${at}.${field} is not a field; fields are ${CONTEXT_FIELDS.join(', ')}`)
     if (field !== 'server' && field !== 'kube' && typeof item !== 'string')
       throw wrong(`${at}.${field}: text is expected`)
   }
@@ -221,54 +170,4 @@ function checkContext(value: unknown, at: string, wrong: (message: string) => Ga
 /** host:port of the Kubernetes API of each controller. */
 export function kubeAddresses({ kube, server }: Context): readonly string[] {
   return kube ?? server.map((address) => address.replace(/\d+$/, String(KUBE_PORT)))
-}
-
-/** Takes a lock file; answers with its release. A lock of a writer that died is taken over after ten seconds. */
-async function lock(file: string): Promise<() => Promise<void>> {
-  const until = systemClock.monotonic() + LOCK_WAIT_MS + LOCK_STALE_MS
-  for (;;) {
-    try {
-      const handle = await open(file, 'wx', 0o600)
-      await handle.close()
-      return () => rm(file, { force: true })
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
-        throw new GantryError('Forbidden', `cannot write beside the context file: ${(cause as Error).message}`, {
-          cause,
-        })
-      if (systemClock.monotonic() > until)
-        throw new GantryError('Unavailable', `another program holds ${file}; remove it if none runs`, { cause })
-    }
-    if (await isStale(file)) await rm(file, { force: true })
-    else await delay(systemClock, 20)
-  }
-}
-
-async function isStale(file: string): Promise<boolean> {
-  try {
-    return systemClock.now() - (await stat(file)).mtimeMs > LOCK_STALE_MS
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false
-    throw thrown
-  }
-}
-
-async function writeWhole(file: string, text: string): Promise<void> {
-  const temporary = `${file}.${process.pid}.new`
-  try {
-    const handle = await open(temporary, 'w', 0o600)
-    try {
-      await handle.writeFile(text)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await chmod(temporary, 0o600)
-    await rename(temporary, file)
-  } catch (cause) {
-    await unlink(temporary).catch((thrown: NodeJS.ErrnoException) => {
-      if (thrown.code !== 'ENOENT') throw thrown
-    })
-    throw new GantryError('Forbidden', `cannot write the context file ${file}: ${(cause as Error).message}`, { cause })
-  }
 }

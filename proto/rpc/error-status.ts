@@ -2,6 +2,18 @@
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../base/errors.ts'
 import { decode, encode } from '../codec/wire.ts'
 
+/** Of gRPC's trailing metadata: an ErrorStatus. */
+export const ERROR_KEY = 'gantry-error-bin'
+
+const codes = new Map<number, ErrorCode>(
+  Object.entries(GRPC_STATUS).map(([code, status]) => [status, code as ErrorCode]),
+)
+
+/** A status that is none of ours, as of something between the two programs, is Internal. */
+export function codeOfStatus(status: number): ErrorCode {
+  return codes.get(status) ?? 'Internal'
+}
+
 /** What a handler has thrown, as bytes. */
 export function packError({ code, message, details }: GantryError): Uint8Array {
   return encode('ErrorStatus', { code, message, details: [...details] })

@@ -7,7 +7,7 @@ import * as grpc from '@grpc/grpc-js'
 import { Channel } from '../base/channel.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Services } from '../gen/types.ts'
-import { GantryError, GRPC_STATUS, type ErrorCode } from '../base/errors.ts'
+import { GantryError, GRPC_STATUS } from '../base/errors.ts'
 import {
   CONTROLLER_HOST,
   type AuthorizeCall,
@@ -19,13 +19,12 @@ import {
   type KeepaliveOptions,
   type RpcServer,
 } from './contract.ts'
-import { cancelled, packError, unpackError } from './error-status.ts'
+import { cancelled, codeOfStatus, ERROR_KEY, packError, unpackError } from './error-status.ts'
 import { MESSAGE_LIMIT, methodsOf, WINDOW } from './methods.ts'
 
 export { CONTROLLER_HOST }
 export type { CallContext, CallOptions, Client, Connection, Handlers, KeepaliveOptions }
 
-const ERROR_KEY = 'gantry-error-bin'
 const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT,
   'grpc.max_send_message_length': MESSAGE_LIMIT,
@@ -52,17 +51,11 @@ function definition(service: keyof Services): grpc.ServiceDefinition {
   return Object.fromEntries(methods)
 }
 
-const codeOfStatus = new Map<number, ErrorCode>(
-  Object.entries(GRPC_STATUS).map(([code, status]) => [status, code as ErrorCode]),
-)
-
 /** What a failed call throws. */
 function fromService(error: grpc.ServiceError): GantryError {
   const packed = error.metadata?.get(ERROR_KEY)[0]
   if (packed instanceof Buffer) return unpackError(packed, error)
-  return new GantryError(codeOfStatus.get(error.code) ?? 'Internal', withoutFrame(error.details || error.message), {
-    cause: error,
-  })
+  return new GantryError(codeOfStatus(error.code), withoutFrame(error.details || error.message), { cause: error })
 }
 
 /**

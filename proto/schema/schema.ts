@@ -2,7 +2,7 @@
  * The schema as data: what decoding, defaulting, validation, merging and `explain` are derived from. Made by
  * proto/generate.ts.
  */
-import { schema } from '../gen/schema.ts'
+import { declaredResources, schema, valueMessages } from '../gen/schema.ts'
 import type { AnyResource, Kind } from '../gen/types.ts'
 import { customKinds } from './custom/definitions.ts'
 import { GantryError } from '../base/errors.ts'
@@ -11,9 +11,7 @@ import type { ResourceSchema, MessageSchema } from './model.ts'
 export { schema }
 
 /** Messages that are one value in YAML, JSON and memory: a quantity is "100m", a time is RFC 3339 text, … */
-export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set(
-  Object.values(schema.messages).flatMap(({ name, value }) => (value === undefined ? [] : [name])),
-)
+export const SPECIAL_MESSAGES: ReadonlySet<string> = new Set(valueMessages)
 
 /** The schema of a message; a name that does not exist is a programming error. */
 export function messageSchema(name: string): MessageSchema {
@@ -22,13 +20,11 @@ export function messageSchema(name: string): MessageSchema {
   return message
 }
 
-const declared: readonly ResourceSchema[] = Object.values(schema.messages).flatMap((message) => message.resource ?? [])
-
 /** Every kind of the schema that the store keeps; CustomResourceDefinitions define more (KindRegistry). */
-export const resources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual !== true)
+export const resources: readonly ResourceSchema[] = declaredResources.filter(({ virtual }) => virtual !== true)
 
 /** Kinds that only requests and answers have: reviews, metrics, … */
-export const virtualResources: readonly ResourceSchema[] = declared.filter(({ virtual }) => virtual === true)
+export const virtualResources: readonly ResourceSchema[] = declaredResources.filter(({ virtual }) => virtual === true)
 
 const byKind = new Map(resources.map((resource) => [resource.kind, resource]))
 

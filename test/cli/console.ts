@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { upsertContext } from '../../proto/client/context.ts'
+import { upsertContext } from '../../proto/client/context-changes.ts'
 import { FakeClock, systemClock, type Clock } from '../../proto/base/clock.ts'
 import { startGantry, type Result, type RunOptions, type Running } from '../support/command-line.ts'
 import { GrpcApiServer } from '../support/grpc-api-server.ts'

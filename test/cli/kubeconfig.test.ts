@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { parse } from 'yaml'
-import { upsertContext, type Context } from '../../proto/client/context.ts'
+import { type Context } from '../../proto/client/context.ts'
+import { upsertContext } from '../../proto/client/context-changes.ts'
 import { Console } from './console.ts'
 
 const pem = (label: string, content: string): string => `-----BEGIN ${label}-----\n${content}\n-----END ${label}-----\n`

@@ -1,21 +1,28 @@
 /** What starts Gantry's programs: the committed files that npm links, and the launcher with its code caches. */
 import assert from 'node:assert/strict'
-import { build } from 'esbuild'
+import { spawn } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
+import { LABEL_SIZE } from '../../deploy/code-cache.ts'
 import { run, type CommandResult } from '../../proto/base/command.ts'
+import { until } from '../eventually.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const { bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { bin: Record<string, string> }
@@ -87,14 +94,22 @@ describe('programs of the package', function () {
 
   describe('the code cache', () => {
     const main = (): string => join(folder, 'tool-main.cjs')
-    const caches = (): string[] =>
-      existsSync(join(folder, 'cache'))
-        ? readdirSync(join(folder, 'cache'))
-            .map((file) => file.split('.').slice(0, -1).join('.'))
-            .sort()
-        : []
+    const beside = (): string => join(folder, 'cache')
+    const own = (): string => join(folder, 'home/.cache/gantry/code', encodeURIComponent(folder))
+    const caches = (where = beside()): string[] => (existsSync(where) ? readdirSync(where).sort() : [])
+    const tool = (...args: string[]): Promise<CommandResult> =>
+      run(process.execPath, ['tool.cjs', ...args], {
+        allow: [0, 1, 2, 3],
+        cwd: folder,
+        env: { PATH: process.env.PATH, HOME: join(folder, 'home'), GANTRY_LOG_LEVEL: 'debug' },
+      })
+    /** As bundle.mjs makes bundles. */
+    const writeMain = (body: string): void =>
+      writeFileSync(main(), `(function (exports, require, module, __filename, __dirname) {\n${body}\n})`)
+    const said = (word: string): CommandResult => ({ code: 0, stdout: `${word}\n`, stderr: '' })
 
     beforeEach(async () => {
+      mkdirSync(join(folder, 'home'))
       await build({
         entryPoints: [join(ROOT, 'deploy/launch.ts')],
         outfile: join(folder, 'tool.cjs'),
@@ -104,36 +119,134 @@ describe('programs of the package', function () {
         banner: { js: '#!/usr/bin/env node' },
       })
       chmodSync(join(folder, 'tool.cjs'), 0o755)
-      writeFileSync(
-        main(),
-        'const say = () => console.log(process.argv[2], __filename, typeof require, __dirname)\nsay()\nrequire("node:os")\nprocess.exit(process.argv[2] === "typo" ? 2 : 0)',
-      )
+      writeMain('const say = () => console.log("one")\nsay()')
     })
 
     it('is made for each command, and for none that does not exist', async () => {
-      const expected = (word: string): CommandResult => ({
-        code: 0,
-        stdout: `${word} ${main()} function ${folder}\n`,
-        stderr: '',
-      })
+      writeMain(
+        'const say = () => console.log(process.argv[2], __filename, typeof require, __dirname)\nsay()\nrequire("node:os")\nprocess.exit(process.argv[2] === "typo" ? 2 : 0)',
+      )
       for (const word of ['get', 'get', 'apply', '--help'])
-        assert.deepEqual(await node('tool.cjs', word), expected(word))
-      assert.equal((await node('tool.cjs', 'typo')).code, 2)
+        assert.deepEqual(await tool(word), said(`${word} ${main()} function ${folder}`))
+      assert.equal((await tool('typo')).code, 2)
       assert.deepEqual(caches(), ['tool', 'tool.apply', 'tool.get'])
     })
 
-    it('is made again where it is damaged, and not used for another build of the same length', async () => {
-      await node('tool.cjs', 'get')
-      const [cache] = readdirSync(join(folder, 'cache')).map((file) => join(folder, 'cache', file))
-      writeFileSync(cache!, 'damaged')
-      assert.match((await node('tool.cjs', 'get')).stdout, /^get /)
-      assert.notEqual(readFileSync(cache!, 'latin1'), 'damaged')
-      writeFileSync(
-        main(),
-        readFileSync(main(), 'utf8').replace('console.log(process.argv[2],', 'console.log(process.argv[0],'),
-      )
-      utimesSync(main(), new Date(), new Date(0)) // whatever the file system's clock
-      assert.match((await node('tool.cjs', 'get')).stdout, new RegExp(`^${process.execPath} `))
+    it('is used, and written by the first runs that succeed', async () => {
+      const path = join(beside(), 'tool.get')
+      const states: string[] = []
+      writeMain('console.log("one")\nprocess.exitCode = Number(process.argv[3] ?? 0)')
+      for (const exit of ['3', '3', '0', '0', '0']) {
+        await tool('get', exit)
+        states.push(readFileSync(path, 'latin1'))
+      }
+      const runs = states.map((text) => /"runs":(\d)/.exec(text)![1])
+      assert.deepEqual(runs, ['1', '1', '2', '3', '3'])
+      assert.equal(states[4], states[3])
+    })
+
+    it('is written by what goes on for long before it is ended', async () => {
+      writeMain('setInterval(() => undefined, 1000)')
+      // The launcher's own patience, made short.
+      const launcher = join(folder, 'tool.cjs')
+      writeFileSync(launcher, readFileSync(launcher, 'utf8').replace(/\b1e4\b|\b10_?000\b/g, '50'))
+      const child = spawn(process.execPath, [launcher, 'serve'], { stdio: 'ignore', env: {} })
+      const ended = new Promise((resolve) => child.once('close', resolve))
+      await until('there is a cache', () => caches().includes('tool.serve'))
+      child.kill('SIGKILL')
+      await ended
+    })
+
+    it('is made again where it is damaged', async () => {
+      await tool('get')
+      const path = join(beside(), 'tool.get')
+      const whole = readFileSync(path)
+      for (const damaged of [
+        Buffer.from('damaged'),
+        Buffer.alloc(0),
+        whole.subarray(0, -1),
+        Buffer.alloc(whole.length),
+      ]) {
+        writeFileSync(path, damaged)
+        assert.deepEqual(await tool('get'), said('one'))
+        assert.notDeepEqual(readFileSync(path), damaged)
+      }
+    })
+
+    it('is never used for another bundle, whatever that has in common with the one before', async () => {
+      writeMain('const say = () => console.log("one")\nsay()')
+      const { atime, mtime, size } = statSync(main())
+      for (const word of ['one', 'two', 'six']) {
+        writeMain(`const say = () => console.log("${word}")\nsay()`)
+        utimesSync(main(), atime, mtime)
+        assert.equal(statSync(main()).size, size)
+        for (let time = 0; time < 2; time++) assert.deepEqual(await tool('get'), said(word))
+      }
+      // Another file in its place, of the same name, size and time.
+      const other = join(folder, 'other.cjs')
+      writeFileSync(other, readFileSync(main(), 'utf8').replace('six', 'ten'))
+      utimesSync(other, atime, mtime)
+      renameSync(other, main())
+      assert.deepEqual(await tool('get'), said('ten'))
+    })
+
+    it('is used for the same bundle elsewhere, as in the layers of an image', async () => {
+      await tool('get')
+      const before = readFileSync(join(beside(), 'tool.get'))
+      const copy = join(folder, 'copy.cjs')
+      writeFileSync(copy, readFileSync(main()))
+      renameSync(copy, main())
+      for (let time = 0; time < 3; time++) assert.deepEqual(await tool('get'), said('one'))
+      const after = readFileSync(join(beside(), 'tool.get'), 'latin1')
+      assert.match(before.toString('latin1'), /"runs":1/)
+      assert.match(after, /"runs":3/)
+    })
+
+    it('is not used where another user could have written it', async () => {
+      const poison = async (): Promise<void> => {
+        // Code that says something else, as if it were of this bundle.
+        writeMain('const say = () => console.log("bad")\nsay()')
+        for (let time = 0; time < 3; time++) await tool('get')
+        const bad = readFileSync(join(beside(), 'tool.get'))
+        writeMain('const say = () => console.log("one")\nsay()')
+        rmSync(beside(), { recursive: true })
+        for (let time = 0; time < 3; time++) await tool('get')
+        const label = readFileSync(join(beside(), 'tool.get')).subarray(-LABEL_SIZE)
+        writeFileSync(join(beside(), 'tool.get'), Buffer.concat([bad.subarray(0, -LABEL_SIZE), label]))
+      }
+      await poison()
+      assert.deepEqual(await tool('get'), said('bad'), 'a cache that is trusted is believed')
+      chmodSync(join(beside(), 'tool.get'), 0o664)
+      assert.deepEqual(await tool('get'), said('one'))
+      await poison()
+      chmodSync(beside(), 0o777)
+      assert.deepEqual(await tool('get'), said('one'))
+      chmodSync(beside(), 0o755)
+      if (process.geteuid!() !== 0) return
+      await poison()
+      chownSync(join(beside(), 'tool.get'), 12_345, 12_345)
+      assert.deepEqual(await tool('get'), said('one'))
+      await poison()
+      const real = join(folder, 'elsewhere')
+      renameSync(join(beside(), 'tool.get'), real)
+      symlinkSync(real, join(beside(), 'tool.get'))
+      assert.deepEqual(await tool('get'), said('one'))
+    })
+
+    it("is among the user's own files where none can be written beside the bundle", async () => {
+      writeFileSync(beside(), '') // no folder, also for root
+      for (let time = 0; time < 4; time++) assert.deepEqual(await tool('get'), said('one'))
+      assert.deepEqual(caches(own()), ['tool.get'])
+      assert.equal(statSync(own()).mode & 0o022, 0)
+      assert.match(readFileSync(join(own(), 'tool.get'), 'latin1'), /"runs":3/)
+    })
+
+    it('is done without where none can be written at all', async () => {
+      writeFileSync(beside(), '')
+      rmSync(join(folder, 'home'), { recursive: true })
+      const { code, stdout, stderr } = await tool('get')
+      assert.deepEqual([code, stdout], [0, 'one\n'])
+      assert.match(stderr, /^no code cache: .*\n$/)
     })
   })
 })

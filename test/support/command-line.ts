@@ -95,7 +95,7 @@ export function startGantry(
     stderr,
     clock,
     signal: interrupt.signal,
-    loadConnect: async () => (await import('../../proto/rpc/rpc.ts')).connect,
+    loadConnect: async () => (await import('../../proto/rpc/light/connect.ts')).connect,
     onResize: options.onResize ?? (() => () => undefined),
     runOnTerminal: options.runOnTerminal ?? (() => Promise.reject(new Error('no terminal here'))),
   }

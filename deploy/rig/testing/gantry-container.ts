@@ -25,14 +25,8 @@ import {
   type StoppedTestContainer,
 } from 'testcontainers'
 import { parse } from 'yaml'
-import {
-  formatContexts,
-  loadCredentials,
-  upsertContext,
-  type Context,
-  type Contexts,
-  type Credentials,
-} from '../../../proto/client/context.ts'
+import { loadCredentials, type Context, type Contexts, type Credentials } from '../../../proto/client/context.ts'
+import { formatContexts, upsertContext } from '../../../proto/client/context-changes.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { CONTROLLER_HOST } from '../../../proto/rpc/rpc.ts'
 import { ensureNodeImage, REPOSITORY } from '../../node-image/node-image.ts'
