@@ -16,7 +16,7 @@ import type { FairQueue } from '../requests/fairness/fair-queue.ts'
 import { writeAnswer, writeStatus, type AnswerOptions } from './answer.ts'
 import type { Authentication } from './authentication.ts'
 import type { KubeRequest, ResourceRequest } from './contract.ts'
-import { InFlightRequest } from './in-flight-request.ts'
+import { CALLER_GONE, InFlightRequest } from './in-flight-request.ts'
 import type { RequestMetrics } from './health/request-metrics.ts'
 import { refuse, refuseUpgrade } from './refusal.ts'
 import { IncomingRequest, type Shared } from './request.ts'
@@ -173,7 +173,7 @@ export class KubeServer {
     this.#closeWith(message.socket, response)
     // An answer that is out leaves nobody to go away.
     response.once('close', () => {
-      call.end(InFlightRequest.gone())
+      call.end(CALLER_GONE)
       // Not before: an answer that its client does not read is still held.
       call.releaseSeat()
     })
@@ -244,9 +244,9 @@ export class KubeServer {
     this.#upgraded.add(socket)
     socket.once('close', () => {
       this.#upgraded.delete(socket)
-      call.end(InFlightRequest.gone())
+      call.end(CALLER_GONE)
     })
-    socket.on('error', () => call.end(InFlightRequest.gone()))
+    socket.on('error', () => call.end(CALLER_GONE))
     const incoming = new IncomingRequest(message, call, this.#shared)
     let place: Route | undefined
     let code = 101
