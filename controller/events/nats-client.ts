@@ -110,6 +110,8 @@ export class NatsClient {
       reconnectTimeWait: 200,
       pingInterval: 5_000,
       maxPingOut: 2,
+      // The stack of each request, kept in case that it fails, costs more than the request.
+      noAsyncTraces: true,
       ...(token === undefined ? {} : { token }),
       ...(tls === undefined ? {} : { tls }),
     })

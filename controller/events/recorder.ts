@@ -2,7 +2,6 @@
  * Records events: counted when they repeat, and published to the event stream. Nobody waits for it: with NATS down
  * events wait in a bounded buffer, the oldest make way, and how many did is counted and logged.
  */
-import { createHash } from 'node:crypto'
 import { GantryError } from '../../proto/base/errors.ts'
 import { encodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay, type BackoffOptions } from '../../proto/base/backoff.ts'
@@ -15,6 +14,7 @@ import type { EventPublisher } from './contract.ts'
 import { EventCorrelator } from './correlator.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
 import { ensureEventStream } from './stream.ts'
+import { StreamPublisher, type StreamMessage } from './stream-publisher.ts'
 import { eventSubject } from './subjects.ts'
 
 /** Events that wait for NATS at most. */
@@ -42,12 +42,24 @@ export interface EventRecorderOptions {
   readonly buffer?: number
 }
 
+/** An event that waits. */
+interface QueuedEvent {
+  readonly event: Event
+  /** Makes JetStream drop what a lost confirmation makes us send twice, and nothing else. */
+  readonly id: string
+  /** Once it has been sent. */
+  message?: StreamMessage
+}
+
 export class EventRecorder implements EventPublisher {
   readonly #options: EventRecorderOptions
   readonly #buffer: number
   readonly #correlator: EventCorrelator
   /** By uid, so that a repeat takes the place of what still waits. */
-  readonly #queue = new Map<string, Event>()
+  readonly #queue = new Map<string, QueuedEvent>()
+  readonly #idPrefix: string
+  #published = 0
+  #publisher: StreamPublisher | undefined
   readonly #idle = new Set<() => void>()
   #wake: (() => void) | undefined
   #dropped = 0
@@ -57,6 +69,7 @@ export class EventRecorder implements EventPublisher {
     this.#options = options
     this.#correlator = new EventCorrelator(options)
     this.#buffer = options.buffer ?? BUFFER
+    this.#idPrefix = randomUuid(options.random)
   }
 
   /** Events that were dropped since the start because too many waited, or because they were too large. */
@@ -78,7 +91,7 @@ export class EventRecorder implements EventPublisher {
     if (uid === '')
       return this.publish({ ...event, metadata: { ...event.metadata, uid: randomUuid(this.#options.random) } })
     if (!this.#queue.has(uid) && this.#queue.size >= this.#buffer) this.#drop()
-    this.#queue.set(uid, event)
+    this.#queue.set(uid, { event, id: `${this.#idPrefix}.${++this.#published}` })
     this.#wake?.()
   }
 
@@ -152,22 +165,24 @@ export class EventRecorder implements EventPublisher {
 
   /** Publishes the oldest that wait; what JetStream confirms waits no more. */
   async #send({ nats }: NatsSession): Promise<void> {
-    const jetstream = nats.jetstream({ timeout: PUBLISH_TIMEOUT })
+    if (this.#publisher?.nats !== nats) this.#publisher = new StreamPublisher(nats, this.#options.clock)
     const batch = [...this.#queue.values()].slice(0, BATCH)
-    const results = await Promise.allSettled(
-      batch.map(async (event) => {
-        const { involvedObject, metadata } = event
-        const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
-        const bytes = encodeResource(event)
-        if (bytes.length > MAX_EVENT_BYTES) this.#refuse(event, bytes.length)
-        // The id makes JetStream drop what a lost confirmation makes us send twice, and nothing else: an event may
-        // change, or go, within the same count.
-        else await jetstream.publish(subject, bytes, { msgID: createHash('sha256').update(bytes).digest('base64url') })
-        if (this.#queue.get(metadata.uid) === event) this.#queue.delete(metadata.uid)
-      }),
-    )
-    const failed = results.find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    const messages: StreamMessage[] = []
+    const sent: QueuedEvent[] = []
+    for (const queued of batch) {
+      const message = (queued.message ??= messageOf(queued))
+      if (message.bytes.length > MAX_EVENT_BYTES) {
+        this.#refuse(queued.event, message.bytes.length)
+        this.#done(queued)
+      } else {
+        messages.push(message)
+        sent.push(queued)
+      }
+    }
+    const failures = await this.#publisher.publish(messages, PUBLISH_TIMEOUT)
+    for (const [index, failure] of failures.entries()) if (failure === undefined) this.#done(sent[index]!)
+    const failed = failures.find((failure) => failure !== undefined)
+    if (failed !== undefined) throw failed
     if (this.#droppedNow > 0)
       this.#options.logger.warn(
         { dropped: this.#droppedNow, droppedSinceStart: this.#dropped },
@@ -176,4 +191,16 @@ export class EventRecorder implements EventPublisher {
     this.#droppedNow = 0
     if (this.#queue.size === 0) for (const done of [...this.#idle]) done()
   }
+
+  /** Unless it has happened again meanwhile. */
+  #done(queued: QueuedEvent): void {
+    const { uid } = queued.event.metadata
+    if (this.#queue.get(uid) === queued) this.#queue.delete(uid)
+  }
+}
+
+function messageOf({ event, id }: QueuedEvent): StreamMessage {
+  const { involvedObject, metadata } = event
+  const subject = eventSubject(metadata.namespace, involvedObject?.kind ?? '', involvedObject?.name ?? '')
+  return { subject, bytes: encodeResource(event), id }
 }

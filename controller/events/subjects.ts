@@ -8,14 +8,18 @@
 export const EVENT_STREAM = 'GANTRY_EVENTS'
 export const EVENT_SUBJECTS = 'gantry.events.>'
 
+/** Nearly every name. */
+const PLAIN = /^[A-Za-z0-9_-]+$/
+
 /**
  * Any text as one token: letters, digits, `_` and `-` stand for themselves, every other byte of its UTF-8 as `%XX`; `-`
  * alone is the empty text (cluster-scoped objects have no namespace) and `%2D` a text that is only a dash. No two texts
  * have the same token.
  */
 export function subjectToken(text: string): string {
-  if (text === '') return '-'
   if (text === '-') return '%2D'
+  if (PLAIN.test(text)) return text
+  if (text === '') return '-'
   return Array.from(Buffer.from(text), (byte) => {
     const character = String.fromCharCode(byte)
     return /[A-Za-z0-9_-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
