@@ -28,6 +28,16 @@ export class Matcher {
     this.#objects = labelSelectorMatcher(source.objectSelector ?? {})
   }
 
+  /** False if none of the rules means such a request, whatever it is about otherwise. */
+  mayMean(operation: string, group: string, plural: string, subresource: string): boolean {
+    return this.#source.rules.some(
+      ({ operations = [], apiGroups = [], resources = [] }) =>
+        includes(operations, operation) &&
+        includes(apiGroups, group) &&
+        resources.some((text) => resourceMatches(text, plural, subresource)),
+    )
+  }
+
   /**
    * The version in which the resource is meant by one of the rules; undefined if none means it. Without any rule
    * everything is meant if `unruled`.
@@ -96,11 +106,10 @@ function ruleMatches(
     scope,
     resourceNames = [],
   } = rule as NamedRuleWithOperations
-  const has = (values: readonly string[], value: string): boolean => values.includes('*') || values.includes(value)
   return (
-    has(operations, operation) &&
-    has(apiGroups, resource.group) &&
-    has(apiVersions, version) &&
+    includes(operations, operation) &&
+    includes(apiGroups, resource.group) &&
+    includes(apiVersions, version) &&
     (scope === '*' || (scope === 'Namespaced') === resource.namespaced) &&
     (resourceNames.length === 0 || resourceNames.includes(name)) &&
     resources.some((text) => resourceMatches(text, resource.plural, subresource))
@@ -111,4 +120,8 @@ function ruleMatches(
 function resourceMatches(text: string, plural: string, subresource: string): boolean {
   const [wanted, part = ''] = text.split('/', 2)
   return (wanted === '*' || wanted === plural) && (part === '*' || part === subresource)
+}
+
+function includes(values: readonly string[], value: string): boolean {
+  return values.includes('*') || values.includes(value)
 }

@@ -8,9 +8,10 @@ import { AdmissionRefusal } from '../../api/admission-refusal.ts'
 import type { Authorizer } from '../../authorization/authorizer.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../../api/contract.ts'
 import type { Informer } from '../../informer/contract.ts'
+import { Candidates } from '../candidates.ts'
 import { DerivedValue, PerObjectCache } from '../derived-value.ts'
 import type { Matcher, NamespaceLookup } from '../matcher.ts'
-import { describeSubject, isSubjectToAdmission, VersionedAttributes } from '../versioned-attributes.ts'
+import { describeSubject, VersionedAttributes } from '../versioned-attributes.ts'
 import { evaluate, type Failure, type PolicyDecision } from './evaluation.ts'
 import { paramsOf } from './params.ts'
 import { bindingOf, Policy, type Binding } from './policy.ts'
@@ -33,16 +34,16 @@ export class PoliciesPlugin implements AdmissionPlugin {
   readonly name = 'ValidatingAdmissionPolicy'
   readonly admitsControlPlane = true
   readonly #parts: PolicyParts
-  readonly #inForce: DerivedValue<readonly BoundPolicy[]>
+  readonly #inForce: Candidates<BoundPolicy>
 
   constructor(parts: PolicyParts) {
     const { informer } = parts
     const policies = new PerObjectCache<'ValidatingAdmissionPolicy', Policy>((policy) => new Policy(policy))
     this.#parts = parts
-    this.#inForce = new DerivedValue(
+    const inForce = new DerivedValue(
       informer,
       ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'],
-      () => {
+      (): readonly BoundPolicy[] => {
         const bindings = informer.lister('ValidatingAdmissionPolicyBinding').list().map(bindingOf)
         const bound = informer
           .lister('ValidatingAdmissionPolicy')
@@ -53,16 +54,17 @@ export class PoliciesPlugin implements AdmissionPlugin {
           .map((policy) => ({ policy, bindings: bindings.filter(({ policyName }) => policyName === policy.name) }))
       },
     )
+    this.#inForce = new Candidates(inForce, ({ policy }) => policy.match)
   }
 
   handles(occasion: AdmissionRequestInfo): boolean {
-    return this.#inForce.get().length > 0 && isSubjectToAdmission(occasion)
+    return this.#inForce.of(occasion).length > 0
   }
 
   async validate(attributes: AdmissionAttributes): Promise<void> {
     const subject = new VersionedAttributes(attributes)
     const denied: { policy: Policy; binding: Binding; failure: Failure }[] = []
-    for (const { policy, bindings } of this.#inForce.get()) {
+    for (const { policy, bindings } of this.#inForce.of(attributes)) {
       const version = await this.#matched(policy.match, subject, false)
       if (version === undefined) continue
       for (const binding of bindings) {

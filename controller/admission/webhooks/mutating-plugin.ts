@@ -17,8 +17,9 @@ import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from 
 import { hasStatus } from '../../objects/object-section.ts'
 import { replaceContent } from '../../api/plugins.ts'
 import { scalePathsOf } from '../../objects/scale-form.ts'
+import { Candidates } from '../candidates.ts'
 import type { DerivedValue } from '../derived-value.ts'
-import { describeSubject, isSubjectToAdmission, VersionedAttributes } from '../versioned-attributes.ts'
+import { describeSubject, VersionedAttributes } from '../versioned-attributes.ts'
 import { failed, type WebhookDispatcher } from './dispatcher.ts'
 import { patchOf } from './review.ts'
 import type { Webhook } from './webhook.ts'
@@ -27,18 +28,18 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
   readonly name = 'MutatingAdmissionWebhook'
   readonly admitsControlPlane = true
   readonly remote = true
-  readonly #webhooks: DerivedValue<readonly Webhook[]>
+  readonly #webhooks: Candidates<Webhook>
   readonly #caller: WebhookDispatcher
   readonly #logger: Logger
 
   constructor(webhooks: DerivedValue<readonly Webhook[]>, caller: WebhookDispatcher, logger: Logger) {
-    this.#webhooks = webhooks
+    this.#webhooks = new Candidates(webhooks, ({ match }) => match)
     this.#caller = caller
     this.#logger = logger
   }
 
   handles(occasion: AdmissionRequestInfo): boolean {
-    return this.#webhooks.get().length > 0 && isSubjectToAdmission(occasion)
+    return this.#webhooks.of(occasion).length > 0
   }
 
   /** Those that want it are asked once more when a later one has changed the object. */
@@ -47,7 +48,7 @@ export class MutatingWebhooksPlugin implements AdmissionPlugin {
     /** How often the object had been changed when a webhook was last asked. */
     const asked = new Map<Webhook, number>()
     let changes = 0
-    const webhooks = this.#webhooks.get()
+    const webhooks = this.#webhooks.of(attributes)
     for (const webhook of webhooks) {
       const changed = await this.#ask(webhook, subject)
       if (changed === undefined) continue

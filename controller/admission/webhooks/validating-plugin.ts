@@ -1,7 +1,8 @@
 /** Asks validating webhooks, all at once. */
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from '../../api/contract.ts'
+import { Candidates } from '../candidates.ts'
 import type { DerivedValue } from '../derived-value.ts'
-import { isSubjectToAdmission, VersionedAttributes } from '../versioned-attributes.ts'
+import { VersionedAttributes } from '../versioned-attributes.ts'
 import type { WebhookDispatcher } from './dispatcher.ts'
 import type { Webhook } from './webhook.ts'
 
@@ -9,23 +10,23 @@ export class ValidatingWebhooksPlugin implements AdmissionPlugin {
   readonly name = 'ValidatingAdmissionWebhook'
   readonly admitsControlPlane = true
   readonly remote = true
-  readonly #webhooks: DerivedValue<readonly Webhook[]>
+  readonly #webhooks: Candidates<Webhook>
   readonly #caller: WebhookDispatcher
 
   constructor(webhooks: DerivedValue<readonly Webhook[]>, caller: WebhookDispatcher) {
-    this.#webhooks = webhooks
+    this.#webhooks = new Candidates(webhooks, ({ match }) => match)
     this.#caller = caller
   }
 
   handles(occasion: AdmissionRequestInfo): boolean {
-    return this.#webhooks.get().length > 0 && isSubjectToAdmission(occasion)
+    return this.#webhooks.of(occasion).length > 0
   }
 
   /** With the refusal of the first of them, in their order. */
   async validate(attributes: AdmissionAttributes): Promise<void> {
     const subject = new VersionedAttributes(attributes)
     const results = await Promise.allSettled(
-      this.#webhooks.get().map(async (webhook) => {
+      this.#webhooks.of(attributes).map(async (webhook) => {
         const version = await this.#caller.matchVersion(webhook, subject)
         if (version !== undefined) await this.#caller.dispatch(webhook, subject, version)
       }),

@@ -64,6 +64,14 @@ describe('rules of admission', () => {
       assert.equal(match([rule(over)]).version(request) !== undefined, meant))
   }
 
+  it('may mean what they mean, and nothing of another operation, group, resource or subresource', () => {
+    for (const [what, over, { operation, resource, subresource }, meant] of table) {
+      const may = match([rule(over)]).mayMean(operation, resource.group, resource.plural, subresource)
+      const isElsewhere = 'apiVersions' in over || 'scope' in over || 'resourceNames' in over
+      assert.equal(may, meant || isElsewhere, what)
+    }
+  })
+
   it('mean nothing if there are none, unless there need be none', () => {
     assert.equal(match([]).version(requested('Pod')), undefined)
     assert.equal(match([]).version(requested('Pod'), true), 'v1')
