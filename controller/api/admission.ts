@@ -1,7 +1,7 @@
 /**
  * What becomes of an object on its way in, whatever its kind: the control plane's own fields are set or kept, defaults
- * filled in, the whole validated. What is special about the kind is its strategy's part. Pure: the objects given stay
- * as they are.
+ * filled in, the whole validated. What is special about the kind is its strategy's part. Drafts are changed in place
+ * and belong to whoever hands them in alone; stored objects stay as they are.
  */
 import { customKinds } from '../../proto/schema/custom/definitions.ts'
 import { applyDefaults } from '../../proto/codec/defaults.ts'
@@ -11,7 +11,8 @@ import { apiVersionOf, describeObject, resourceOf, schema } from '../../proto/sc
 import { sameJson } from '../../proto/base/json.ts'
 import { formatTime } from '../../proto/base/time.ts'
 import { validateNew, validateStatus, validateUpdate } from '../../proto/validation/validation.ts'
-import { decode, decodeResource, encode } from '../../proto/codec/wire.ts'
+import { canonicalResource } from '../../proto/codec/canonical.ts'
+import { decode, encode } from '../../proto/codec/wire.ts'
 import { clone } from '../../proto/base/clone.ts'
 import { isDeleting } from '../../proto/objects/deletion.ts'
 import type { AnyResource, ErrorDetail, Kind, ObjectMeta, Resources } from '../../proto/gen/types.ts'
@@ -25,7 +26,7 @@ type SectionFields = { [H in ObjectSection]?: unknown }
 
 /** A copy in which everything that is never undefined is there. */
 export function fillZeroValues<K extends Kind>(draft: Draft<K> | Resources[K]): Resources[K] {
-  if (draft.kind in schema.messages) return decodeResource(draft.kind as K, encode(draft.kind, draft as never))
+  if (draft.kind in schema.messages) return canonicalResource(draft as Resources[K])
   // Its bytes would not say in which version it is meant.
   const { apiVersion = apiVersionOf(resourceOf(draft.kind)), kind, metadata, ...content } = draft as Resources[K]
   return clone({
@@ -37,8 +38,8 @@ export function fillZeroValues<K extends Kind>(draft: Draft<K> | Resources[K]): 
 }
 
 /**
- * A new object as plugins see it: with what the control plane sets, and with defaults; not validated yet. Its name must
- * be set.
+ * A draft, in place, as a new object that plugins see: with what the control plane sets, and with defaults; not
+ * validated yet. Its name must be set.
  */
 export function prepareForCreate<K extends Kind>(
   draft: Resources[K],
@@ -46,7 +47,7 @@ export function prepareForCreate<K extends Kind>(
   uid: string,
   now: number,
 ): Resources[K] {
-  const object = clone(draft) as AnyResource
+  const object = draft as AnyResource
   const {
     name,
     generateName,
@@ -127,8 +128,8 @@ function resetStatus(object: AnyResource): void {
 }
 
 /**
- * The stored object with another's metadata and spec, as plugins see it: not validated yet. Conflict for another uid;
- * Forbidden for a new finalizer on what is being deleted.
+ * The wanted object, in place, as plugins see it: with its metadata and spec, and what an update does not change of the
+ * stored one; not validated yet. Conflict for another uid; Forbidden for a new finalizer on what is being deleted.
  */
 export function prepareForUpdate<K extends Kind>(
   wanted: Resources[K],
@@ -136,7 +137,7 @@ export function prepareForUpdate<K extends Kind>(
   strategy: Strategy<K>,
   request: { readonly author: Author; readonly now: number },
 ): Resources[K] {
-  const next = clone(wanted) as AnyResource
+  const next = wanted as AnyResource
   const current = stored as AnyResource
   checkPreconditions(next.metadata, current)
   const kept = current.metadata
@@ -205,7 +206,8 @@ export function admitStatus<K extends Kind>(
   if (!hasStatus(wanted))
     throw new GantryError('InvalidArgument', `a ${stored.kind} has no status`, { details: [{ field: 'status' }] })
   const metadata = statusMetadata(wanted, stored)
-  const next = { ...stored, apiVersion: wanted.apiVersion, metadata, status: clone((wanted as SectionFields).status) }
+  const { status } = wanted as SectionFields
+  const next = { ...stored, apiVersion: wanted.apiVersion, metadata, status }
   if (customKinds.get(stored.kind) === undefined) {
     const flaws = [
       ...(metadata === stored.metadata ? [] : validateUpdate(next, stored)),
@@ -214,6 +216,7 @@ export function admitStatus<K extends Kind>(
     if (flaws.length > 0) throw invalid(next, flaws)
     return next
   }
+  next.status = clone(status)
   applyDefaults(next)
   const found = validateUpdate(next, stored)
   const problems = found.length > 0 ? found : (strategy.validate?.(next, stored) ?? [])

@@ -6,6 +6,7 @@ import { encodeJson } from '../../proto/codec/codec.ts'
 import { sameJson } from '../../proto/base/json.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
+import { then } from '../../proto/base/maybe-promise.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Resources } from '../../proto/gen/types.ts'
 import type { Kinds } from '../kinds/kinds.ts'
 import { evictionMessage } from '../kinds/pod-messages.ts'
@@ -45,7 +46,7 @@ export class ObjectAdmission {
   }
 
   /** Completes the draft of a new object, in place. `generated`: the server made its name. */
-  creation(object: AnyResource, context: WriteContext, generated: boolean): Promise<void> | undefined {
+  creation(object: AnyResource, context: WriteContext, generated: boolean): void | Promise<void> {
     const {
       kind,
       metadata: { namespace, name },
@@ -53,26 +54,19 @@ export class ObjectAdmission {
     const occasion: AdmissionRequestInfo = { operation: 'CREATE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
     const strategy = this.#kinds.of(kind)
-    if (plugins.length > 0)
-      return runAdmission(
-        plugins,
-        {
-          ...occasion,
-          name: generated ? '' : name,
-          object,
-          oldObject: undefined,
-          options: optionsOf('CreateOptions', context),
-        },
-        () => finalizeCreate(object, strategy),
-      ).then(() => this.#warn(object, context))
+    if (plugins.length > 0) {
+      const options = optionsOf('CreateOptions', context)
+      const attributes = { ...occasion, name: generated ? '' : name, object, oldObject: undefined, options }
+      const admitted = runAdmission(plugins, attributes, () => finalizeCreate(object, strategy))
+      return then(admitted, () => this.#warn(object, context))
+    }
     finalizeCreate(object, strategy)
     this.#warn(object, context)
-    return undefined
   }
 
   /**
-   * The stored object as it is to become, without its status. `owners` says whose its fields are, before plugins change
-   * some.
+   * The stored object as it is to become, without its status. `wanted` is the caller's own, and is changed. `owners`
+   * says whose its fields are, before plugins change some.
    */
   update<K extends Kind>(
     wanted: Resources[K],
@@ -85,7 +79,9 @@ export class ObjectAdmission {
     const { author, subresource } = mode
     const strategy = this.#kinds.of(stored.kind as K)
     const merged = mergeSubresource(this.#kinds, wanted, stored, subresource)
-    const object = prepareForUpdate(merged, stored, strategy, { author, now: this.#clock.now() })
+    // What another subresource writes is the stored object's.
+    const draft = merged === wanted ? wanted : clone(merged)
+    const object = prepareForUpdate(draft, stored, strategy, { author, now: this.#clock.now() })
     const seenAs = author === 'controller' ? (strategy.controllerSubresource ?? subresource) : subresource
     const occasion = updateOf(stored, seenAs, context)
     const plugins = this.#plugins.of(occasion)
@@ -101,7 +97,7 @@ export class ObjectAdmission {
         replaceContent(object, mergeSubresource(this.#kinds, object, stored, subresource) as AnyResource)
       finalizeUpdate(object, stored, strategy, subresource)
     }
-    return runAdmission(plugins, attributesOf(occasion, object, stored, mode), settle, memory).then(() => {
+    return then(runAdmission(plugins, attributesOf(occasion, object, stored, mode), settle, memory), () => {
       this.#warn(object, context, stored)
       return withOwners(object, managedFields)
     })
@@ -125,12 +121,11 @@ export class ObjectAdmission {
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return next
     const object = clone(next)
-    return runAdmission(
-      plugins,
-      attributesOf(occasion, object, stored, mode),
-      () => admitStatus(object, stored, strategy),
-      memory,
-    ).then(() => withOwners(admitStatus(object, stored, strategy), next.metadata.managedFields))
+    let settled = next
+    const settle = (): void => void (settled = admitStatus(object, stored, strategy))
+    return then(runAdmission(plugins, attributesOf(occasion, object, stored, mode), settle, memory), () =>
+      withOwners(settled, next.metadata.managedFields),
+    )
   }
 
   deletion(
@@ -138,7 +133,7 @@ export class ObjectAdmission {
     options: DeleteOptions,
     context: WriteContext,
     memory: AdmissionResultCache,
-  ): Promise<void> | undefined {
+  ): void | Promise<void> {
     const {
       kind,
       metadata: { namespace, name },
@@ -148,7 +143,7 @@ export class ObjectAdmission {
         ? { operation: 'CREATE', kind, namespace, subresource: 'eviction', context }
         : { operation: 'DELETE', kind, namespace, subresource: '', context }
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length === 0) return undefined
+    if (plugins.length === 0) return
     const how = deleteOptionsOf(options, context)
     const attributes: AdmissionAttributes =
       options.eviction === true
@@ -171,12 +166,12 @@ export class ObjectAdmission {
     message: JsonObject,
     context: WriteContext,
     memory: AdmissionResultCache,
-  ): Promise<void> | undefined {
+  ): void | Promise<void> {
     // The control plane's own, such as the scheduler's bindings, are not asked about.
-    if (context.user === undefined) return undefined
+    if (context.user === undefined) return
     const occasion: AdmissionRequestInfo = { operation: 'CREATE', kind, namespace, subresource, context }
     const plugins = this.#plugins.of(occasion)
-    if (plugins.length === 0) return undefined
+    if (plugins.length === 0) return
     const options = optionsOf('CreateOptions', context)
     const attributes = { ...occasion, name, object: undefined, oldObject: undefined, message, options }
     return runAdmission(plugins, attributes, () => undefined, memory)

@@ -4,9 +4,10 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import { then } from '../../proto/base/maybe-promise.ts'
+import { canonicalResource } from '../../proto/codec/canonical.ts'
 import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
-import type { Informer } from '../informer/contract.ts'
+import type { ExpectedWrite, Informer } from '../informer/contract.ts'
 import type { Kinds } from '../kinds/kinds.ts'
 import type { CommitResult, Entry, Operation } from '../store/contract.ts'
 import type { GroupCommit } from '../store/group-commit.ts'
@@ -38,6 +39,13 @@ interface Base<K extends Kind> {
 
 interface PreparedObject<K extends Kind> {
   readonly prepared: Preparation<K>
+  readonly encoded: EncodedObject<K>
+}
+
+/** An object as it is to be stored. */
+interface EncodedObject<K extends Kind> {
+  /** What reading the bytes gives, but for its resourceVersion. */
+  readonly object: Resources[K]
   readonly bytes: Uint8Array
 }
 
@@ -73,9 +81,9 @@ export class ObjectWriter {
     } = object as AnyResource
     if ((await this.#reads.find(kind, namespace, name)) !== undefined) return undefined
     const transaction = this.#participants.begin(kind as K)
-    const { bytes } = await this.#prepareNew(object, transaction, context)
+    const { encoded } = await this.#prepareNew(object, transaction, context)
     await transaction.abandon()
-    return decodeResource(kind as K, bytes, '')
+    return withVersion(encoded.object, '')
   }
 
   /** The new object, undefined if its name is taken. */
@@ -88,11 +96,11 @@ export class ObjectWriter {
     const transaction = this.#participants.begin(kind as K)
     for (let attempt = 0; attempt < MAX_ALLOCATION_ATTEMPTS; attempt++) {
       const preparing = this.#prepareNew(object, transaction, context)
-      const { prepared, bytes: value } = preparing instanceof Promise ? await preparing : preparing
-      const operation: Operation = { kind: 'put', key, value, expect: { is: 'absent' } }
-      const result = await this.#commit(kind, operation, transaction, prepared, context)
-      if (result.outcome === 'committed')
-        return this.#informer.recordWrite(kind as K, { key, value, revision: result.revision }).object
+      const { prepared, encoded } = preparing instanceof Promise ? await preparing : preparing
+      const expected = this.#informer.expectWrite(key, encoded.bytes, encoded.object)
+      const operation: Operation = { kind: 'put', key, value: encoded.bytes, expect: { is: 'absent' } }
+      const result = await this.#commit(kind, operation, transaction, prepared, context, expected)
+      if (result.outcome === 'committed') return expected.committed(result.revision).object
       if (result.conflicts.some(({ index }) => index === 0)) return undefined
     }
     throw contended(kind, namespace, name)
@@ -120,7 +128,7 @@ export class ObjectWriter {
     for (let attempt = 0; attempt < ATTEMPTS + Math.min(allocations, MAX_ALLOCATION_ATTEMPTS); attempt++) {
       let next: DeletionOutcome<K>
       let prepared: Preparation<K> | undefined
-      let bytes: Uint8Array | undefined
+      let encoded: EncodedObject<K> | undefined
       try {
         const stepped = step(base.object, memory)
         next = stepped instanceof Promise ? await stepped : stepped
@@ -129,40 +137,40 @@ export class ObjectWriter {
           const preparing = transaction.prepare({ next: proposed, previous: base.object, ...writerOf(context) })
           prepared = preparing instanceof Promise ? await preparing : preparing
         }
-        if (next !== 'removed' && prepared !== undefined)
-          checkSize(next, (bytes = encodeResource(prepared.object as AnyResource)))
+        if (next !== 'removed' && prepared !== undefined) {
+          encoded = encode(prepared.object!, base.object)
+          checkSize(next, encoded.bytes)
+        }
       } catch (thrown) {
         if (prepared !== undefined) await transaction.abandon()
         if (base.fresh) throw thrown
         base = await this.#fresh(kind, namespace, name)
         continue
       }
-      if (prepared === undefined || (next !== 'removed' && isUnchanged(bytes!, prepared, base))) {
+      if (prepared === undefined || (next !== 'removed' && isUnchanged(encoded!.bytes, prepared, base))) {
         if (prepared !== undefined) await transaction.abandon()
         const newest = base.fresh ? base : await this.#fresh(kind, namespace, name)
         if (newest.revision === base.revision) return { object: newest.object, changed: false, removed: false }
         base = newest
         continue
       }
-      const after = bytes ?? base.bytes
+      const after = encoded?.object ?? base.object
       if (context.dryRun === true) {
         await transaction.abandon()
-        return {
-          object: decodeResource(kind, after, base.object.metadata.resourceVersion),
-          changed: true,
-          removed: next === 'removed',
-        }
+        const object = withVersion(after, base.object.metadata.resourceVersion)
+        return { object, changed: true, removed: next === 'removed' }
       }
       const key = objectKey(kind, namespace, name)
       const expect = { is: 'at' as const, revision: base.revision }
       const operation: Operation =
-        next === 'removed' ? { kind: 'delete', key, expect } : { kind: 'put', key, value: after, expect }
-      const result = await this.#commit(kind, operation, transaction, prepared, context)
+        encoded === undefined ? { kind: 'delete', key, expect } : { kind: 'put', key, value: encoded.bytes, expect }
+      const expected = encoded && this.#informer.expectWrite(key, encoded.bytes, encoded.object)
+      const result = await this.#commit(kind, operation, transaction, prepared, context, expected)
       if (result.outcome === 'committed') {
         const object =
-          next === 'removed'
-            ? decodeResource(kind, after, String(result.revision))
-            : this.#informer.recordWrite(kind, { key, value: after, revision: result.revision }).object
+          expected === undefined
+            ? withVersion(after, String(result.revision))
+            : expected.committed(result.revision).object
         return { object, changed: true, removed: next === 'removed' }
       }
       const conflict = result.conflicts.find(({ index }) => index === 0)
@@ -183,15 +191,15 @@ export class ObjectWriter {
   ): PreparedObject<K> | Promise<PreparedObject<K>> {
     const preparing = transaction.prepare({ next: object, previous: undefined, ...writerOf(context) })
     return then(preparing, (prepared): PreparedObject<K> | Promise<PreparedObject<K>> => {
-      const bytes = encodeResource(prepared.object as AnyResource)
+      const encoded = encode(prepared.object!)
       try {
-        checkSize(object, bytes)
+        checkSize(object, encoded.bytes)
       } catch (thrown) {
         const abandoned = transaction.abandon()
         if (abandoned === undefined) throw thrown
         return abandoned.then(() => Promise.reject(GantryError.from(thrown)))
       }
-      return { prepared, bytes }
+      return { prepared, encoded }
     })
   }
 
@@ -206,11 +214,13 @@ export class ObjectWriter {
     transaction: ObjectTransaction<K>,
     { operations }: Preparation<K>,
     context: WriteContext,
+    expected: ExpectedWrite<Kind> | undefined,
   ): Promise<Exclude<CommitResult, { outcome: 'deposed' }>> {
     let result: CommitResult | undefined
     try {
       result = await this.#commits.writeAll([operation, ...operations], context.term)
     } finally {
+      if (result?.outcome !== 'committed') expected?.abandoned()
       const settled = transaction.settle(result)
       if (settled !== undefined) await settled
     }
@@ -238,6 +248,16 @@ function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
     bytes: entry.value,
     fresh: true,
   }
+}
+
+/** `known`: the object in whose place it comes. What the two have in common they share. */
+function encode<K extends Kind>(object: Resources[K], known?: Resources[K]): EncodedObject<K> {
+  const canonical = canonicalResource(object, known)
+  return { object: canonical, bytes: encodeResource(canonical as AnyResource) }
+}
+
+function withVersion<K extends Kind>(object: Resources[K], resourceVersion: string): Resources[K] {
+  return { ...object, metadata: { ...object.metadata, resourceVersion } }
 }
 
 /** Nothing of it has to be written. */

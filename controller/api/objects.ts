@@ -1,7 +1,7 @@
 /** The API core: see contract.ts. */
-import { encodeJson } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import { claimedOwners, updateManagedFields } from '../../proto/merge/ownership.ts'
+import { updateObjectOwners } from '../../proto/merge/object-ownership.ts'
+import { claimedOwners } from '../../proto/merge/ownership.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import { clone } from '../../proto/base/clone.ts'
 import type { Clock } from '../../proto/base/clock.ts'
@@ -107,11 +107,10 @@ export class ObjectRegistry implements ObjectApi {
     part?: ObjectSubresource,
   ): Promise<Resources[K]> {
     const { namespace, name } = object.metadata
-    const wanted = fillZeroValues(object)
     return (
       await this.#writer.change(object.kind as K, namespace, name, context, (stored, memory) =>
         this.#updated(
-          wanted,
+          fillZeroValues(object),
           stored,
           { author: this.#authorOf(object.kind, part), subresource: part ?? '' },
           context,
@@ -215,7 +214,7 @@ export class ObjectRegistry implements ObjectApi {
     const { object, removed } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
       const next = requestDeletion(stored, this.#strategy(kind), options, this.#clock.now())
       const admitted = this.#admission.deletion(stored, options, context, memory)
-      return admitted === undefined ? next : admitted.then(() => next)
+      return then(admitted, () => next)
     })
     if (this.#strategy(kind).acknowledgedWhenCached === 'deletion' && context.dryRun !== true)
       await this.#informer.waitForRevision(Number(object.metadata.resourceVersion))
@@ -231,7 +230,7 @@ export class ObjectRegistry implements ObjectApi {
     context: WriteContext,
   ): Promise<Resources[K]> {
     const { object } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
-      const wanted = clone(stored)
+      const wanted = cloneToChange(stored)
       if (change(wanted) === false) return stored
       return subresource === 'status'
         ? this.#statusUpdated(wanted, stored, {}, context, memory)
@@ -259,7 +258,7 @@ export class ObjectRegistry implements ObjectApi {
     return this.#admission.connection(kind, namespace, name, subresource, options, context)
   }
 
-  /** Creates what `wanted` says; `owners` says who owns the fields of the object that becomes of it. */
+  /** Creates what `wanted` says, and changes it; `owners` says who owns the fields of the object that becomes of it. */
   async #create<K extends Kind>(
     wanted: Resources[K],
     context: WriteContext,
@@ -281,7 +280,7 @@ export class ObjectRegistry implements ObjectApi {
       wanted.metadata.name =
         name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
       const object = prepareForCreate(
-        wanted,
+        name === '' ? clone(wanted) : wanted, // where the server makes the name it may have to make another
         this.#strategy(wanted.kind as K),
         randomUuid(this.#random),
         this.#clock.now(),
@@ -293,7 +292,7 @@ export class ObjectRegistry implements ObjectApi {
       const managedFields = owners(object)
       object.metadata.managedFields = managedFields
       const admitted = this.#admission.creation(object, context, name === '')
-      if (admitted !== undefined) await admitted
+      if (admitted instanceof Promise) await admitted
       object.metadata.managedFields = managedFields
       const made =
         context.dryRun === true
@@ -375,13 +374,14 @@ export class ObjectRegistry implements ObjectApi {
     context: WriteContext,
     subresource: WriteSubresource = '',
   ): ManagedFieldsEntry[] {
-    return updateManagedFields({
-      kind: next.kind,
-      previous: previous && encodeJson(previous),
-      next: encodeJson(next),
-      manager: context.fieldManager,
-      now: this.#clock.now(),
-      subresource,
-    })
+    return updateObjectOwners({ previous, next, manager: context.fieldManager, now: this.#clock.now(), subresource })
   }
+}
+
+/** A copy, all but the fields that owners have, which are nobody's to change. */
+function cloneToChange<K extends Kind>(stored: Resources[K]): Resources[K] {
+  const { managedFields } = stored.metadata
+  const copy = clone(withOwners(stored, undefined))
+  copy.metadata.managedFields = managedFields
+  return copy
 }

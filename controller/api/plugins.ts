@@ -2,6 +2,7 @@
  * Which admission plugins look at a request, and their turn at it.
  * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
  */
+import { then } from '../../proto/base/maybe-promise.ts'
 import { applyDefaults } from '../../proto/codec/defaults.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { AdmissionAttributes, AdmissionRequestInfo, AdmissionPlugin } from './contract.ts'
@@ -30,29 +31,40 @@ export class AdmissionPlugins {
 
 /**
  * Lets each change `attributes.object` in place, gives what they have added its defaults, has the object validated by
- * `settle`, and asks each once more. Rejects with the first refusal. `memory`: of the write, if it is tried more than
- * once.
+ * `settle`, and asks each once more; at once as long as none of them has to wait. Throws, or rejects with, the first
+ * refusal. `memory`: of the write, if it is tried more than once.
  */
-export async function runAdmission(
+export function runAdmission(
   plugins: readonly AdmissionPlugin[],
   attributes: AdmissionAttributes,
   settle: () => void,
   memory?: AdmissionResultCache,
-): Promise<void> {
-  for (const plugin of plugins) {
-    if (plugin.mutate !== undefined)
-      await (plugin.remote === true && memory !== undefined
-        ? memory.mutate(plugin, attributes)
-        : plugin.mutate(attributes))
-  }
-  if (attributes.object !== undefined && plugins.some(({ mutate }) => mutate !== undefined))
-    applyDefaults(attributes.object)
-  settle()
-  for (const plugin of plugins) {
-    if (plugin.validate !== undefined)
-      await (plugin.remote === true && memory !== undefined
+): void | Promise<void> {
+  const mutating = plugins.filter(({ mutate }) => mutate !== undefined)
+  const mutated = inTurn(mutating, (plugin) =>
+    plugin.remote === true && memory !== undefined ? memory.mutate(plugin, attributes) : plugin.mutate!(attributes),
+  )
+  return then(mutated, () => {
+    if (attributes.object !== undefined && mutating.length > 0) applyDefaults(attributes.object)
+    settle()
+    return inTurn(plugins, (plugin) => {
+      if (plugin.validate === undefined) return undefined
+      return plugin.remote === true && memory !== undefined
         ? memory.validate(plugin, attributes)
-        : plugin.validate(attributes))
+        : plugin.validate(attributes)
+    })
+  })
+}
+
+/** One after the other, without waiting for those that are done at once. */
+function inTurn(
+  plugins: readonly AdmissionPlugin[],
+  ask: (plugin: AdmissionPlugin) => void | Promise<void>,
+  from = 0,
+): void | Promise<void> {
+  for (let index = from; index < plugins.length; index++) {
+    const asked = ask(plugins[index]!)
+    if (asked instanceof Promise) return asked.then(() => inTurn(plugins, ask, index + 1))
   }
 }
 

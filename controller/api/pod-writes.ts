@@ -1,4 +1,5 @@
 /** The writes that only pods have: a pod is placed on a node, and what ran of it there has ended. */
+import { then } from '../../proto/base/maybe-promise.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import { bindPod, releasePod } from '../kinds/pod-binding.ts'
@@ -37,7 +38,7 @@ export class PodWrites {
     const { object } = await change('Pod', namespace, name, context, (stored, memory) => {
       const next = bindPod(stored, uid, node, clock.now())
       const admitted = admission.post(stored, 'binding', bindingMessage(stored, node), context, memory)
-      return admitted === undefined ? next : admitted.then(() => next)
+      return then(admitted, () => next)
     })
     return object
   }

@@ -6,7 +6,6 @@
 import type { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 import type { KindRegistry } from '../../proto/schema/kind-registry.ts'
-import type { Entry } from '../store/contract.ts'
 
 export interface CachedObject<K extends Kind = Kind> {
   /** With resourceVersion. Frozen by convention. */
@@ -30,8 +29,9 @@ export interface Lister<K extends Kind> {
   get(namespace: string, name: string): Resources[K] | undefined
   /** In key order; without a namespace all of them. */
   list(namespace?: string): Resources[K][]
-  /** Objects by a key of a named index. */
+  /** Objects by a key of a named index, in key order. */
   byIndex(index: IndexName, key: string): Resources[K][]
+  cachedByIndex(index: IndexName, key: string): CachedObject<K>[]
   /** The index that answers an exact value of a field; undefined if the kind has none. */
   indexFor(field: string): IndexName | undefined
   cached(namespace: string, name: string): CachedObject<K> | undefined
@@ -46,6 +46,13 @@ export interface Follower<K extends Kind = Kind> {
   change(change: Change<K>): void
   /** Nothing more comes: the cache follows the store no more; with the error, if there was one. */
   end(error: GantryError | undefined): void
+}
+
+/** What becomes of a write: one of the two is called, once. */
+export interface ExpectedWrite<K extends Kind = Kind> {
+  committed(revision: number): CachedObject<K>
+  /** It is not in the store, as far as is known: if it is, the watch reads it as what others write. */
+  abandoned(): void
 }
 
 export interface Informer {
@@ -66,10 +73,11 @@ export interface Informer {
    */
   waitForRevision(revision: number, timeout?: number): Promise<void>
   /**
-   * What a write of this controller has left in the store: decoded once, for the writer and the cache, whichever of the
-   * two hears of it first.
+   * This controller is about to write these bytes; `object` is what reading them gives, but for its resourceVersion,
+   * and is not changed any more. It is not read out of them again: the first of the writer and the watch to hear that
+   * they are in the store makes the object of that revision, and both have that one.
    */
-  recordWrite<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): CachedObject<K>
+  expectWrite<K extends Kind>(key: string, value: Uint8Array, object: Resources[K]): ExpectedWrite<K>
   lister<K extends Kind>(kind: K): Lister<K>
   /** The object with this uid, of whatever kind. */
   byUid(uid: string): AnyResource | undefined

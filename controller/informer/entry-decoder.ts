@@ -9,13 +9,13 @@ import type { KindRegistry } from '../../proto/schema/kind-registry.ts'
 import type { Entry } from '../store/contract.ts'
 import { parseKey, type ObjectKey } from '../store/keys.ts'
 import type { CachedObject } from './contract.ts'
+import { ExpectedWrites } from './expected-writes.ts'
 import { UnknownKindEntries } from './unknown-kind-entries.ts'
-import { WriteThroughCache } from './write-through-cache.ts'
 
 export class EntryDecoder {
   readonly aside = new UnknownKindEntries()
-  /** What this controller wrote itself, and need not decode again. */
-  readonly written = new WriteThroughCache()
+  /** What this controller writes itself, and need not read. */
+  readonly written = new ExpectedWrites()
   readonly #kinds: KindRegistry
   readonly #logger: Logger
 

@@ -7,18 +7,17 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { customKinds, type CustomKind } from '../../proto/schema/custom/definitions.ts'
 import { KindRegistry } from '../../proto/schema/kind-registry.ts'
 import { resources, unknownKind } from '../../proto/schema/schema.ts'
-import { decodeResource } from '../../proto/codec/wire.ts'
 import { backoffDelay } from '../../proto/base/backoff.ts'
 import { delay, type Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
-import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 import { createKinds, type Kinds } from '../kinds/kinds.ts'
 import type { Entry, Store, StoreEvent } from '../store/contract.ts'
 import { kindPrefix, objectKey, OBJECTS_PREFIX, parseKey } from '../store/keys.ts'
 import { ChangeHandlers } from './change-handlers.ts'
 import { deletion, differences, revertChanges } from './changes.ts'
-import type { CachedObject, Change, Follower, Informer, Lister } from './contract.ts'
+import type { CachedObject, Change, ExpectedWrite, Follower, Informer, Lister } from './contract.ts'
 import { EntryDecoder } from './entry-decoder.ts'
 import { WatchCache } from './watch-cache.ts'
 import { KindCache } from './kind-cache.ts'
@@ -125,16 +124,8 @@ export class StoreInformer implements Informer {
     return this.#waiters.waitFor(revision, timeout)
   }
 
-  recordWrite<K extends Kind>(kind: K, entry: Pick<Entry, 'key' | 'value' | 'revision'>): CachedObject<K> {
-    const { key, value: bytes, revision } = entry
-    // Of a custom kind another definition, or none, may hold by the time that the watch tells it.
-    const place = kind.includes('.') ? undefined : parseKey(key, this.kinds)
-    const cached = place && this.#kind(kind).cache.cached(place.namespace, place.name)
-    if (cached?.revision === revision) return cached as unknown as CachedObject<K>
-    const decoded: CachedObject<K> = { object: decodeResource(kind, bytes, String(revision)), bytes, revision }
-    if (place !== undefined && revision > this.#revision)
-      this.#entries.written.keep(key, decoded as unknown as CachedObject)
-    return decoded
+  expectWrite<K extends Kind>(key: string, value: Uint8Array, object: Resources[K]): ExpectedWrite<K> {
+    return this.#entries.written.expect(key, value, object as AnyResource) as unknown as ExpectedWrite<K>
   }
 
   lister<K extends Kind>(kind: K): Lister<K> {

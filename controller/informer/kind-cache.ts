@@ -11,6 +11,8 @@ interface Index<K extends Kind> {
   readonly field: string | undefined
   readonly keysOf: (object: Resources[K]) => readonly string[]
   readonly found: Map<string, Set<string>>
+  /** Those of `found` in key order, as far as they were asked for since they changed. */
+  readonly sorted: Map<string, readonly string[]>
 }
 
 export class KindCache<K extends Kind> implements Lister<K> {
@@ -26,9 +28,10 @@ export class KindCache<K extends Kind> implements Lister<K> {
       field: undefined,
       keysOf: ({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid),
       found: new Map(),
+      sorted: new Map(),
     })
     for (const [name, { field, keys }] of Object.entries(indexes))
-      this.#indexes.set(name, { field, keysOf: keys, found: new Map() })
+      this.#indexes.set(name, { field, keysOf: keys, found: new Map(), sorted: new Map() })
   }
 
   get size(): number {
@@ -44,7 +47,16 @@ export class KindCache<K extends Kind> implements Lister<K> {
   }
 
   byIndex(index: IndexName, key: string): Resources[K][] {
-    return [...(this.#indexes.get(index)?.found.get(key) ?? [])].sort().map((found) => this.#byKey.get(found)!.object)
+    return this.cachedByIndex(index, key).map(({ object }) => object)
+  }
+
+  cachedByIndex(index: IndexName, key: string): CachedObject<K>[] {
+    const { found, sorted } = this.#indexes.get(index) ?? {}
+    const keys = found?.get(key)
+    if (keys === undefined || sorted === undefined) return []
+    let inOrder = sorted.get(key)
+    if (inOrder === undefined) sorted.set(key, (inOrder = [...keys].sort()))
+    return inOrder.map((one) => this.#byKey.get(one)!)
   }
 
   indexFor(field: string): IndexName | undefined {
@@ -89,11 +101,19 @@ export class KindCache<K extends Kind> implements Lister<K> {
   }
 
   #reindex(key: string, before: CachedObject<K> | undefined, after: CachedObject<K> | undefined): void {
-    for (const { keysOf, found } of this.#indexes.values()) {
+    for (const { keysOf, found, sorted } of this.#indexes.values()) {
       const old = before === undefined ? [] : keysOf(before.object)
       const now = after === undefined ? [] : keysOf(after.object)
-      for (const value of old) if (!now.includes(value)) removeFrom(found, value, key)
-      for (const value of now) addTo(found, value, key)
+      for (const value of old) {
+        if (now.includes(value)) continue
+        removeFrom(found, value, key)
+        sorted.delete(value)
+      }
+      for (const value of now) {
+        if (old.includes(value)) continue
+        addTo(found, value, key)
+        sorted.delete(value)
+      }
     }
   }
 }

@@ -21,16 +21,19 @@ export function setOwn(object: JsonObject, name: string, value: JsonValue): void
  */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true
-  if (Array.isArray(a))
-    return Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false
+    for (let index = 0; index < a.length; index++) if (!sameJson(a[index], b[index])) return false
+    return true
+  }
   if (!isObject(a) || !isObject(b)) return false
-  const names = definedNames(a)
-  return (
-    names.length === definedNames(b).length &&
-    names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]))
-  )
-}
-
-function definedNames(object: JsonObject): string[] {
-  return Object.keys(object).filter((name) => (object[name] as JsonValue | undefined) !== undefined)
+  let left = 0
+  for (const name of Object.keys(a)) {
+    const value: JsonValue | undefined = a[name]
+    if (value === undefined) continue
+    if (!Object.hasOwn(b, name) || !sameJson(value, b[name])) return false
+    left++
+  }
+  for (const name of Object.keys(b)) if ((b[name] as JsonValue | undefined) !== undefined) left--
+  return left === 0
 }

@@ -10,10 +10,14 @@ import { isObject } from '../base/json.ts'
 
 type Children = ReadonlyMap<string, FieldSet>
 
+/** What was read or written already: of an object that changes often most owners stay as they are. */
+const sets = new WeakMap<JsonObject, FieldSet>()
+
 export class FieldSet {
   /** The path that leads here is itself in the set. */
   readonly member: boolean
   readonly children: Children
+  #fields: JsonObject | undefined
 
   private constructor(member: boolean, children: Children) {
     this.member = member
@@ -32,9 +36,11 @@ export class FieldSet {
     return new FieldSet(member, kept)
   }
 
-  /** From FieldsV1. */
+  /** From FieldsV1, which may not be changed from then on. */
   static fromFields(fields: JsonObject): FieldSet {
-    return FieldSet.of(false, childrenOf(fields))
+    let set = sets.get(fields)
+    if (set === undefined || set.member) sets.set(fields, (set = FieldSet.of(false, childrenOf(fields))))
+    return set
   }
 
   get isEmpty(): boolean {
@@ -45,11 +51,16 @@ export class FieldSet {
     return this.children.get(step) ?? FieldSet.EMPTY
   }
 
-  /** As FieldsV1, keys sorted, so that equal sets have equal texts. */
+  /** As FieldsV1, keys sorted, so that equal sets have equal texts. All who ask share it. */
   toFields(): JsonObject {
+    if (this.#fields === undefined) sets.set((this.#fields = this.#toJson()), this)
+    return this.#fields
+  }
+
+  #toJson(): JsonObject {
     const fields: JsonObject = {}
     if (this.member && this.children.size > 0) fields['.'] = {}
-    for (const step of [...this.children.keys()].sort()) fields[step] = this.children.get(step)!.toFields()
+    for (const step of [...this.children.keys()].sort()) fields[step] = this.children.get(step)!.#toJson()
     return fields
   }
 
@@ -64,29 +75,27 @@ export class FieldSet {
   /** Paths of this set that are also in the other. */
   intersection(other: FieldSet): FieldSet {
     if (this.isEmpty || other.isEmpty) return FieldSet.EMPTY
-    return FieldSet.of(
-      this.member && other.member,
-      map(this.children, (step, child) => child.intersection(other.child(step))),
-    )
+    return this.#with(this.member && other.member, (step, child) => child.intersection(other.child(step)))
   }
 
   /** Paths of this set that are not in the other. */
   difference(other: FieldSet): FieldSet {
     if (this.isEmpty || other.isEmpty) return this
-    return FieldSet.of(
-      this.member && !other.member,
-      map(this.children, (step, child) => child.difference(other.child(step))),
-    )
+    return this.#with(this.member && !other.member, (step, child) => child.difference(other.child(step)))
   }
 
   /** Without the paths in `roots` and all that lie below them. */
   without(roots: FieldSet): FieldSet {
     if (this.isEmpty || roots.isEmpty) return this
     if (roots.member) return FieldSet.EMPTY
-    return FieldSet.of(
-      this.member,
-      map(this.children, (step, child) => child.without(roots.child(step))),
-    )
+    return this.#with(this.member, (step, child) => child.without(roots.child(step)))
+  }
+
+  /** The same one where nothing changes. */
+  #with(member: boolean, call: (step: string, child: FieldSet) => FieldSet): FieldSet {
+    const children = map(this.children, call)
+    const isSame = member === this.member && children.every(([step, child]) => child === this.children.get(step))
+    return isSame ? this : FieldSet.of(member, children)
   }
 
   /** With every path that leads to one of the set. */
@@ -134,11 +143,8 @@ function* childrenOf(fields: JsonObject): Generator<readonly [string, FieldSet]>
   }
 }
 
-function* map(
-  children: Children,
-  call: (step: string, child: FieldSet) => FieldSet,
-): Generator<readonly [string, FieldSet]> {
-  for (const [step, child] of children) yield [step, call(step, child)]
+function map(children: Children, call: (step: string, child: FieldSet) => FieldSet): (readonly [string, FieldSet])[] {
+  return Array.from(children, ([step, child]) => [step, call(step, child)])
 }
 
 /**

@@ -37,12 +37,11 @@ describe('what a remote plugin has answered within one write', () => {
       }
       const write = new AdmissionResultCache()
       for (let tries = 0; tries < 3; tries++)
-        await assert.rejects(
-          runAdmission([plugin], attributes, () => undefined, write),
-          { code: 'Forbidden' },
-        )
+        await assert.rejects(async () => runAdmission([plugin], attributes, () => undefined, write), {
+          code: 'Forbidden',
+        })
       assert.equal(asked, 1)
-      await assert.rejects(runAdmission([plugin], attributes, () => undefined, new AdmissionResultCache()))
+      await assert.rejects(async () => runAdmission([plugin], attributes, () => undefined, new AdmissionResultCache()))
       assert.equal(asked, 2, 'another write')
     })
   }

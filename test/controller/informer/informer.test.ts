@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
-import type { CachedObject, Change } from '../../../controller/informer/contract.ts'
+import type { CachedObject, Change, ExpectedWrite } from '../../../controller/informer/contract.ts'
 import { FOLLOWER_LIMIT, WatchCache, HISTORY_BYTES, HISTORY_LENGTH } from '../../../controller/informer/watch-cache.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
 import type { Operation } from '../../../controller/store/contract.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { encodeResource } from '../../../proto/codec/wire.ts'
+import { decodeResource, encodeResource } from '../../../proto/codec/wire.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger, type Logger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
@@ -557,27 +557,57 @@ describe('informer', () => {
     assert.deepEqual([await nodes(between), await nodes(next - 1), await nodes(next)], [['n2'], ['n3'], ['n4']])
   })
 
-  it('has one object of each revision with those who wrote it, whoever of them hears of it first', async () => {
-    await start()
+  describe('what this controller writes itself', () => {
     const key = objectKey('Pod', 'default', 'web')
-    const ofWriter = (node: string, revision: number): CachedObject =>
-      informer.recordWrite('Pod', { key, value: (podPut('web', { node }) as { value: Uint8Array }).value, revision })
+    const bytes = (node: string): Uint8Array => (podPut('web', { node }) as { value: Uint8Array }).value
+    const expect = (node: string): ExpectedWrite<'Pod'> =>
+      informer.expectWrite(key, bytes(node), decodeResource('Pod', bytes(node)))
     const shown = (): CachedObject | undefined => informer.lister('Pod').cached('default', 'web')
-    const first = (await store.revision()) + 1
-    const early = ofWriter('n1', first)
-    assert.equal(early.object.metadata.resourceVersion, String(first))
-    await write(podPut('web', { node: 'n1' }))
-    assert.equal(shown(), early)
-    const second = await write(podPut('web', { node: 'n2' }))
-    assert.equal(ofWriter('n2', second), shown())
-    // Late: the cache is beyond it already, and stays so.
-    assert.equal((ofWriter('n1', first).object as Pod).spec.nodeName, 'n1')
-    assert.equal((shown()!.object as Pod).spec.nodeName, 'n2')
-    // Early, and followed by another write before the watch has told the first.
-    ofWriter('n3', second + 1)
-    ofWriter('n4', second + 2)
-    const last = await write(podPut('web', { node: 'n3' })).then(() => write(podPut('web', { node: 'n4' })))
-    assert.deepEqual([(shown()!.object as Pod).spec.nodeName, shown()!.revision], ['n4', last])
+
+    it('is one object of each revision with the writer, whoever of them hears of it first', async () => {
+      await start()
+      const early = expect('n1').committed((await store.revision()) + 1)
+      const first = await write(podPut('web', { node: 'n1' }))
+      assert.equal(shown(), early)
+      assert.deepEqual(early, {
+        object: decodeResource('Pod', bytes('n1'), String(first)),
+        bytes: bytes('n1'),
+        revision: first,
+      })
+      const late = expect('n2')
+      const second = await write(podPut('web', { node: 'n2' }))
+      assert.equal(late.committed(second), shown())
+      assert.equal(shown()!.object.metadata.resourceVersion, String(second))
+    })
+
+    it('is read as what others write where it is not what the watch tells', async () => {
+      await start()
+      const abandoned = expect('n1')
+      abandoned.abandoned()
+      await write(podPut('web', { node: 'n1' }))
+      assert.equal((shown()!.object as Pod).spec.nodeName, 'n1')
+      // Another was faster, and nobody has told the writer yet.
+      const slow = expect('n2')
+      await write(podPut('web', { node: 'n3' }))
+      assert.equal((shown()!.object as Pod).spec.nodeName, 'n3')
+      // It was written after all, and its answer was lost.
+      const last = await write(podPut('web', { node: 'n2' }))
+      assert.deepEqual(shown(), {
+        object: decodeResource('Pod', bytes('n2'), String(last)),
+        bytes: bytes('n2'),
+        revision: last,
+      })
+      assert.equal(slow.committed(last), shown())
+    })
+
+    it('does not take the place of what came after it', async () => {
+      await start()
+      const [one, other] = [expect('n1'), expect('n2')]
+      const first = await write(podPut('web', { node: 'n1' }))
+      const last = await write(podPut('web', { node: 'n2' }))
+      assert.equal(one.committed(first).object.spec.nodeName, 'n1')
+      assert.equal(other.committed(last), shown())
+    })
   })
 
   it('waits for a store that is away at the start, and fails with one that cannot be followed', async () => {

@@ -76,14 +76,14 @@ describe('strategies of kinds', () => {
 
   describe('what lets a namespace go', () => {
     const stored = make('Namespace', { spec: { finalizers: ['kubernetes'] } }, { uid: 'u', resourceVersion: '1' })
-    const wanted = make('Namespace', { spec: {} })
     for (const [author, expected] of [
       ['user', ['kubernetes']],
       ['controller', undefined],
     ] as const)
       it(`is ${author === 'user' ? 'no' : 'the'} affair of a ${author}`, () =>
         assert.deepEqual(
-          prepareForUpdate(wanted, stored, kinds.of('Namespace'), { author, now: NOW }).spec.finalizers,
+          prepareForUpdate(make('Namespace', { spec: {} }), stored, kinds.of('Namespace'), { author, now: NOW }).spec
+            .finalizers,
           expected,
         ))
   })
