@@ -16,11 +16,20 @@ interface Assigned {
   readonly version: string
 }
 
+/** By pod: a pass looks at all pods of a node, of which few have changed. */
+const podVersions = new WeakMap<Pod, string>()
+
 /**
  * A node's own status reports come back as new revisions of the pod; only what a user or the control plane changed is
  * told. Of the status that is the conditions that the pod's readiness waits for, which others write.
  */
 function podVersion(pod: Pod): string {
+  let version = podVersions.get(pod)
+  if (version === undefined) podVersions.set(pod, (version = makePodVersion(pod)))
+  return version
+}
+
+function makePodVersion(pod: Pod): string {
   const { uid, generation, deletionTimestamp, deletionGracePeriodSeconds, labels, annotations } = pod.metadata
   const gates = pod.spec.readinessGates?.map(
     ({ conditionType }) => findCondition(pod.status.conditions, conditionType)?.status,
@@ -34,23 +43,23 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
   const pods = informer.lister('Pod')
   const configMaps = informer.lister('ConfigMap')
   const secrets = informer.lister('Secret')
-  const add = (
-    kind: AssignedKind,
+  const addConfig = (
+    kind: 'ConfigMap' | 'Secret',
     namespace: string,
     name: string,
-    cached: CachedObject<AssignedKind> | undefined,
-    version?: string,
+    cached: CachedObject<'ConfigMap' | 'Secret'> | undefined,
   ): void => {
     if (cached !== undefined)
-      result.set(`${kind}/${namespace}/${name}`, { kind, cached, version: version ?? String(cached.revision) })
+      result.set(`${kind}/${namespace}/${name}`, { kind, cached, version: String(cached.revision) })
   }
-  for (const pod of pods.byIndex('node', node)) {
+  for (const cached of pods.cachedByIndex('node', node)) {
+    const pod = cached.object
     const { namespace, name } = pod.metadata
     const used = podReferences(pod)
     for (const configMap of used.configMaps)
-      add('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
-    for (const secret of used.secrets) add('Secret', namespace, secret, secrets.cached(namespace, secret))
-    add('Pod', namespace, name, pods.cached(namespace, name), podVersion(pod))
+      addConfig('ConfigMap', namespace, configMap, configMaps.cached(namespace, configMap))
+    for (const secret of used.secrets) addConfig('Secret', namespace, secret, secrets.cached(namespace, secret))
+    result.set(`Pod/${namespace}/${name}`, { kind: 'Pod', cached, version: podVersion(pod) })
   }
   return result
 }
@@ -76,7 +85,7 @@ export class AssignmentStream {
   readonly #node: string
   readonly #tokens: PodTokens | undefined
   #sequence = 0
-  #told = new Map<string, string>()
+  #told: ReadonlyMap<string, Assigned> = new Map()
 
   /** Without an issuer pods get no tokens. */
   constructor(informer: Informer, node: string, issuer: TokenIssuer | undefined) {
@@ -97,11 +106,14 @@ export class AssignmentStream {
   next(): { readonly message: Input<Assignments>; readonly pods: readonly string[] } | undefined {
     const wanted = desired(this.#informer, this.#node)
     const complete = this.#sequence === 0
-    const set = [...wanted].filter(([key, item]) => this.#told.get(key) !== item.version).map(([, item]) => item)
-    const removed = [...this.#told.keys()].filter((key) => !wanted.has(key))
+    const set: Assigned[] = []
+    for (const [key, item] of wanted) if (this.#told.get(key)?.version !== item.version) set.push(item)
+    const removed: string[] = []
+    for (const key of this.#told.keys()) if (!wanted.has(key)) removed.push(key)
+    // Not what it was: that is nobody's any more.
+    this.#told = wanted
     const tokens = this.#tokens?.next() ?? []
     if (!complete && set.length === 0 && removed.length === 0 && tokens.length === 0) return undefined
-    this.#told = new Map([...wanted].map(([key, item]) => [key, item.version]))
     set.sort((a, b) => ORDER[a.kind] - ORDER[b.kind])
     return {
       message: {

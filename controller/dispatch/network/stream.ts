@@ -8,8 +8,8 @@ export class NetworkStream {
   readonly node: string
   readonly #feed: FeedReader
   readonly #send: (update: Input<NetworkUpdate>) => void
-  /** Versions of what only this node is told, by key. */
-  #told = new Map<string, string>()
+  /** What only this node was told, by key. */
+  #told: ReadonlyMap<string, FeedEntry> = new Map()
   #sequence = 0
   /** The revision of the last message. */
   #sent = 0
@@ -34,7 +34,7 @@ export class NetworkStream {
   /** The first message: everything. */
   begin(revision: number): void {
     const own = this.#feed.entriesOf(this.node)
-    this.#told = versions(own)
+    this.#told = own
     const further = [...own].map(([key, { content }]) => ({ key, entry: content() }))
     const parts = [...this.#feed.whole, ...splitIntoParts(further)].filter((part) => part.length > 0)
     this.#tell(revision, true, parts.length === 0 ? [[]] : parts, [])
@@ -50,9 +50,9 @@ export class NetworkStream {
     if (own) {
       const now = this.#feed.entriesOf(this.node)
       for (const [key, { version, content }] of now)
-        if (this.#told.get(key) !== version) set.push({ key, entry: content() })
+        if (this.#told.get(key)?.version !== version) set.push({ key, entry: content() })
       for (const key of this.#told.keys()) if (!now.has(key)) removed.push(key)
-      this.#told = versions(now)
+      this.#told = now
     }
     if (set.length > 0 || removed.length > 0) this.#tell(revision, false, splitIntoParts(set), removed)
   }
@@ -80,8 +80,4 @@ export class NetworkStream {
       })
     }
   }
-}
-
-function versions(from: ReadonlyMap<string, FeedEntry>): Map<string, string> {
-  return new Map([...from].map(([key, { version }]) => [key, version]))
 }

@@ -10,14 +10,12 @@
  */
 import type { Namespace, NetworkPolicy, Pod } from '../../../../proto/gen/types.ts'
 import type { Informer } from '../../../informer/contract.ts'
-import type { EntryContent, EntrySink, NetworkSource } from '../contract.ts'
+import type { EntrySink, FeedEntry, NetworkSource } from '../contract.ts'
 import { compilePolicy, type CompiledPolicy, type PeerSelector } from './compile.ts'
 import { PeerSet } from './peer-set.ts'
 import { podFacts, sameFacts, type PodFacts } from './pod-facts.ts'
 import type { GuardedNode, PolicyPod, PolicyState } from './policy-graph.ts'
 import { ALL_NAMESPACES, LabelIndex, SelectorIndex, type Labels } from './selector-index.ts'
-
-type Entry = { readonly version: string; readonly content: () => EntryContent }
 
 const NAME_LABEL = 'kubernetes.io/metadata.name'
 
@@ -34,7 +32,7 @@ export class PoliciesSource implements NetworkSource {
   readonly #policyIndex = new SelectorIndex<PolicyState>()
   readonly #setIndex = new SelectorIndex<PeerSet>()
   /** By node, until something of it changes. */
-  readonly #sentEntries = new Map<string, ReadonlyMap<string, Entry>>()
+  readonly #sentEntries = new Map<string, ReadonlyMap<string, FeedEntry>>()
   #touch: (node: string) => void = () => undefined
   #versions = 0
 
@@ -60,14 +58,14 @@ export class PoliciesSource implements NetworkSource {
     return () => stops.forEach((stop) => stop())
   }
 
-  entriesOf(node: string): ReadonlyMap<string, Entry> {
+  entriesOf(node: string): ReadonlyMap<string, FeedEntry> {
     let told = this.#sentEntries.get(node)
     if (told === undefined) this.#sentEntries.set(node, (told = this.#entries(node)))
     return told
   }
 
-  #entries(name: string): ReadonlyMap<string, Entry> {
-    const entries = new Map<string, Entry>()
+  #entries(name: string): ReadonlyMap<string, FeedEntry> {
+    const entries = new Map<string, FeedEntry>()
     const node = this.#nodes.get(name)
     if (node === undefined) return entries
     const sets = new Set<PeerSet>()
@@ -80,20 +78,7 @@ export class PoliciesSource implements NetworkSource {
       for (const set of policy.sets) sets.add(set)
     }
     for (const set of sets) set.addTo(entries)
-    for (const pod of node.pods) {
-      const policies = [...pod.guards].map(({ compiled }) => compiled).sort((a, b) => (a.name < b.name ? -1 : 1))
-      const guarded = {
-        uid: pod.uid,
-        addresses: [...pod.addresses],
-        ingress: policies.some(({ ingress }) => ingress),
-        egress: policies.some(({ egress }) => egress),
-        rules: policies.map((policy) => policy.name),
-      }
-      entries.set(`GuardedPod/${pod.uid}`, {
-        version: JSON.stringify(guarded),
-        content: () => ({ case: 'guarded', value: guarded }),
-      })
-    }
+    for (const pod of node.pods) entries.set(`GuardedPod/${pod.uid}`, (pod.entry ??= guardedEntry(pod)))
     return entries
   }
 
@@ -159,7 +144,7 @@ export class PoliciesSource implements NetworkSource {
 
   /** Sets that a pod stays in see only what differs; the rest of them would be told for nothing. */
   #putPod(key: string, facts: PodFacts, before: PolicyPod | undefined): void {
-    const pod: PolicyPod = { ...facts, key, guards: new Set(), sets: new Set() }
+    const pod: PolicyPod = { ...facts, key, guards: new Set(), sets: new Set(), entry: undefined }
     if (before !== undefined) {
       this.#podIndex.remove(before.namespace, before.labels, before)
       this.#leaveNode(before)
@@ -195,6 +180,7 @@ export class PoliciesSource implements NetworkSource {
   /** On its node, where it is already. */
   #guard(policy: PolicyState, pod: PolicyPod): void {
     pod.guards.add(policy)
+    pod.entry = undefined
     policy.pods.add(pod)
     if (pod.node === undefined) return
     const node = this.#nodes.get(pod.node)!
@@ -206,6 +192,7 @@ export class PoliciesSource implements NetworkSource {
 
   #unguard(policy: PolicyState, pod: PolicyPod): void {
     pod.guards.delete(policy)
+    pod.entry = undefined
     policy.pods.delete(pod)
     const node = pod.node === undefined ? undefined : this.#nodes.get(pod.node)
     if (pod.node === undefined || node === undefined) return
@@ -271,6 +258,18 @@ export class PoliciesSource implements NetworkSource {
     this.#sets.delete(set.selector.id)
     this.#roaming.delete(set)
   }
+}
+
+function guardedEntry(pod: PolicyPod): FeedEntry {
+  const policies = [...pod.guards].map(({ compiled }) => compiled).sort((a, b) => (a.name < b.name ? -1 : 1))
+  const guarded = {
+    uid: pod.uid,
+    addresses: [...pod.addresses],
+    ingress: policies.some(({ ingress }) => ingress),
+    egress: policies.some(({ egress }) => egress),
+    rules: policies.map((policy) => policy.name),
+  }
+  return { version: JSON.stringify(guarded), content: () => ({ case: 'guarded', value: guarded }) }
 }
 
 /** Takes one from a count, and the count away when nothing is left. */

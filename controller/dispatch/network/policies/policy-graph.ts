@@ -1,6 +1,7 @@
 /**
  * The graph of policies in force: the pods, the policies that guard them, and the sets of peers that the policies name.
  */
+import type { FeedEntry } from '../contract.ts'
 import type { CompiledPolicy } from './compile.ts'
 import type { PeerSet } from './peer-set.ts'
 import type { PodFacts } from './pod-facts.ts'
@@ -10,6 +11,8 @@ export interface PolicyPod extends PodFacts {
   readonly key: string
   readonly guards: Set<PolicyState>
   readonly sets: Set<PeerSet>
+  /** What its node is told of it, until other policies guard it. */
+  entry: FeedEntry | undefined
 }
 
 export interface PolicyState {
