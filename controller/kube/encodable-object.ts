@@ -1,6 +1,6 @@
 /**
- * Objects on their way out. An object of the cache is encoded once per revision and encoding, however many requests and
- * watchers it goes to: what was made stays with the cache's entry, and goes with it.
+ * Objects on their way out. Each revision of an object is encoded once in each form, whether it goes to who wrote it,
+ * to those who read it or to watchers: what was made is found by the object, for as long as it is among the newest.
  */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
@@ -9,56 +9,48 @@ import type { AnyResource, JsonObject, Messages } from '../../proto/gen/types.ts
 import type { CachedObject } from '../informer/contract.ts'
 import type { ServedResource } from './contract.ts'
 import type { EncodableObject } from './contract.ts'
+import { EncodedForm } from './encoded-form.ts'
 
 /** What of a served resource an object's encoding depends on. */
 type Served = Pick<ServedResource, 'group' | 'version' | 'kind' | 'message'>
 
-const encodedCache = new WeakMap<CachedObject, EncodableObject>()
+/** As they are stored. */
+const storedForms = new WeakMap<AnyResource, EncodableObject>()
 /** By apiVersion, where that is not the one that is stored. */
-const convertedCache = new WeakMap<CachedObject, Map<string, EncodableObject>>()
+const convertedForms = new WeakMap<AnyResource, Map<string, EncodableObject>>()
 
-/** An object as the cache has it, as that resource is served (default: as it is stored): encoded at most once. */
-export function encodableCached(cached: CachedObject, served?: Served): EncodableObject {
-  const stored =
-    encodedCache.get(cached) ??
-    keep(
-      encodedCache,
-      cached,
-      encodableResource(cached.object, undefined, () => withResourceVersion(cached.bytes, String(cached.revision))),
-    )
-  if (served === undefined || apiVersionOf(served) === stored.apiVersion) return stored
-  const others = convertedCache.get(cached) ?? keep(convertedCache, cached, new Map<string, EncodableObject>())
-  const apiVersion = apiVersionOf(served)
-  let sendable = others.get(apiVersion)
-  if (sendable === undefined) others.set(apiVersion, (sendable = encodableResource(cached.object, served)))
-  return sendable
-}
-
-function keep<T>(map: WeakMap<CachedObject, T>, cached: CachedObject, value: T): T {
-  map.set(cached, value)
-  return value
+/** An object as the cache has it, as that resource is served (default: as it is stored). */
+export function encodableCached({ object, bytes, revision }: CachedObject, served?: Served): EncodableObject {
+  return encodableResource(object, served, () => withResourceVersion(bytes, String(revision)))
 }
 
 /**
- * An object that a write returned. `bytes`: how its protobuf message is had, if there is a cheaper way than encoding
- * it.
+ * An object of the cache, or one that a write returned, which is the cache's. `stored`: how its protobuf message is
+ * had, if there is a cheaper way than encoding it.
  */
-export function encodableResource(
-  object: AnyResource,
-  served: Served = ofStored(object),
-  bytes = (): Uint8Array => encode(served.message as keyof Messages, object as never),
-): EncodableObject {
-  const { kind, message } = served
-  const apiVersion = apiVersionOf(served)
-  let json: Uint8Array | undefined
-  let protobuf: Uint8Array | undefined
-  return {
-    apiVersion,
-    kind,
-    object,
-    json: () => (json ??= Buffer.from(JSON.stringify(encodeJson(object, { apiVersion, full: true })))),
-    protobuf: () => (message === undefined ? undefined : (protobuf ??= bytes())),
+export function encodableResource(object: AnyResource, served?: Served, stored?: () => Uint8Array): EncodableObject {
+  if (served === undefined || apiVersionOf(served) === apiVersionOf(resourceOf(object.kind))) {
+    let encodable = storedForms.get(object)
+    if (encodable === undefined) storedForms.set(object, (encodable = encodableOf(object, ofStored(object), stored)))
+    return encodable
   }
+  let versions = convertedForms.get(object)
+  if (versions === undefined) convertedForms.set(object, (versions = new Map()))
+  const apiVersion = apiVersionOf(served)
+  let encodable = versions.get(apiVersion)
+  if (encodable === undefined) versions.set(apiVersion, (encodable = encodableOf(object, served)))
+  return encodable
+}
+
+function encodableOf(
+  object: AnyResource,
+  { group, version, kind, message }: Served,
+  bytes = (): Uint8Array => encode(message as keyof Messages, object as never),
+): EncodableObject {
+  const apiVersion = apiVersionOf({ group, version })
+  const json = new EncodedForm(() => Buffer.from(JSON.stringify(encodeJson(object, { apiVersion, full: true }))))
+  const protobuf = message === undefined ? undefined : new EncodedForm(bytes)
+  return { apiVersion, kind, object, json: () => json.bytes(), protobuf: () => protobuf?.bytes() }
 }
 
 /** A kind without message is one that a CustomResourceDefinition defines: it has a dot in its name. */
