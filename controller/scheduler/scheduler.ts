@@ -1,7 +1,7 @@
 /**
  * Gives every pod without a node one. It runs on the leader: each term begins with an empty cache and queue, filled by
- * the informer. From a change that the informer tells to the bind's write there is no timer and nothing asynchronous:
- * what is ready is placed on the cache in one turn, and its binds are begun in that turn, so that they share commits.
+ * the informer. From a change that the informer tells to the bind's write there is no timer: what is ready at the end
+ * of a turn of the program is placed on the cache, and its binds are begun, in one turn, so that they share commits.
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import type { WhyResponse } from '../../proto/gen/types.ts'

@@ -68,9 +68,10 @@ export class SchedulingTerm {
     try {
       for (;;) {
         await this.#queue.ready(end)
+        // Those who made the pods have their answers first, and what the turn brings besides is placed with them.
+        await setImmediate()
         if (end.aborted) break
         for (const key of this.#queue.take(BATCH)) this.#schedule(key)
-        if (this.#queue.length > 0) await setImmediate()
       }
     } finally {
       for (const unregister of ends) unregister()

@@ -69,10 +69,10 @@ export class World {
 
 /**
  * Every promise that can settle without an event has settled: a turn of the event loop begins only when no microtask is
- * left. The scheduler gives others their turn with setImmediate between two batches, hence the second.
+ * left. The scheduler lets others go first with setImmediate, before each of its batches, hence the others.
  */
 export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** A number between two others. */
