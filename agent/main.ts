@@ -14,6 +14,7 @@ import { runAgent } from './agent.ts'
 import { AGENT_SETTINGS, type TlsFiles } from './config.ts'
 import { ImageStore } from './images/image-store.ts'
 import { Launcher } from './host/launcher.ts'
+import { SystemCalls } from './host/system-calls.ts'
 import { makeNetworking } from './networking.ts'
 import { AGENT } from './options.ts'
 import { OciDriver } from './runtime/oci/driver.ts'
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
   const clock = clockFromEnvironment(process.env)
   const common = { clock, random: systemRandom }
   const launcher = new Launcher(join(config.runDir, 'launch'), clock)
+  const calls = new SystemCalls(clock)
   let failed = false
   try {
     const tls = config.tls === undefined ? undefined : await readTls(config.tls)
@@ -52,6 +54,7 @@ async function main(): Promise<void> {
           // As much as all files of a log together are to hold.
           logSizeMax: quantityValue(config.logs.maxSize) * config.logs.maxFiles,
           launcher,
+          calls,
           clock,
           logger: log.child({ component: 'runtime' }),
         }),
@@ -59,11 +62,11 @@ async function main(): Promise<void> {
           ...common,
           root: join(config.stateDir, 'images'),
           registries: config.registries,
-          run: launcher.run,
+          calls,
           log: log.child({ component: 'images' }),
           limits: { bytes: quantityValue(config.images.maxUnpackedSize), files: config.images.maxFiles },
         }),
-        networking: (node) => makeNetworking({ config, run: launcher.run, clock, log }, node),
+        networking: (node) => makeNetworking({ config, run: launcher.run, calls, clock, log }, node),
         run: launcher.run,
         state: new FileState(join(config.stateDir, 'state')),
         connect: (address) => connect(address, tls, livenessWith(config.controllers.length)),
@@ -78,6 +81,7 @@ async function main(): Promise<void> {
     failed = true
   } finally {
     launcher.stop()
+    calls.stop()
   }
   // What could not be stopped in order would keep the process, and nobody would begin another: any end is one that the
   // next beginning puts right.

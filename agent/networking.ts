@@ -10,6 +10,7 @@ import { NodeDns } from './dns/node-dns.ts'
 import type { ResolverSettings } from './dns/worker-messages.ts'
 import { IngressProxy } from './ingress/ingress-proxy.ts'
 import type { Run } from './host/launcher.ts'
+import type { SystemCaller } from './host/system-calls.ts'
 import { RoutedNetwork } from './network/routed-network.ts'
 import type { PodNetwork, NetworkReconciler, PodGuard, PodSegments } from './network/contract.ts'
 import { Fabric } from './network/fabric/fabric.ts'
@@ -49,11 +50,12 @@ export interface Networking {
 export interface NetworkingParts {
   readonly config: AgentConfig
   readonly run: Run
+  readonly calls: SystemCaller
   readonly clock: Clock
   readonly log: Logger
 }
 
-export function makeNetworking({ config, run, clock, log }: NetworkingParts, node: NodeIdentity): Networking {
+export function makeNetworking({ config, run, calls, clock, log }: NetworkingParts, node: NodeIdentity): Networking {
   const logger = log.child({ component: 'network' })
   const guard = new PolicyGuard({ run })
   const { overlay, vxlanPort, mtu } = config.network
@@ -90,6 +92,7 @@ export function makeNetworking({ config, run, clock, log }: NetworkingParts, nod
     network: new RoutedNetwork({
       stateDir: join(config.runDir, 'network'),
       run,
+      calls,
       clock,
       logger,
       address: node.address,

@@ -8,7 +8,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
-import type { Run } from '../host/launcher.ts'
+import { SystemCalls, type SystemCaller } from '../host/system-calls.ts'
 import { ImageArchive } from './archive/image-archive.ts'
 import { ContentStore } from './content/content-store.ts'
 import type { Image, ImageService, PullPolicy, RegistriesConfig } from './contract.ts'
@@ -34,8 +34,8 @@ export interface ImageStoreOptions {
   readonly timeouts?: RegistryClientOptions['timeouts']
   /** How large an image may become (default: DEFAULT_UNPACK_LIMITS). */
   readonly limits?: UnpackLimits
-  /** How programs are run (default: straight from this process). */
-  readonly run?: Run
+  /** Who makes mounts (default: a process of its own). */
+  readonly calls?: SystemCaller
 }
 
 /** Blobs of a pull that failed are kept so long for the next try, unless the disk is full. */
@@ -62,7 +62,7 @@ export class ImageStore implements ImageService {
     this.#loads = join(root, 'loads')
     this.#index = new ImageIndex(join(root, 'index'), clock, log)
     this.#content = new ContentStore(join(root, 'content'), clock)
-    this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.run)
+    this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.calls ?? new SystemCalls(clock))
     this.#client = new RegistryClient({ registries, clock, random, ...(timeouts === undefined ? {} : { timeouts }) })
     this.#puller = new Puller({
       client: this.#client,

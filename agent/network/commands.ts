@@ -1,8 +1,9 @@
-/** The texts handed to `ip -batch` (ip(8)) and to a shell. Pure, so that one process does many steps. */
+/** What is told to ip(8), to a shell and to the kernel. Pure, so that one process does many steps. */
 import { createHash } from 'node:crypto'
 import { familyOf, readAddress, type AddressFamily } from '../../proto/base/cidr.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { ip, sh, type IpText, type ShellText } from '../host/program-text.ts'
+import type { SystemCall } from '../host/system-calls.ts'
 
 /**
  * Holds the node's addresses in its pod ranges, whether there are pods or not: a bridge without ports, as not every
@@ -110,20 +111,18 @@ export function leaveGateways(port: string, addresses: readonly string[]): IpTex
 }
 
 /**
- * For a shell on the node: a port tells its pod of no shorter way (out where it came in: a pod that calls itself),
- * leads packets from 127.0.0.1 to host ports (what pods send to there, the guard drops), and listens to no router.
+ * A port tells its pod of no shorter way (out where it came in: a pod that calls itself), leads packets from 127.0.0.1
+ * to host ports (what pods send to there, the guard drops), and listens to no router.
  */
-export function portSettings(pods: readonly (readonly string[])[]): ShellText {
-  return sh.lines(
-    ...pods.flatMap(([first]) => {
-      const port = portName(first!)
-      return [
-        sh`echo 0 > /proc/sys/net/ipv4/conf/${port}/send_redirects`,
-        sh`echo 1 > /proc/sys/net/ipv4/conf/${port}/route_localnet`,
-        disableRouterAdvertisements(port),
-      ]
-    }),
-  )
+export function portSettings(pods: readonly (readonly string[])[]): SystemCall[] {
+  return pods.flatMap(([first]): SystemCall[] => {
+    const port = portName(first!)
+    return [
+      { call: 'write', path: `/proc/sys/net/ipv4/conf/${port}/send_redirects`, text: '0' },
+      { call: 'write', path: `/proc/sys/net/ipv4/conf/${port}/route_localnet`, text: '1' },
+      ...ignoreRouters(port),
+    ]
+  })
 }
 
 export function makeGateway(mtu: number): IpText {
@@ -156,15 +155,26 @@ export function deleteLinks(names: readonly string[]): IpText {
 }
 
 /**
- * For a shell in the network namespace concerned: an interface ("default": those still to be made) takes no IPv6 router
- * advertisements and no redirects. A pod could send some, and have what others send pass through it (CVE-2020-10749).
+ * An interface ("default": those still to be made) takes no IPv6 router advertisements and no redirects. A pod could
+ * send some, and have what others send pass through it (CVE-2020-10749).
  */
+export function ignoreRouters(device: string): SystemCall[] {
+  return ROUTER_SETTINGS.map((name) => ({ call: 'write', path: routerSetting(device, name), text: '0' }))
+}
+
+/** The same, for a shell in the network namespace concerned. */
 export function disableRouterAdvertisements(device: string): ShellText {
-  const [ra, redirects] = ['accept_ra', 'accept_redirects'].map((name) => {
-    const setting = `/proc/sys/net/ipv6/conf/${device}/${name}`
+  const [ra, redirects] = ROUTER_SETTINGS.map((name) => {
+    const setting = routerSetting(device, name)
     return sh`[ ! -e ${setting} ] || echo 0 > ${setting}`
   })
   return sh`${ra!}; ${redirects!}`
+}
+
+const ROUTER_SETTINGS = ['accept_ra', 'accept_redirects'] as const
+
+function routerSetting(device: string, name: (typeof ROUTER_SETTINGS)[number]): string {
+  return `/proc/sys/net/ipv6/conf/${device}/${name}`
 }
 
 /**

@@ -24,8 +24,11 @@ import {
   MASQUERADE_TABLE,
   deleteTables,
 } from './firewall.ts'
+import { ipCalls } from './netlink/ip-calls.ts'
+import { nftCall } from './netlink/nft-calls.ts'
 import { readJson, type NodeCommands } from './node-commands.ts'
 import { ip, nft, sh } from '../host/program-text.ts'
+import type { SystemCaller } from '../host/system-calls.ts'
 import type { PodAddresses } from './pod-addresses.ts'
 
 interface Link {
@@ -55,12 +58,15 @@ export interface FoundVeths {
 
 export class HostVeths {
   readonly #node: NodeCommands
+  readonly #calls: SystemCaller
   readonly #logger: Logger
   /** One per family, once started. */
   #gateways: readonly string[] = []
 
-  constructor(node: NodeCommands, logger: Logger) {
+  /** `node`, `calls`: where the node's network is. */
+  constructor(node: NodeCommands, calls: SystemCaller, logger: Logger) {
     this.#node = node
+    this.#calls = calls
     this.#logger = logger
   }
 
@@ -102,10 +108,10 @@ export class HostVeths {
       sh.lines(
         enableForwarding(new Set(addresses.pools.map(({ family }) => family))),
         disableRouterAdvertisements(GATEWAY),
-        portSettings(living),
         unreachableRoutes(addresses.pools.map(({ cidr }) => cidr)),
       ),
     )
+    await this.#calls.make(portSettings(living))
     return {
       resized: [...known].filter((name) => ports.get(name)!.mtu !== mtu),
       gone: new Set(gone.map(([first]) => first!)),
@@ -114,18 +120,20 @@ export class HostVeths {
 
   /** Pods whose interfaces have just been made. */
   async join(pods: readonly (readonly string[])[]): Promise<void> {
-    await Promise.all([
-      // The kernel lets a pod send some time after its port is up. Nobody is in there yet who could advertise anything.
-      this.#node.ipBatch(joinPorts(pods, this.#gateways)).then(() => this.#node.sh(portSettings(pods))),
-      this.#node.nft(addPodElements(pods)),
+    await this.#calls.make([
+      ...portSettings(pods),
+      ...ipCalls(joinPorts(pods, this.#gateways)),
+      // The kernel lets a pod send some time after its port is up. Nobody is in there yet.
+      nftCall(addPodElements(pods)),
     ])
   }
 
   /** Their interfaces go, whether they are there or not. */
   async leave(pods: readonly (readonly string[])[]): Promise<void> {
-    const present = new Set((await this.#links()).map(({ ifname }) => ifname))
-    const ports = pods.map(([first]) => portName(first!)).filter((name) => present.has(name))
-    await Promise.all([this.#node.ipBatch(deleteLinks(ports)), this.#node.nft(removePodElements(pods))])
+    const links = ipCalls(deleteLinks(pods.map(([first]) => portName(first!))))
+    const results = await this.#calls.makeEach([...links, nftCall(removePodElements(pods))])
+    for (const [index, { errno, error }] of results.entries())
+      if (error !== undefined && !(index < links.length && errno === 'ENODEV')) throw error
   }
 
   /** With no pod left nothing of the network is. */

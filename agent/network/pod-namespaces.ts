@@ -6,14 +6,14 @@
 import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
 import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Run } from '../host/launcher.ts'
-import { disableRouterAdvertisements, podLinkCommands, type PodLink } from './commands.ts'
-import { sh } from '../host/program-text.ts'
+import { CLONE_NEWNET, MS_BIND, NOT_MOUNTED, type SystemCaller } from '../host/system-calls.ts'
+import { ignoreRouters, podLinkCommands, type PodLink } from './commands.ts'
+import { ipCalls } from './netlink/ip-calls.ts'
 
 export interface PodNamespacesOptions {
   /** They are pinned in its directory `netns`. */
   readonly stateDir: string
-  readonly run: Run
+  readonly calls: SystemCaller
   /** Path of the network namespace that is the node's; the agent's own if undefined. */
   readonly nodeNetns: string | undefined
   /** Paths at which something is mounted (default: as this process sees them). */
@@ -53,16 +53,17 @@ export class PodNamespaces {
 
   /** Makes one ahead, with its pair to the node. What a failure leaves is in its directory. */
   async make(addresses: readonly string[], links: PodLink['addresses'], mtu: number): Promise<void> {
-    const { run, nodeNetns = `/proc/${process.pid}/ns/net` } = this.#options
+    const { calls, nodeNetns = `/proc/${process.pid}/ns/net` } = this.#options
     const directory = this.pooledPath(addresses)
     mkdirSync(directory, { recursive: true, mode: 0o711 })
     const pin = join(directory, PIN)
     closeSync(openSync(pin, 'a'))
-    await run(
-      'unshare',
-      [`--net=${pin}`, '--', 'sh', '-c', sh`${disableRouterAdvertisements('default')}; exec ip -batch -`.text],
-      { stdin: podLinkCommands({ addresses: links, mtu, nodeNetns }).text },
-    )
+    await calls.make([
+      { call: 'unshare', flags: CLONE_NEWNET },
+      { call: 'mount', source: '/proc/self/ns/net', target: pin, type: 'none', flags: MS_BIND, options: '' },
+      ...ignoreRouters('default'),
+      ...ipCalls(podLinkCommands({ addresses: links, mtu, nodeNetns })),
+    ])
   }
 
   /** From now on it is the pod's. Its pin. */
@@ -73,9 +74,10 @@ export class PodNamespaces {
 
   /** Those of these directories that are there end with the last process in them. */
   async unmount(directories: readonly string[]): Promise<void> {
-    const mounted = await this.#mounted()
-    const points = directories.map((directory) => join(directory, PIN)).filter((pin) => mounted.has(pin))
-    if (points.length > 0) await this.#options.run('umount', points)
+    const results = await this.#options.calls.makeEach(
+      directories.map((directory) => ({ call: 'umount', target: join(directory, PIN), flags: 0 })),
+    )
+    for (const { errno, error } of results) if (error !== undefined && !NOT_MOUNTED.includes(errno!)) throw error
   }
 
   /** A directory that nothing is mounted in. */

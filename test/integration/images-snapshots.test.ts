@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ApplyLayer } from '../../agent/images/snapshots/contract.ts'
 import { OverlaySnapshotter } from '../../agent/images/snapshots/overlay.ts'
+import { SystemCalls } from '../../agent/host/system-calls.ts'
+import { systemClock } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { silentLogger } from '../../proto/base/logger.ts'
 import { sha256 } from '../../deploy/image-builder.ts'
@@ -20,7 +22,9 @@ describe('overlay snapshots', () => {
   let root: string
   let bootId: string
   const opened: OverlaySnapshotter[] = []
+  const calls = new SystemCalls(systemClock)
 
+  after(() => calls.stop())
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'gantry snapshots, '))
     bootId = join(root, 'boot_id')
@@ -35,7 +39,7 @@ describe('overlay snapshots', () => {
   })
 
   async function open(): Promise<OverlaySnapshotter> {
-    const snapshots = new OverlaySnapshotter(join(root, 'snapshots'), silentLogger, undefined, bootId)
+    const snapshots = new OverlaySnapshotter(join(root, 'snapshots'), silentLogger, calls, bootId)
     await snapshots.start()
     opened.push(snapshots)
     return snapshots
@@ -170,7 +174,7 @@ describe('overlay snapshots', () => {
   it('are refused on a file system that cannot carry them', async () => {
     const snapshots = await open()
     const { path } = await snapshots.mount('c', '')
-    const nested = new OverlaySnapshotter(path, silentLogger, undefined, bootId)
+    const nested = new OverlaySnapshotter(path, silentLogger, calls, bootId)
     await assert.rejects(
       nested.start(),
       (error: unknown) =>

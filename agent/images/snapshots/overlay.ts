@@ -13,7 +13,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import { writeDurably } from '../durable-file.ts'
-import type { Run } from '../../host/launcher.ts'
+import type { SystemCaller } from '../../host/system-calls.ts'
 import { removeTree } from '../../host/remove-tree.ts'
 import { Leases } from '../leases.ts'
 import { KeyedLock } from '../../../proto/base/semaphore.ts'
@@ -60,11 +60,11 @@ export class OverlaySnapshotter implements Snapshotter {
   #syncQueued = false
 
   /** `bootIdFile` tells one boot of the machine from another. */
-  constructor(root: string, log: Logger, runProgram: Run = run, bootIdFile = '/proc/sys/kernel/random/boot_id') {
+  constructor(root: string, log: Logger, calls: SystemCaller, bootIdFile = '/proc/sys/kernel/random/boot_id') {
     this.#root = root
     this.#log = log
     this.#bootIdFile = bootIdFile
-    this.#mounts = new OverlayMounter(join(root, 'committed'), root, runProgram)
+    this.#mounts = new OverlayMounter(join(root, 'committed'), calls)
   }
 
   async start(): Promise<void> {

@@ -5,6 +5,7 @@ import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
 import type { Launcher } from '../../host/launcher.ts'
+import type { SystemCaller } from '../../host/system-calls.ts'
 import type {
   ContainerCounters,
   ContainerInput,
@@ -60,6 +61,7 @@ export interface OciDriverOptions {
   /** Sandboxes kept ready (default 8). */
   readonly prepared?: number
   readonly launcher: Launcher
+  readonly calls: SystemCaller
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -96,7 +98,7 @@ export class OciDriver implements RuntimeDriver {
     this.#directories = new SandboxDirectories(
       options.stateDir,
       options.prepared ?? 8,
-      options.launcher.run,
+      options.calls,
       options.clock,
       options.logger,
     )

@@ -2,13 +2,24 @@
  * What a pod's containers share beside the network: an IPC and a UTS namespace, /dev/shm, and a place for the pod's own
  * files, pinned in a directory and made ahead.
  */
-import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
-import { mkdir, readFile, readdir, realpath, rm } from 'node:fs/promises'
+import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs'
+import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import type { Logger } from '../../../proto/base/logger.ts'
-import type { Run } from '../../host/launcher.ts'
+import { mountsUnder } from '../../host/mount-table.ts'
+import {
+  CLONE_NEWIPC,
+  CLONE_NEWUTS,
+  MS_BIND,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  NOT_MOUNTED,
+  type SystemCall,
+  type SystemCaller,
+} from '../../host/system-calls.ts'
 import { Semaphore } from '../../../proto/base/semaphore.ts'
 
 const READY_PREFIX = 'ready-'
@@ -31,13 +42,12 @@ const FILES_INODES = 8192
 
 /**
  * A directory `sandboxes/<id>` with the mounts `ipc`, `uts`, `shm` and `files`. Taking one made ahead is a rename of
- * the directory, which the mounts inside follow. One costs one process: `unshare`, which pins the namespaces and
- * becomes `mount` for the other two.
+ * the directory, which the mounts inside follow.
  */
 export class SandboxDirectories {
   readonly #stateDir: string
   readonly #prepared: number
-  readonly #run: Run
+  readonly #calls: SystemCaller
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #slots = new Semaphore(MAX_CONCURRENT_CREATES)
@@ -48,8 +58,8 @@ export class SandboxDirectories {
   #refill: Timer | undefined
   #stopped = true
 
-  constructor(stateDir: string, prepared: number, run: Run, clock: Clock, logger: Logger) {
-    this.#run = run
+  constructor(stateDir: string, prepared: number, calls: SystemCaller, clock: Clock, logger: Logger) {
+    this.#calls = calls
     this.#clock = clock
     this.#stateDir = stateDir
     this.#prepared = prepared
@@ -95,7 +105,7 @@ export class SandboxDirectories {
 
   /** False after a reboot: the directory is there, its namespaces are not. */
   async isWhole(id: string): Promise<boolean> {
-    const mounted = await this.#mounted()
+    const mounted = new Set(await mountsUnder(this.path(id)))
     return PINNED_NAMESPACES.every((pin) => mounted.has(join(this.path(id), pin)))
   }
 
@@ -127,29 +137,19 @@ export class SandboxDirectories {
     const name = READY_PREFIX + String(++this.#count)
     const directory = join(this.#root, name)
     for (const point of ['shm', FILES]) mkdirSync(join(directory, point), { recursive: true, mode: 0o711 })
-    const table = join(directory, 'fstab')
-    writeFileSync(
-      table,
-      [
-        mountLine('shm', join(directory, 'shm'), `nosuid,noexec,nodev,mode=1777,size=${SHM_BYTES}`),
-        mountLine(
-          FILES,
-          join(directory, FILES),
-          `nosuid,noexec,nodev,mode=0711,size=${FILES_BYTES},nr_inodes=${FILES_INODES}`,
-        ),
-      ].join(''),
-      { mode: 0o600 },
-    )
-    for (const pin of ['ipc', 'uts']) closeSync(openSync(join(directory, pin), 'a'))
+    for (const namespace of ['ipc', 'uts']) closeSync(openSync(join(directory, namespace), 'a'))
     try {
-      await this.#run('unshare', [
-        `--ipc=${join(directory, 'ipc')}`,
-        `--uts=${join(directory, 'uts')}`,
-        '--',
-        'mount',
-        '--all',
-        '--fstab',
-        table,
+      await this.#calls.make([
+        { call: 'unshare', flags: CLONE_NEWIPC | CLONE_NEWUTS },
+        pin('ipc', directory),
+        pin('uts', directory),
+        mountTmpfs('shm', directory, MS_NOSUID | MS_NOEXEC | MS_NODEV, `mode=1777,size=${SHM_BYTES}`),
+        mountTmpfs(
+          FILES,
+          directory,
+          MS_NOSUID | MS_NOEXEC | MS_NODEV,
+          `mode=0711,size=${FILES_BYTES},nr_inodes=${FILES_INODES}`,
+        ),
       ])
     } catch (error) {
       await this.#removeAll([name])
@@ -160,27 +160,18 @@ export class SandboxDirectories {
 
   async #removeAll(names: readonly string[]): Promise<void> {
     if (names.length === 0) return
-    const mounted = await this.#mounted()
-    const points = names
-      .flatMap((name) => MOUNT_POINTS.map((pin) => join(this.#root, name, pin)))
-      .filter((point) => mounted.has(point))
-    if (points.length > 0) await this.#run('umount', points)
+    const points = names.flatMap((name) => MOUNT_POINTS.map((point) => join(this.#root, name, point)))
+    const results = await this.#calls.makeEach(points.map((target) => ({ call: 'umount', target, flags: 0 })))
+    for (const { errno, error } of results) if (error !== undefined && !NOT_MOUNTED.includes(errno!)) throw error
     for (const name of names) await rm(join(this.#root, name), { recursive: true, force: true })
-  }
-
-  async #mounted(): Promise<Set<string>> {
-    const table = await readFile('/proc/self/mountinfo', 'utf8')
-    return new Set(
-      table
-        .split('\n')
-        .map((line) => line.split(' ')[4] ?? '')
-        .filter((point) => point.startsWith(`${this.#root}/`)),
-    )
   }
 }
 
-/** A line of fstab(5): space, tab, line break and backslash stand as octal numbers. */
-function mountLine(source: string, target: string, options: string): string {
-  const place = target.replace(/[ \t\n\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`)
-  return `${source} ${place} tmpfs ${options} 0 0\n`
+function pin(namespace: 'ipc' | 'uts', directory: string): SystemCall {
+  const source = `/proc/self/ns/${namespace}`
+  return { call: 'mount', source, target: join(directory, namespace), type: 'none', flags: MS_BIND, options: '' }
+}
+
+function mountTmpfs(name: string, directory: string, flags: number, options: string): SystemCall {
+  return { call: 'mount', source: name, target: join(directory, name), type: 'tmpfs', flags, options }
 }

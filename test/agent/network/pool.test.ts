@@ -8,6 +8,7 @@ import { RoutedNetwork } from '../../../agent/network/routed-network.ts'
 import { portName } from '../../../agent/network/commands.ts'
 import type { Attachment, HostPort, NodeRanges } from '../../../agent/network/contract.ts'
 import type { Run } from '../../../agent/host/launcher.ts'
+import type { SystemCaller } from '../../../agent/host/system-calls.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { FakeClock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
@@ -18,6 +19,14 @@ const RANGES: NodeRanges = {
   cluster: { podCidrs: ['10.1.0.0/16', 'fd00::/16'], serviceCidrs: [], domain: 'cluster.local' },
 }
 const MOST = 13
+const NETLINK_ROUTE = 0
+const RTM_NEWLINK = 16
+const RTM_DELLINK = 17
+/** Of nf_tables, with the number of the subsystem. */
+const NEW_ELEMENT = 0xa0c
+const DELETE_ELEMENT = 0xa0e
+/** Interface, hardware address, address. */
+const BYTES_OF_KEY = { 4: 16 + 8 + 4, 6: 16 + 8 + 16 } as const
 /** Names of pods that come and go. */
 const PODS = 18
 
@@ -38,13 +47,57 @@ class FakeMachine {
       return Promise.reject(new GantryError('Internal', `${program} failed`))
     }
     let stdout = ''
-    if (program === 'unshare') this.links.add(/peer name (\S+)/.exec(stdin)![1]!)
-    else if (program === 'ip' && args.includes('veth'))
+    if (program === 'ip' && args.includes('veth'))
       stdout = JSON.stringify([...this.links].map((ifname) => ({ ifname, mtu: 1450 })))
     else if (program === 'ip' && args[0] === '-json') stdout = '[]'
     else if (program === 'ip' && args[0] === '-batch') this.#ip(stdin)
     else if (program === 'nft') this.#nft(stdin)
     return Promise.resolve({ code: 0, stdout, stderr: '' })
+  }
+
+  readonly calls: SystemCaller = {
+    make: async (calls) => {
+      const results = await this.calls.makeEach(calls)
+      for (const { error } of results) if (error !== undefined) throw error
+      return results
+    },
+    makeEach: async (calls) => {
+      const fails = this.failAfter-- <= 0
+      if (fails && --this.failing === 0) this.failAfter = Infinity
+      // What fails has done half of it.
+      const results = calls.slice(0, fails ? calls.length / 2 : undefined).map((call) => {
+        const errno = call.call === 'netlink' ? this.#netlink(call.protocol, call.bytes) : undefined
+        const error = errno === undefined ? undefined : new GantryError('Internal', errno)
+        return { errno, error, data: Buffer.alloc(0) }
+      })
+      if (fails) throw new GantryError('Internal', 'the calls failed')
+      return results
+    },
+  }
+
+  /** What became of it: an error's name, or nothing. */
+  #netlink(protocol: number, bytes: Buffer): string | undefined {
+    const text = bytes.toString('latin1')
+    const [port] = /gv[0-9a-f]{8}(?=\0)/.exec(text) ?? []
+    const type = bytes.readUInt16LE(4)
+    if (protocol === NETLINK_ROUTE) {
+      if (type === RTM_DELLINK) return this.links.delete(port!) ? undefined : 'ENODEV'
+      if (type !== RTM_NEWLINK || port === undefined) return undefined
+      if (text.includes('veth')) this.links.add(port)
+      else assert.ok(this.links.has(port), `${port} is not there`)
+      return undefined
+    }
+    // A change of the guard's sets: a message each, between a beginning and an end.
+    for (let at = 0; at < bytes.length; at += bytes.readUInt32LE(at)) {
+      const message = bytes.subarray(at, at + bytes.readUInt32LE(at))
+      const key = message.toString('latin1').slice(-BYTES_OF_KEY[message.includes('pods6') ? 6 : 4])
+      const set = `gantry_guard pods${message.includes('pods6') ? 6 : 4}`
+      const held = this.elements.get(set) ?? new Set()
+      this.elements.set(set, held)
+      if (message.readUInt16LE(4) === NEW_ELEMENT) held.add(key)
+      else if (message.readUInt16LE(4) === DELETE_ELEMENT) assert.ok(held.delete(key), 'an element is not there')
+    }
+    return undefined
   }
 
   #ip(batch: string): void {
@@ -280,17 +333,22 @@ class World {
     let alive = true
     this.#kill = () => (alive = false)
     const gone = new Promise<never>(() => undefined)
-    const run: Run = async (...call) => {
+    const whileAlive = async <T>(act: () => Promise<T>): Promise<T> => {
       if (!alive) return gone
-      const result = await this.#machine.run(...call)
+      const result = await act()
       return alive ? result : gone
     }
+    const run: Run = (...call) => whileAlive(() => this.#machine.run(...call))
     return new RoutedNetwork({
       stateDir: this.#stateDir,
       logger: silentLogger,
       clock: this.#clock,
       prepared: 3,
       run,
+      calls: {
+        make: (calls) => whileAlive(() => this.#machine.calls.make(calls)),
+        makeEach: (calls) => whileAlive(() => this.#machine.calls.makeEach(calls)),
+      },
       mountPoints: () => Promise.resolve(pinsIn(this.#stateDir)),
     })
   }

@@ -6,6 +6,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeF
 import { basename, join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { Launcher } from '../../../agent/host/launcher.ts'
+import { SystemCalls } from '../../../agent/host/system-calls.ts'
 import { Cgroups } from '../../../agent/runtime/oci/cgroups.ts'
 import { OciDriver, type OciDriverOptions } from '../../../agent/runtime/oci/driver.ts'
 import type { RuntimeName } from '../../../agent/runtime/oci/runtime-program.ts'
@@ -48,6 +49,7 @@ export class RuntimeMachine {
   readonly rootfs: string
   readonly cgroupParent: string
   readonly launcher: Launcher
+  readonly calls = new SystemCalls(systemClock)
   readonly #runtime: RuntimeName
 
   private constructor(directory: string, runtime: RuntimeName) {
@@ -80,6 +82,7 @@ export class RuntimeMachine {
       runtime: this.#runtime,
       prepared: 0,
       launcher: this.launcher,
+      calls: this.calls,
       clock: systemClock,
       logger: silentLogger,
       ...change,
@@ -146,6 +149,7 @@ export class RuntimeMachine {
   /** Kills and removes everything, also what a failed test left. */
   async cleanUp(): Promise<void> {
     this.launcher.stop()
+    this.calls.stop()
     const deadline = systemClock.monotonic() + 10_000
     for (let pids = await this.processes(); pids.length > 0; pids = await this.processes()) {
       if (systemClock.monotonic() > deadline) throw new Error(`processes ${pids.join(' ')} do not end`)
