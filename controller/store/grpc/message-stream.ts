@@ -1,9 +1,9 @@
 /** A call with many messages in both directions. Whoever reads too slowly slows the member down. */
 import { Channel } from '../../../proto/base/channel.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { ERROR_CODE } from '../http2/frames.ts'
-import type { HeaderFields } from '../http2/header-fields.ts'
-import type { Http2Stream, Receiver } from '../http2/stream.ts'
+import { ERROR_CODE } from '../../../proto/rpc/http2/frames.ts'
+import type { HeaderFields } from '../../../proto/rpc/http2/header-fields.ts'
+import type { Http2Stream, Receiver } from '../../../proto/rpc/http2/stream.ts'
 import { MessageReader } from './framing.ts'
 import { failureOf, isGrpc } from './status.ts'
 

@@ -4,7 +4,7 @@
  * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 import { GantryError, GRPC_STATUS, type ErrorCode } from '../../../proto/base/errors.ts'
-import type { HeaderFields } from '../http2/header-fields.ts'
+import type { HeaderFields } from '../../../proto/rpc/http2/header-fields.ts'
 
 const OK = 0
 const UNKNOWN = 2

@@ -4,7 +4,7 @@ import { delay, type Clock } from '../../../proto/base/clock.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import { openSocket, type MemberAddress, type TlsKeys } from './address.ts'
-import { Http2Connection } from '../http2/connection.ts'
+import { Http2Connection } from '../../../proto/rpc/http2/connection.ts'
 import { GrpcTransport } from './transport.ts'
 
 const RECONNECT = { first: 50, max: 500 }

@@ -10,8 +10,8 @@
  */
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
-import type { Http2Connection } from '../http2/connection.ts'
-import { encodeHeaderFields } from '../http2/header-fields.ts'
+import type { Http2Connection } from '../../../proto/rpc/http2/connection.ts'
+import { encodeHeaderFields } from '../../../proto/rpc/http2/header-fields.ts'
 import { MessageStream } from './message-stream.ts'
 import { UnaryCall, type CallEnd } from './unary-call.ts'
 

@@ -9,8 +9,10 @@ import { VERSION } from '../../base/version.ts'
 import type { CallOptions } from '../contract.ts'
 import { cancelled, codeOfStatus, ERROR_KEY, unpackError } from '../error-status.ts'
 import { MESSAGE_LIMIT, WINDOW, type RpcMethod } from '../methods.ts'
-import type { Header } from './hpack.ts'
-import type { ClientSession, ClientStream, StreamListener } from './session.ts'
+import { ERROR_CODE } from '../http2/frames.ts'
+import type { HeaderFields } from '../http2/header-fields.ts'
+import type { Http2Stream, Receiver } from '../http2/stream.ts'
+import type { Session } from './session.ts'
 
 /** What stands before each message: whether it is compressed, and its length. */
 const HEAD = 5
@@ -18,7 +20,7 @@ const HEAD = 5
 /** What calls have in common that go over one connection. */
 export interface CallParts {
   /** The session that a new call goes on. Unavailable. */
-  readonly session: () => Promise<ClientSession>
+  readonly session: () => Promise<Session>
   readonly clock: Clock
 }
 
@@ -47,15 +49,13 @@ export async function* call(
   const timer = timeout === undefined ? undefined : parts.clock.after(timeout, () => answers.fail(exceeded(timeout)))
   const abort = (): void => answers.fail(cancelled(signal!))
   signal?.addEventListener('abort', abort, { once: true })
+  let session: Session | undefined
   try {
-    const first = Array.isArray(requests) ? frameOf(method, requests[0]) : undefined
-    const session = await Promise.race([parts.session(), answers.failed])
-    const stream = session.open('POST', method.path, headersOf(timeout), answers)
+    const body = Array.isArray(requests) ? frameOf(method, requests[0]) : undefined
+    session = await Promise.race([parts.session(), answers.failed])
+    const stream = session.begin(method.path, fieldsOf(timeout), body, answers)
     answers.stream = stream
-    if (first !== undefined) {
-      void stream.send(first)
-      stream.end()
-    } else
+    if (body === undefined)
       sendAll(stream, method, requests as AsyncIterable<unknown>).catch((thrown: unknown) =>
         answers.fail(GantryError.from(thrown)),
       )
@@ -63,7 +63,8 @@ export async function* call(
   } finally {
     timer?.cancel()
     signal?.removeEventListener('abort', abort)
-    answers.stream?.reset()
+    answers.stream?.reset(ERROR_CODE.cancel)
+    session?.done()
   }
 }
 
@@ -71,13 +72,13 @@ function exceeded(timeout: number): GantryError {
   return new GantryError('DeadlineExceeded', `${timeout / 1000} s have passed`, { cause: new Error('the deadline') })
 }
 
-function headersOf(timeout: number | undefined): Header[] {
-  return [
-    ['te', 'trailers'],
-    ['content-type', 'application/grpc'],
-    ['user-agent', `gantry/${VERSION}`],
-    ...(timeout === undefined ? [] : [['grpc-timeout', timeoutText(timeout)] as const]),
-  ]
+function fieldsOf(timeout: number | undefined): Record<string, string> {
+  return {
+    te: 'trailers',
+    'content-type': 'application/grpc',
+    'user-agent': `gantry/${VERSION}`,
+    ...(timeout !== undefined && { 'grpc-timeout': timeoutText(timeout) }),
+  }
 }
 
 /** Eight digits at most, and a unit. */
@@ -103,20 +104,21 @@ function encoded({ encodeRequest }: RpcMethod, request: unknown): Uint8Array {
 }
 
 /** Sends no faster than the server takes; ends quietly when the call is over. */
-async function sendAll(stream: ClientStream, method: RpcMethod, requests: AsyncIterable<unknown>): Promise<void> {
+async function sendAll(stream: Http2Stream, method: RpcMethod, requests: AsyncIterable<unknown>): Promise<void> {
   for await (const request of requests) {
-    if (stream.isOver) return
-    await stream.send(frameOf(method, request))
+    if (stream.isClosed) return
+    stream.send(frameOf(method, request))
+    await stream.sent()
   }
   stream.end()
 }
 
 /** Makes messages and a status of what comes on a stream. */
-class Answers implements StreamListener {
+class Answers implements Receiver {
   readonly messages = new Channel<unknown>()
   /** Rejects with what the call failed for. */
   readonly failed: Promise<never>
-  stream: ClientStream | undefined
+  stream: Http2Stream | undefined
   readonly #method: RpcMethod
   readonly #timeout: number | undefined
   #isOver = false
@@ -124,7 +126,7 @@ class Answers implements StreamListener {
   #parts: Buffer[] = []
   #length = 0
   /** The newest: at the end those that carry the status. */
-  #headers: ReadonlyMap<string, string> = new Map()
+  #fields: HeaderFields = {}
   /** Bytes for which the server is given no room before messages have been taken. */
   #owed = 0
 
@@ -141,33 +143,33 @@ class Answers implements StreamListener {
     this.#isOver = true
     this.#reject(error)
     this.messages.fail(error)
-    this.stream?.reset()
+    this.stream?.reset(ERROR_CODE.cancel)
   }
 
-  onHeaders(headers: readonly Header[]): void {
-    this.#headers = new Map(headers)
-    const status = this.#headers.get(':status') ?? '200'
-    if (status !== '200' && !status.startsWith('1') && !this.#headers.has('grpc-status'))
+  headers(fields: HeaderFields, last: boolean): void {
+    this.#fields = fields
+    const status = fields[':status'] ?? '200'
+    if (status !== '200' && !status.startsWith('1') && fields['grpc-status'] === undefined)
       this.fail(new GantryError(codeOfHttp(Number(status)), `the server answered with HTTP status ${status}`))
+    if (last) this.#end()
   }
 
-  onData(chunk: Buffer): void {
-    if (this.#isOver) return
-    this.#parts.push(chunk)
-    this.#length += chunk.length
+  data(bytes: Buffer, last: boolean): void {
+    if (this.#isOver) return this.#credit(bytes.length)
+    this.#parts.push(bytes)
+    this.#length += bytes.length
     while (this.#takeMessage());
     if (this.#length === 0) this.#parts = []
-    if (this.messages.length < WINDOW) return this.#credit(chunk.length)
-    const isWaiting = this.#owed > 0
-    this.#owed += chunk.length
-    if (isWaiting) return
-    void this.messages.waitForRoom(WINDOW / 2).then(() => {
-      this.#credit(this.#owed)
-      this.#owed = 0
-    })
+    this.#creditLater(bytes.length)
+    if (last) this.#end()
   }
 
-  onEnded(): void {
+  broke({ error }: { readonly error: GantryError }): void {
+    this.#isOver = true
+    this.messages.close(error)
+  }
+
+  #end(): void {
     if (this.#isOver) return
     this.#isOver = true
     const error = this.#statusError()
@@ -176,13 +178,20 @@ class Answers implements StreamListener {
     else this.messages.close(error)
   }
 
-  onLost(error: GantryError): void {
-    this.#isOver = true
-    this.messages.close(error)
+  /** The server is given room for what has come at once, or when enough of it has been taken. */
+  #creditLater(bytes: number): void {
+    if (this.messages.length < WINDOW) return this.#credit(bytes)
+    const isWaiting = this.#owed > 0
+    this.#owed += bytes
+    if (isWaiting) return
+    void this.messages.waitForRoom(WINDOW / 2).then(() => {
+      this.#credit(this.#owed)
+      this.#owed = 0
+    })
   }
 
   #credit(bytes: number): void {
-    this.stream?.credit(bytes)
+    this.stream?.consumed(bytes)
   }
 
   /** True if there was one; it is joined only once all of it is there. */
@@ -219,11 +228,11 @@ class Answers implements StreamListener {
 
   /** Undefined for a call that went well. */
   #statusError(): GantryError | undefined {
-    const status = this.#headers.get('grpc-status')
+    const status = this.#fields['grpc-status']
     if (status === '0') return undefined
-    const message = percentDecoded(this.#headers.get('grpc-message') ?? '')
+    const message = percentDecoded(this.#fields['grpc-message'] ?? '')
     const cause = new Error(`gRPC status ${status ?? 'is missing'}: ${message}`)
-    const packed = this.#headers.get(ERROR_KEY)
+    const packed = this.#fields[ERROR_KEY]
     if (packed !== undefined) return unpackError(Buffer.from(packed, 'base64'), cause)
     if (status === undefined) return new GantryError('Internal', 'the server ended the call without a status')
     const code = codeOfStatus(Number(status))

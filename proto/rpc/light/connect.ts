@@ -8,10 +8,10 @@ import type { Services } from '../../gen/types.ts'
 import type { CallOptions, Client, Connection, KeepaliveOptions } from '../contract.ts'
 import { cancelled } from '../error-status.ts'
 import { methodsOf } from '../methods.ts'
-import { call, callUnary } from './call.ts'
+import { call, callUnary, type CallParts } from './call.ts'
 import { noCheckedCertificates, type CheckedCertificates } from './checked-certificates.ts'
 import { dial, type TlsOptions } from './dial.ts'
-import { ClientSession } from './session.ts'
+import { Session } from './session.ts'
 
 const KEEPALIVE: KeepaliveOptions = { time: 10_000, timeout: 5_000 }
 
@@ -34,8 +34,8 @@ class LightConnection implements Connection {
   readonly #liveness: KeepaliveOptions
   readonly #checked: CheckedCertificates
   /** Open, or being dialled. */
-  #session: Promise<ClientSession> | undefined
-  #open: ClientSession | undefined
+  #session: Promise<Session> | undefined
+  #open: Session | undefined
   /** Calls that wait for it. */
   #waiting = 0
   readonly #dialling = new AbortController()
@@ -50,7 +50,7 @@ class LightConnection implements Connection {
   }
 
   readonly client = <S extends keyof Services>(service: S): Client<Services[S]> => {
-    const parts = { session: () => this.#current(), clock: systemClock }
+    const parts: CallParts = { session: () => this.#current(), clock: systemClock }
     const calls = methodsOf(service).map((method) => [
       method.name,
       method.requestStream || method.responseStream
@@ -71,12 +71,11 @@ class LightConnection implements Connection {
     )
     const abort = (): void => giveUp(cancelled(signal!))
     signal?.addEventListener('abort', abort, { once: true })
-    const greeted = this.#current().then(
-      (session) => session.greeted,
-      (cause: unknown) => {
+    const greeted = this.#current()
+      .then((session) => session.greeted)
+      .catch((cause: unknown) => {
         throw new GantryError('Unavailable', `${this.address} cannot be connected to`, { cause })
-      },
-    )
+      })
     try {
       await Promise.race([greeted, givenUp])
     } finally {
@@ -99,7 +98,7 @@ class LightConnection implements Connection {
     else void this.#session?.then((session) => setImmediate(() => session.finish())).catch(() => undefined)
   }
 
-  async #current(): Promise<ClientSession> {
+  async #current(): Promise<Session> {
     if (this.#isClosed) throw this.#closedError()
     this.#waiting++
     try {
@@ -109,7 +108,7 @@ class LightConnection implements Connection {
     }
   }
 
-  async #dial(): Promise<ClientSession> {
+  async #dial(): Promise<Session> {
     try {
       const socket = await dial({
         address: this.address,
@@ -118,7 +117,7 @@ class LightConnection implements Connection {
         clock: systemClock,
         signal: this.#dialling.signal,
       })
-      const session: ClientSession = new ClientSession({
+      const session: Session = new Session({
         socket,
         scheme: this.#tls === undefined ? 'http' : 'https',
         authority: this.#tls?.serverName ?? this.address,
@@ -133,7 +132,7 @@ class LightConnection implements Connection {
     }
   }
 
-  #lost(session: ClientSession): void {
+  #lost(session: Session): void {
     if (this.#open !== session) return
     this.#open = undefined
     this.#session = undefined

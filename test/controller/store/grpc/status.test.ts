@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { failureOf, isGrpc } from '../../../../controller/store/grpc/status.ts'
-import type { HeaderFields } from '../../../../controller/store/http2/header-fields.ts'
+import type { HeaderFields } from '../../../../proto/rpc/http2/header-fields.ts'
 import type { ErrorCode } from '../../../../proto/base/errors.ts'
 
 const GRPC: HeaderFields = { ':status': '200', 'content-type': 'application/grpc' }

@@ -1,13 +1,18 @@
 /** A server of HTTP/2 that says what a test tells it to, frame by frame. */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { Channel } from '../../../../proto/base/channel.ts'
-import { encodeFrame, FLAG, FRAME, FrameReader, PREFACE, type Frame } from '../../../../proto/rpc/light/frames.ts'
-import { encodeHeaders, type Header } from '../../../../proto/rpc/light/hpack.ts'
+import { FrameReader } from '../../../../proto/rpc/http2/frame-reader.ts'
+import { FLAG, FRAME, frame, PREFACE, settings } from '../../../../proto/rpc/http2/frames.ts'
+import { encodeHeaderFields } from '../../../../proto/rpc/http2/header-fields.ts'
 
-const OK: readonly Header[] = [
-  [':status', '200'],
-  ['content-type', 'application/grpc'],
-]
+const OK = { ':status': '200', 'content-type': 'application/grpc' }
+
+interface Frame {
+  readonly type: number
+  readonly flags: number
+  readonly stream: number
+  readonly payload: Buffer
+}
 
 /** One connection of a client. */
 export class Peer {
@@ -17,23 +22,25 @@ export class Peer {
 
   constructor(socket: Socket) {
     this.socket = socket
-    const reader = new FrameReader(2 ** 24)
+    const reader = new FrameReader(
+      (type, flags, stream, payload) => void this.#frames.push({ type, flags, stream, payload }),
+    )
     let greeting = PREFACE.length
     socket.on('error', () => socket.destroy())
     socket.on('close', () => this.#frames.close())
     socket.on('data', (chunk: Buffer) => {
       const rest = chunk.subarray(Math.min(greeting, chunk.length))
       greeting -= chunk.length - rest.length
-      for (const frame of reader.push(rest)) this.#frames.push(frame)
+      reader.push(rest)
     })
   }
 
-  /** The client's next frame of that type; those before it are passed over. Fails when there is none any more. */
-  async next(type: number): Promise<Frame> {
+  /** The client's next frame, or the next of a type; those before it are passed over. Fails when there is none. */
+  async next(type?: number): Promise<Frame> {
     for (;;) {
       const { value, done } = await this.#iterator.next()
       if (done === true) throw new Error(`the connection ended without a frame of type ${type}`)
-      if (value.type === type) return value
+      if (type === undefined || value.type === type) return value
     }
   }
 
@@ -54,17 +61,18 @@ export class ScriptedServer {
   readonly #iterator = this.#peers[Symbol.asyncIterator]()
   readonly #sockets = new Set<Socket>()
 
-  private constructor() {
+  private constructor(first: Buffer) {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket)
       const peer = new Peer(socket)
-      peer.send(settings())
+      peer.send(first)
       this.#peers.push(peer)
     })
   }
 
-  static async start(): Promise<ScriptedServer> {
-    const server = new ScriptedServer()
+  /** `first`: what each client is told at once. */
+  static async start(first = settings([])): Promise<ScriptedServer> {
+    const server = new ScriptedServer(first)
     await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve))
     return server
   }
@@ -84,22 +92,17 @@ export class ScriptedServer {
   }
 }
 
-export function settings(payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  return encodeFrame(FRAME.settings, 0, 0, payload)
+export function headers(stream: number, fields: Record<string, string> = OK, flags: number = FLAG.endHeaders): Buffer {
+  return frame(FRAME.headers, flags, stream, encodeHeaderFields(fields))
 }
 
-export function headers(stream: number, list: readonly Header[] = OK, flags: number = FLAG.endHeaders): Buffer {
-  return encodeFrame(FRAME.headers, flags, stream, encodeHeaders(list))
-}
-
-export function data(stream: number, payload: Uint8Array): Buffer {
-  return encodeFrame(FRAME.data, 0, stream, payload)
+export function data(stream: number, payload: Uint8Array, flags = 0): Buffer {
+  return frame(FRAME.data, flags, stream, payload)
 }
 
 /** Ends the call. */
-export function trailers(stream: number, ...list: readonly Header[]): Buffer {
-  const status: readonly Header[] = list.length > 0 ? list : [['grpc-status', '0']]
-  return headers(stream, status, FLAG.endHeaders | FLAG.endStream)
+export function trailers(stream: number, fields: Record<string, string> = { 'grpc-status': '0' }): Buffer {
+  return headers(stream, fields, FLAG.endHeaders | FLAG.endStream)
 }
 
 /** As gRPC has messages. */

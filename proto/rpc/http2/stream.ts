@@ -1,5 +1,5 @@
 /** One call on a connection: what is still to be sent of it, and who takes what comes. */
-import type { GantryError } from '../../../proto/base/errors.ts'
+import type { GantryError } from '../../base/errors.ts'
 import type { HeaderFields } from './header-fields.ts'
 
 /**
@@ -38,6 +38,7 @@ export class Http2Stream {
   isClosed = false
   /** Bytes taken that the other side has not been told of. */
   uncredited = 0
+  readonly #onSent: (() => void)[] = []
 
   constructor(id: number, receiver: Receiver, owner: StreamOwner, sendWindow: number) {
     this.id = id
@@ -51,6 +52,24 @@ export class Http2Stream {
     if (this.isClosed) return
     this.unsent.push(bytes)
     this.#owner.pump(this)
+  }
+
+  /** Resolves when all is on its way that was to be sent, or is not to be sent any more. */
+  sent(): Promise<void> {
+    if (this.unsent.length === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#onSent.push(resolve))
+  }
+
+  /** Nothing follows what was to be sent. */
+  end(): void {
+    if (this.isClosed || this.isSendingOver) return
+    this.isSendingOver = true
+    this.send(Buffer.alloc(0))
+  }
+
+  /** For the connection: nothing waits to be sent. */
+  onEmpty(): void {
+    for (const resolve of this.#onSent.splice(0)) resolve()
   }
 
   /** So many bytes of what was received are done with: as many more may come. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import fc from 'fast-check'
-import { Http2Connection } from '../../../../controller/store/http2/connection.ts'
-import { FrameReader } from '../../../../controller/store/http2/frame-reader.ts'
+import { Http2Connection } from '../../../../proto/rpc/http2/connection.ts'
+import { FrameReader } from '../../../../proto/rpc/http2/frame-reader.ts'
 import {
   FLAG,
   FRAME,
@@ -13,9 +13,9 @@ import {
   SETTING,
   settings,
   windowUpdate,
-} from '../../../../controller/store/http2/frames.ts'
-import { encodeHeaderFields, HeaderDecoder } from '../../../../controller/store/http2/header-fields.ts'
-import type { Http2Stream } from '../../../../controller/store/http2/stream.ts'
+} from '../../../../proto/rpc/http2/frames.ts'
+import { encodeHeaderFields, HeaderDecoder } from '../../../../proto/rpc/http2/header-fields.ts'
+import type { Http2Stream } from '../../../../proto/rpc/http2/stream.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
 import { until } from '../../../eventually.ts'
 

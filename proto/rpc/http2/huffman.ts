@@ -33,9 +33,9 @@ const END = 256
 const PADDING_LIMIT = 8
 
 /** For each number of bits the first code that has so many, and the characters of that and the following codes. */
-const CODES: readonly { readonly first: number; readonly characters: readonly number[] }[] = codes()
+let codes: readonly { readonly first: number; readonly characters: readonly number[] }[] | undefined
 
-function codes(): { first: number; characters: number[] }[] {
+function makeCodes(): { first: number; characters: number[] }[] {
   const byLength = new Map(LENGTHS.map(([bits, ranges]) => [bits, ranges.split(' ').flatMap(charactersOf)]))
   let first = 0
   return Array.from({ length: MOST_BITS + 1 }, (_, bits) => {
@@ -53,6 +53,7 @@ function charactersOf(range: string): number[] {
 
 /** The text, one character for each byte that was encoded. RangeError for bytes that are no such code. */
 export function decodeHuffman(bytes: Uint8Array): string {
+  codes ??= makeCodes()
   let text = ''
   let code = 0
   let bits = 0
@@ -60,7 +61,7 @@ export function decodeHuffman(bytes: Uint8Array): string {
     for (let shift = 7; shift >= 0; shift--) {
       code = code * 2 + ((byte >> shift) & 1)
       bits++
-      const { first, characters } = CODES[bits]!
+      const { first, characters } = codes[bits]!
       const character = characters[code - first]
       if (character === undefined) {
         if (bits === MOST_BITS) throw new RangeError('a header field has a code of no character')

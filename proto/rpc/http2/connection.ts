@@ -7,7 +7,7 @@
  *   what is received:  socket ─▶ frames ─▶ receiver of the stream
  */
 import type { Socket } from 'node:net'
-import { GantryError } from '../../../proto/base/errors.ts'
+import { GantryError } from '../../base/errors.ts'
 import { FrameReader } from './frame-reader.ts'
 import {
   ERROR_CODE,
@@ -104,8 +104,8 @@ export class Http2Connection implements StreamOwner {
   }
 
   /**
-   * Begins a stream by encoded header fields, when the connection is open. With a body that is all there is to send;
-   * without, more may be sent.
+   * Begins a stream by encoded header fields, when the connection is open; also before that, by who knows that HTTP/2
+   * is spoken. With a body that is all there is to send; without, more may be sent.
    */
   request(head: Buffer, body: Buffer | undefined, receiver: Receiver): Http2Stream {
     const stream = new Http2Stream(this.#next, receiver, this, this.#streamSendWindow)
@@ -155,8 +155,10 @@ export class Http2Connection implements StreamOwner {
       this.#sendWindow -= size
       stream.sendWindow -= size
       this.#write(frame(FRAME.data, last ? FLAG.endStream : 0, stream.id, bytes.subarray(0, size)))
+      if (last && stream.isReceivingOver) return this.#close(stream)
     }
     this.#waiting.delete(stream)
+    stream.onEmpty()
   }
 
   credit(stream: Http2Stream, bytes: number): void {
@@ -343,6 +345,7 @@ export class Http2Connection implements StreamOwner {
     stream.unsent.length = 0
     this.#streams.delete(stream.id)
     this.#waiting.delete(stream)
+    stream.onEmpty()
   }
 
   #pumpAll(): void {

@@ -3,13 +3,9 @@ import { once } from 'node:events'
 import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { connect, type AddressInfo } from 'node:net'
 import fc from 'fast-check'
-import { Http2Connection } from '../../../../controller/store/http2/connection.ts'
-import {
-  encodeHeaderFields,
-  HeaderDecoder,
-  type HeaderFields,
-} from '../../../../controller/store/http2/header-fields.ts'
-import { decodeHuffman } from '../../../../controller/store/http2/huffman.ts'
+import { Http2Connection } from '../../../../proto/rpc/http2/connection.ts'
+import { encodeHeaderFields, HeaderDecoder, type HeaderFields } from '../../../../proto/rpc/http2/header-fields.ts'
+import { decodeHuffman } from '../../../../proto/rpc/http2/huffman.ts'
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex')
 const decode = (block: string): object => ({ ...new HeaderDecoder().decode(hex(block)) })
