@@ -6,11 +6,10 @@ import { NatsError } from 'nats'
 import { resourceOf } from '../../proto/schema/schema.ts'
 import type { Clock, Timer } from '../../proto/base/clock.ts'
 import type { Change, Informer } from '../informer/contract.ts'
+import { GatherWindow } from './gather-window.ts'
 import type { NatsClient } from './nats-client.ts'
 import { changeSubject } from './subjects.ts'
 
-/** Milliseconds that notices are gathered for: what tells many together costs little more than what tells one. */
-const BATCH_WINDOW_MS = 10
 /** Notices told together at most; the rest of what was gathered is counted, not told. */
 const BATCH = 1_000
 
@@ -28,6 +27,7 @@ export class ChangePublisher {
   readonly #informer: Informer
   readonly #connection: NatsClient
   readonly #clock: Clock
+  readonly #window: GatherWindow
   #notices: { readonly plural: string; readonly notice: ChangeNotice }[] = []
   #gathering: Timer | undefined
   #lost = 0
@@ -36,6 +36,7 @@ export class ChangePublisher {
     this.#informer = informer
     this.#connection = connection
     this.#clock = clock
+    this.#window = new GatherWindow(clock)
   }
 
   /** Notices that were not told: NATS was away, or too many came at once. */
@@ -51,7 +52,7 @@ export class ChangePublisher {
     const end = this.#informer.onAny((change) => {
       if (change.revision <= begun) return
       this.#notices.push(notice(change))
-      this.#gathering ??= this.#clock.after(BATCH_WINDOW_MS, () => this.#publish())
+      this.#gathering ??= this.#clock.after(this.#window.delay, () => this.#publish())
     })
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
     end()
@@ -63,6 +64,7 @@ export class ChangePublisher {
     const notices = this.#notices
     this.#gathering = undefined
     this.#notices = []
+    this.#window.told()
     const session = this.#connection.current
     const told = session === undefined ? [] : notices.slice(0, BATCH)
     this.#lost += notices.length - told.length

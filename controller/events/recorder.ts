@@ -12,6 +12,7 @@ import type { Event } from '../../proto/gen/types.ts'
 import type { EventSink } from '../api/contract.ts'
 import type { EventPublisher } from './contract.ts'
 import { EventCorrelator } from './correlator.ts'
+import { GatherWindow } from './gather-window.ts'
 import type { NatsClient, NatsSession } from './nats-client.ts'
 import { ensureEventStream } from './stream.ts'
 import { StreamPublisher, type StreamMessage } from './stream-publisher.ts'
@@ -19,11 +20,6 @@ import { eventSubject } from './subjects.ts'
 
 /** Events that wait for NATS at most. */
 const BUFFER = 10_000
-/**
- * Milliseconds that the first event that waits is joined by others: what tells many together costs little more than
- * what tells one.
- */
-const BATCH_WINDOW_MS = 10
 /** Events published together, and milliseconds until JetStream must have stored them. */
 const BATCH = 256
 const PUBLISH_TIMEOUT = 2_000
@@ -98,6 +94,7 @@ export class EventRecorder implements EventPublisher {
   /** Publishes what is recorded until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { connection, clock, random, logger } = this.#options
+    const window = new GatherWindow(clock)
     let failures = 0
     let ready: NatsSession | undefined
     const abort = (): void => this.#wake?.()
@@ -105,10 +102,11 @@ export class EventRecorder implements EventPublisher {
     while (!signal.aborted) {
       try {
         await this.#recorded(signal)
-        if (!(await elapsed(clock, BATCH_WINDOW_MS, signal))) break
+        if (!(await elapsed(clock, window.delay, signal))) break
         const session = await connection.session(signal)
         if (ready?.lost !== session.lost)
           ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
+        window.told()
         await this.#send(session)
         failures = 0
       } catch (thrown) {

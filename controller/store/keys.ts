@@ -50,11 +50,19 @@ export function prefixOf(key: string): string | undefined {
 
 /** What a key names, or undefined if it is no object of a known kind; without `custom` of one of the schema. */
 export function parseKey(key: string, custom?: Pick<KnownKinds, 'customByPlural'>): ObjectKey | undefined {
-  const parts = key.split('/')
-  if (parts.length !== 6) return undefined
-  const [, , group, plural, segment, name] = parts as [string, string, string, string, string, string]
-  const kind = kinds.get(`${OBJECTS_PREFIX}${group}/${plural}/`) ?? custom?.customByPlural(group, plural)?.id
-  if (kind === undefined || segment === '' || name === '' || !key.startsWith(OBJECTS_PREFIX)) return undefined
+  // Every change of the store comes by here: only the parts that are needed are cut out.
+  if (!key.startsWith(OBJECTS_PREFIX)) return undefined
+  const afterGroup = key.indexOf('/', OBJECTS_PREFIX.length)
+  const afterPlural = key.indexOf('/', afterGroup + 1)
+  const afterSegment = key.indexOf('/', afterPlural + 1)
+  if (afterGroup === -1 || afterPlural <= afterGroup || afterSegment <= afterPlural + 1) return undefined
+  const segment = key.slice(afterPlural + 1, afterSegment)
+  const name = key.slice(afterSegment + 1)
+  if (name === '' || name.includes('/')) return undefined
+  const kind =
+    kinds.get(key.slice(0, afterPlural + 1)) ??
+    custom?.customByPlural(key.slice(OBJECTS_PREFIX.length, afterGroup), key.slice(afterGroup + 1, afterPlural))?.id
+  if (kind === undefined) return undefined
   const { namespaced } = resourceOf(kind)
   if (namespaced === (segment === NO_NAMESPACE)) return undefined
   return { kind, namespace: namespaced ? segment : '', name }

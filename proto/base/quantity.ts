@@ -34,8 +34,23 @@ export function parseQuantity(text: string): ParsedQuantity {
   return quantity
 }
 
+/** What was read lately: containers say the same few amounts over and over. */
+const known = new Map<string, ParsedQuantity>()
+const MAX_KNOWN = 1_000
+
 /** The exact amount, undefined if the text is no quantity. */
 export function readQuantity(text: string): ParsedQuantity | undefined {
+  let quantity = known.get(text)
+  if (quantity === undefined) {
+    quantity = read(text)
+    if (quantity === undefined) return undefined
+    if (known.size >= MAX_KNOWN) known.clear()
+    known.set(text, quantity)
+  }
+  return quantity
+}
+
+function read(text: string): ParsedQuantity | undefined {
   const match = text.length <= LONGEST_TEXT ? SYNTAX.exec(text) : null
   const [, sign, whole = '', fraction = '', suffix = ''] = match ?? []
   if (match === null || whole + fraction === '') return undefined

@@ -1,9 +1,11 @@
 /** Chance as it is handed to every component. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 
 export interface Random {
   /** 0 ≤ x < 1. */
   next(): number
+  /** A version 4 UUID, of a source that has a quicker way to one than by sixteen numbers. */
+  uuid?(): string
 }
 
 /** Bytes of one number. */
@@ -24,6 +26,10 @@ class SystemRandom implements Random {
     }
     this.#at += WIDTH
     return this.#bytes.readUIntBE(this.#at - WIDTH, WIDTH) / 2 ** (8 * WIDTH)
+  }
+
+  uuid(): string {
+    return randomUUID()
   }
 }
 
@@ -46,11 +52,17 @@ const NAME_CHARACTERS = 'bcdfghjklmnpqrstvwxz2456789'
 
 /** A name's random end, as after generateName: no vowels, so that no words appear. */
 export function randomSuffix(random: Random, length = 5): string {
-  return Array.from({ length }, () => NAME_CHARACTERS[Math.floor(random.next() * NAME_CHARACTERS.length)]).join('')
+  let suffix = ''
+  while (suffix.length < length) suffix += NAME_CHARACTERS[Math.floor(random.next() * NAME_CHARACTERS.length)]
+  return suffix
 }
 
 /** A version 4 UUID (RFC 9562). */
 export function randomUuid(random: Random): string {
+  return random.uuid?.() ?? uuidOfNumbers(random)
+}
+
+function uuidOfNumbers(random: Random): string {
   const bytes = Buffer.from(Array.from({ length: 16 }, () => Math.floor(random.next() * 256)))
   bytes[6] = (bytes[6]! & 0x0f) | 0x40
   bytes[8] = (bytes[8]! & 0x3f) | 0x80
