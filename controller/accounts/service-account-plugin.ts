@@ -3,6 +3,7 @@
  * pod.
  * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-admission-controller
  */
+import { clone } from '../../proto/base/clone.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import { randomSuffix, type Random } from '../../proto/base/random.ts'
 import type { Container, Pod, ServiceAccount, Volume } from '../../proto/gen/types.ts'
@@ -87,7 +88,7 @@ export class ServiceAccountPlugin implements AdmissionPlugin {
 
   #equip({ spec }: Pod, account: ServiceAccount | undefined): void {
     if ((spec.imagePullSecrets ?? []).length === 0 && account?.imagePullSecrets !== undefined)
-      spec.imagePullSecrets = structuredClone(account.imagePullSecrets)
+      spec.imagePullSecrets = clone(account.imagePullSecrets)
     if ((spec.automountServiceAccountToken ?? account?.automountServiceAccountToken) === false) return
     const bare = [...(spec.initContainers ?? []), ...spec.containers].filter((container) => !mountsToken(container))
     if (bare.length === 0) return

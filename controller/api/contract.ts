@@ -81,11 +81,12 @@ export interface ObjectApi {
    * Consistent: shows every write acknowledged before the call. Shared with the cache: copy before changing. NotFound.
    */
   get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Resources[K]>
+  /** The draft is copied at once: it may share parts with objects of the cache. */
   create<K extends Kind>(draft: Draft<K>, context: WriteContext): Promise<Resources[K]>
   /**
    * Replaces metadata and spec; Conflict if metadata.resourceVersion is set and stale. Status stays as stored.
    * metadata.managedFields, if it has entries, says whose the fields are; one empty entry: nobody's. `part`: everything
-   * else of the object stays as stored.
+   * else of the object stays as stored. The object may not be changed before the answer is there.
    */
   update<K extends Kind>(object: Resources[K], context: WriteContext, part?: ObjectSubresource): Promise<Resources[K]>
   /** Replaces status; everything else stays as stored. */

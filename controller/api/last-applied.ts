@@ -3,6 +3,7 @@
  * configuration. Whoever goes to the server's side and back finds it true.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
  */
+import { clone } from '../../proto/base/clone.ts'
 import { encodeJson, inspectJson } from '../../proto/codec/codec.ts'
 import { isStrictOnly } from '../../proto/base/problem.ts'
 import { isObject } from '../../proto/base/json.ts'
@@ -39,7 +40,7 @@ export function lastApplied({ kind, metadata }: AnyResource, manager: string): J
 export function recordLastApplied({ metadata }: JsonObject, configuration: JsonObject, manager: string): boolean {
   const annotations = isObject(metadata) ? metadata.annotations : undefined
   if (manager !== KUBECTL || !isObject(annotations) || annotations[ANNOTATION] === undefined) return false
-  const applied = structuredClone(configuration)
+  const applied = clone(configuration)
   const own = isObject(applied.metadata) ? applied.metadata.annotations : undefined
   if (isObject(own)) delete own[ANNOTATION]
   const text = `${JSON.stringify(applied)}\n`

@@ -2,6 +2,7 @@
  * Which admission plugins look at a request, and their turn at it.
  * https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
  */
+import { clone } from '../../proto/base/clone.ts'
 import { then } from '../../proto/base/maybe-promise.ts'
 import { applyDefaults } from '../../proto/codec/defaults.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
@@ -106,11 +107,7 @@ export class AdmissionResultCache {
       } catch (thrown) {
         refusal = thrown
       }
-      answer = {
-        about,
-        object: attributes.object === undefined ? undefined : structuredClone(attributes.object),
-        refusal,
-      }
+      answer = { about, object: attributes.object === undefined ? undefined : clone(attributes.object), refusal }
       answers.set(plugin, answer)
     }
     if (answer.refusal !== undefined) throw answer.refusal
@@ -128,10 +125,7 @@ function comparable(object: AnyResource | undefined): string {
 /** Makes an object what another is, in place, but for what belongs to its place in the store. */
 export function replaceContent(object: AnyResource, content: AnyResource): void {
   const { resourceVersion, managedFields } = object.metadata
-  const kept = {
-    ...structuredClone(content),
-    metadata: { ...structuredClone(content.metadata), resourceVersion, managedFields },
-  }
+  const kept = { ...clone(content), metadata: { ...clone(content.metadata), resourceVersion, managedFields } }
   for (const name of Object.keys(object))
     if (!(name in kept)) delete (object as unknown as Record<string, unknown>)[name]
   Object.assign(object, kept)

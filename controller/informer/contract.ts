@@ -1,7 +1,7 @@
 /**
  * The watch cache: a decoded copy of every object, fed by one watch of the store, from which all reads and watches are
  * served. Objects are shared, also with who wrote them, and must not be changed; who wants to change one makes a copy
- * (structuredClone).
+ * (proto/base/clone.ts).
  */
 import type { GantryError } from '../../proto/base/errors.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'

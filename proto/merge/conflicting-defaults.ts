@@ -4,6 +4,7 @@
  * was nobody's choice another volume.
  * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#strategy, …/concepts/storage/volumes/
  */
+import { clone } from '../base/clone.ts'
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import type { FieldSet } from './field-set.ts'
 import { isObject, own } from '../base/json.ts'
@@ -13,7 +14,7 @@ import { isObject, own } from '../base/json.ts'
  * arguments stay as they are.
  */
 export function dropConflictingDefaults(live: JsonObject, configuration: JsonObject, owned: FieldSet): JsonObject {
-  const result = structuredClone(live)
+  const result = clone(live)
   dropRollingUpdateDefaults(result, configuration, owned)
   for (const path of [['spec'], ['spec', 'template', 'spec']])
     dropVolumeDefaults(

@@ -2,6 +2,7 @@
  * The three kinds of patch. Each returns the patched value and leaves its arguments as they were; what it returns may
  * share parts with them.
  */
+import { clone } from '../base/clone.ts'
 import type { JsonObject, JsonValue } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
 import { isObject, own, sameJson, setOwn } from '../base/json.ts'
@@ -36,7 +37,7 @@ export function applyJsonPatch(target: JsonValue, patch: JsonValue): JsonValue {
   const copies = { size: 0 }
   return patch.reduce(
     (value: JsonValue, operation, index) => new Operation(operation, index, copies).applyTo(value),
-    structuredClone(target),
+    clone(target),
   )
 }
 
@@ -155,7 +156,7 @@ class Operation {
 
   #value(): JsonValue {
     const value = own(this.#operation, 'value')
-    return value === undefined ? this.#refuse('needs a "value"') : structuredClone(value)
+    return value === undefined ? this.#refuse('needs a "value"') : clone(value)
   }
 
   #refuse(

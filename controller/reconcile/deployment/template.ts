@@ -1,4 +1,5 @@
 /** Templates, their hashes, and the ReplicaSet that stands for one. */
+import { clone } from '../../../proto/base/clone.ts'
 import { parseInt64 } from '../../../proto/base/int64.ts'
 import { createHash } from 'node:crypto'
 import { sameJson } from '../../../proto/base/json.ts'
@@ -71,7 +72,7 @@ export function replicaSetDraft(
   annotations: Record<string, string>,
 ): Draft<'ReplicaSet'> {
   const { metadata, spec } = deployment
-  const template = structuredClone(spec.template)
+  const template = clone(spec.template)
   template.metadata.labels = { ...template.metadata.labels, [HASH_LABEL]: hash }
   return {
     kind: 'ReplicaSet',

@@ -1,4 +1,5 @@
 /** Keeps the EndpointSlices of Services that have a selector. Keys are Services. */
+import { clone } from '../../../proto/base/clone.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import { formatMicroTime } from '../../../proto/base/time.ts'
@@ -181,7 +182,7 @@ export class EndpointSliceReconciler implements Reconciler {
         slice.metadata.labels = labels
         if (annotations !== undefined) slice.metadata.annotations = { ...slice.metadata.annotations, ...annotations }
         if (content !== undefined)
-          Object.assign(slice, { ports: structuredClone(content.ports), endpoints: structuredClone(content.endpoints) })
+          Object.assign(slice, { ports: clone(content.ports), endpoints: clone(content.endpoints) })
         return undefined
       },
       this.#context,

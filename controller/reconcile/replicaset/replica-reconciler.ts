@@ -196,6 +196,6 @@ function podOf(owner: ReplicaOwner): Draft<'Pod'> {
       finalizers: [...(finalizers ?? [])],
       ownerReferences: [controllerReference(owner)],
     },
-    spec: structuredClone(template.spec),
+    spec: template.spec,
   }
 }
