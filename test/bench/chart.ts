@@ -2,7 +2,16 @@
  * A report as a drawing: a line for each figure, with a bar up to its median, its floor as a solid mark and its goal as
  * a dashed one. Each line has a scale of its own, since units differ. A bar of a figure that has shares shows them.
  */
-import { formatGoal, formatNumber, formatRatio, isReached, median, type Figure, type Share } from './figures.ts'
+import {
+  formatGoal,
+  formatNumber,
+  formatRatio,
+  isReached,
+  median,
+  type Figure,
+  type Floor,
+  type Share,
+} from './figures.ts'
 import type { PartReport, Report } from './report.ts'
 
 const WIDTH = 1160
@@ -12,6 +21,7 @@ const BAR = 12
 const LEFT = 330
 const RIGHT = 780
 const TEXT = 795
+const LEGEND_COLUMNS = 6
 const SHORT = '#d9822b'
 const REACHED = '#3d8f5f'
 const WITHOUT_GOAL = '#6b7c93'
@@ -52,9 +62,12 @@ export function drawChart({ at, commit, machine, quick, parts }: Report): string
       put(LINE, (top) => text(20, top + 4, `failed: ${part.reason.split('\n')[0]!}`, `fill="${SHORT}"`))
     else for (const figure of part.figures) put(LINE, (top) => drawFigure(figure, top, colors))
   }
-  y += 10
-  for (const [name, color] of colors)
-    put(18, (top) => `${box(20, top, 12, color)}${text(40, top + BAR / 2 + 4, name, 'fill="#555"')}`)
+  y += 20
+  const legend = [...colors].map(([name, color], index) => {
+    const [left, top] = [20 + 180 * (index % LEGEND_COLUMNS), y + 18 * Math.floor(index / LEGEND_COLUMNS)]
+    return `${box(left, top, BAR, color)}${text(left + 20, top + BAR / 2 + 4, name, 'fill="#555"')}`
+  })
+  put(18 * Math.ceil(legend.length / LEGEND_COLUMNS), () => legend.join(''))
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y + 10}" viewBox="0 0 ${WIDTH} ${y + 10}" font-family="sans-serif" font-size="12">`,
     `<rect width="100%" height="100%" fill="white"/>`,
@@ -78,12 +91,13 @@ function drawFigure(figure: Figure, top: number, colors: ReadonlyMap<string, str
   const color = reached === undefined ? WITHOUT_GOAL : reached ? REACHED : SHORT
   const words = [
     `${formatNumber(middle)} ${unit}`,
-    ...(floor === undefined ? [] : [`${formatRatio(figure)} ${formatNumber(floor.value)} (${floor.name})`]),
     ...(goal === undefined ? [] : [`goal ${formatGoal(goal)}`]),
+    ...(floor === undefined ? [] : [`${formatRatio(figure)} floor`]),
   ]
+  const hint = [...(note === undefined ? [] : [note]), ...(floor === undefined ? [] : [floorWords(floor, unit)])]
   return [
     '<g>',
-    note === undefined ? '' : `<title>${escape(note)}</title>`,
+    hint.length === 0 ? '' : `<title>${escape(hint.join('; '))}</title>`,
     text(20, top + BAR / 2 + 4, name, ''),
     shares.length === 0
       ? box(LEFT, top, at(middle) - LEFT, color)
@@ -93,6 +107,10 @@ function drawFigure(figure: Figure, top: number, colors: ReadonlyMap<string, str
     text(TEXT, top + BAR / 2 + 4, words.join(', '), `fill="${color}"`),
     '</g>',
   ].join('')
+}
+
+function floorWords({ name, value }: Floor, unit: string): string {
+  return `floor: ${name}, ${formatNumber(value)} ${unit}`
 }
 
 function drawShares(shares: readonly Share[], top: number, scale: number, colors: ReadonlyMap<string, string>): string {

@@ -1,7 +1,7 @@
 /** A run of the benchmarks: its parts, and the machine. */
 import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem } from 'node:os'
-import { ROOT } from '../e2e/cluster.ts'
+import { ROOT } from './root.ts'
 import type { Figure } from './figures.ts'
 
 export interface Report {

@@ -7,8 +7,12 @@ const SMALL_SHARE = 0.01
 
 /** A line of headings, a line for each figure, and below it one for each share of it. */
 export function formatTable(figures: readonly Figure[]): string {
-  const rows = [HEADINGS, ...figures.flatMap((figure) => [figureRow(figure), ...shareRows(figure)])]
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return formatRows([HEADINGS, ...figures.flatMap((figure) => [figureRow(figure), ...shareRows(figure)])])
+}
+
+/** Columns are as wide as what is in them. */
+export function formatRows(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   return rows
     .map((row) => `${row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ')}`.trimEnd())
     .map((line) => `${line}\n`)

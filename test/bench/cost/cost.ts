@@ -5,7 +5,7 @@
  * measures all, `cost/get` and its like one kind.
  */
 import { join } from 'node:path'
-import { ROOT } from '../../e2e/cluster.ts'
+import { ROOT } from '../root.ts'
 import { median, type Effort, type Figure, type Share } from '../figures.ts'
 import { BenchController } from '../kube/controller.ts'
 import { BenchNodes } from '../kube/nodes.ts'

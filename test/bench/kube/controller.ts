@@ -6,7 +6,7 @@ import { request as httpsRequest, Agent } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAuthority, issue, type KeyPair } from '../../../deploy/ca.ts'
-import { ROOT } from '../../e2e/cluster.ts'
+import { ROOT } from '../root.ts'
 import { until } from '../../eventually.ts'
 import { freePorts } from '../../integration/free-port.ts'
 
