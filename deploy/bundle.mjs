@@ -1,9 +1,8 @@
 // One file per program in dist/: fewer files to read makes a program start sooner and weigh less.
 import { build } from 'esbuild'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { etcdServices } from './etcd-services.mjs'
 
 /**
  * Programs that a person or a machine starts: `launch.ts` under their name loads the bundle beside it with a code
@@ -22,35 +21,18 @@ const assistants = {
 }
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
-// etcd3 reads its schema from beside its own files; in a bundle that is beside the bundle.
-const etcd3 = dirname(createRequire(import.meta.url).resolve('etcd3/package.json'))
-const etcdSchema = {
-  name: 'etcd-schema',
-  setup({ onLoad }) {
-    onLoad({ filter: /etcd3[\\/]lib[\\/]connection-pool\.js$/ }, ({ path }) =>
-      changed(path, '../proto/rpc.proto', './etcd/rpc.proto'),
-    )
-  },
-}
-cpSync(join(etcd3, 'proto'), 'dist/etcd', { recursive: true })
-
 // Commander starts programs only for commands that are programs of their own, of which there are none here; what it
 // would start them with takes longer to load than all of commander.
 const withoutChildProcess = {
   name: 'without-child-process',
   setup({ onLoad }) {
-    onLoad({ filter: /commander[\\/]lib[\\/]command\.js$/ }, ({ path }) =>
-      changed(path, "const childProcess = require('node:child_process');", ''),
-    )
+    onLoad({ filter: /commander[\\/]lib[\\/]command\.js$/ }, ({ path }) => {
+      const before = readFileSync(path, 'utf8')
+      const contents = before.replace("const childProcess = require('node:child_process');", '')
+      if (contents === before) throw new Error(`${path} no longer loads node:child_process so`)
+      return { contents }
+    })
   },
-}
-
-/** The file with a text replaced that must be there. */
-function changed(path, text, by) {
-  const before = readFileSync(path, 'utf8')
-  const contents = before.replace(text, by)
-  if (contents === before) throw new Error(`${path} no longer holds ${text}`)
-  return { contents }
 }
 
 const options = {
@@ -60,7 +42,7 @@ const options = {
   platform: 'node',
   target: 'node20',
   format: 'cjs',
-  plugins: [etcdSchema, withoutChildProcess],
+  plugins: [etcdServices, withoutChildProcess],
   define: { GANTRY_VERSION: JSON.stringify(version), 'import.meta.dirname': '__dirname' },
   // Optional accelerators of its dependencies, which are not installed; and what only users of Docker need.
   external: ['pg-hstore', 'bufferutil', 'utf-8-validate', 'testcontainers'],
@@ -101,10 +83,14 @@ await build({ ...options, entryPoints: libraries, plugins: [...options.plugins, 
 for (const name of [...Object.keys(programs), ...Object.keys(assistants)]) chmodSync(`dist/${name}.cjs`, 0o755)
 for (const name of Object.keys(programs)) asciiOnly(`dist/${name}-main.cjs`)
 rmSync('dist/cache', { recursive: true, force: true })
-// Controllers and agents are ended by signals, and each machine of a rig starts them: their code caches are made here.
-// The first command of each kind makes the others.
-for (const name of ['gantry-controller', 'gantry-agent'])
-  execFileSync(process.execPath, [`dist/${name}.cjs`, '--version'])
+// What all starts of a program have in common is compiled here; commands add their own.
+for (const [name, flag] of [
+  ['gantry-controller', '--version'],
+  ['gantry-agent', '--version'],
+  ['gantry-rig', '--help'],
+  ['gantry', '--help'],
+])
+  execFileSync(process.execPath, [`dist/${name}.cjs`, flag])
 // What tells `deploy/setup` that a build came to its end, and when.
 writeFileSync('dist/complete', '')
 

@@ -26,7 +26,10 @@ interface Label {
 }
 
 export class CodeCache {
-  readonly #paths: readonly string[]
+  readonly #bundle: string
+  /** Of the command's, and, where there is none yet, of what all commands have in common. */
+  readonly #name: string
+  readonly #common: string
   readonly #guard: Guard
   readonly #text: string
   readonly #file: string
@@ -35,26 +38,29 @@ export class CodeCache {
   #label: Label | undefined
   #isWritten = false
 
-  /** `text` and `stats` of the bundle; `name` of the program, and of the command that is run. */
-  constructor(bundle: string, name: string, text: string, stats: Stats) {
+  /** `text` and `stats` of the bundle; the names of the program and of the command that is run. */
+  constructor(bundle: string, program: string, command: string | undefined, text: string, stats: Stats) {
     const { dev, ino, size, mtimeMs, ctimeMs, uid } = stats
     // Whatever changes a file changes its ctime.
     this.#file = [dev, ino, size, mtimeMs, ctimeMs].join(' ')
     this.#text = text
     this.#guard = { owner: uid, isPublic: true }
-    const own = userCacheFolder(process.env)
-    const folders = [join(dirname(bundle), 'cache')]
-    if (own !== undefined) folders.push(join(own, 'code', encodeURIComponent(dirname(bundle)).slice(-200)))
-    this.#paths = folders.map((folder) => join(folder, name))
+    this.#bundle = bundle
+    this.#common = program
+    this.#name = command === undefined ? program : `${program}.${command}`
   }
 
   /** The code, if there is any of this bundle. */
   read(): Buffer | undefined {
-    for (const path of this.#paths) {
-      const bytes = readGuarded(path, this.#guard)
+    return this.#read(this.#name) ?? this.#read(this.#common)
+  }
+
+  #read(name: string): Buffer | undefined {
+    for (const folder of this.#folders()) {
+      const bytes = readGuarded(join(folder, name), this.#guard)
       const label = bytes === undefined ? undefined : labelOf(bytes)
       if (label === undefined || !this.#isOfBundle(label)) continue
-      this.#label = label
+      if (name === this.#name) this.#label = label
       return bytes!.subarray(0, bytes!.length - LABEL_SIZE)
     }
     return undefined
@@ -81,11 +87,19 @@ export class CodeCache {
     }
     const bytes = Buffer.concat([code, Buffer.from(JSON.stringify(label).padEnd(LABEL_SIZE))])
     let failure: Error | undefined
-    for (const path of this.#paths) {
-      failure = writeGuarded(path, bytes, this.#guard)
+    for (const folder of this.#folders()) {
+      failure = writeGuarded(join(folder, this.#name), bytes, this.#guard)
       if (failure === undefined) return undefined
     }
     return failure
+  }
+
+  /** In their order; the second is not looked for where the first will do. */
+  *#folders(): Generator<string, void, undefined> {
+    const home = dirname(this.#bundle)
+    yield join(home, 'cache')
+    const own = userCacheFolder(process.env)
+    if (own !== undefined) yield join(own, 'code', encodeURIComponent(home).slice(-200))
   }
 
   #isOfBundle({ node, file, content }: Label): boolean {

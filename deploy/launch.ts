@@ -16,7 +16,7 @@ const LONG_MS = 10_000
 
 function load(bundle: string, name: string): (...names: unknown[]) => void {
   const { text, stats } = readBundle(bundle)
-  const cache = new CodeCache(bundle, cacheName(name), text, stats)
+  const cache = new CodeCache(bundle, name, commandWord(), text, stats)
   const cachedData = cache.read()
   const script = new Script(text, { filename: bundle, ...(cachedData === undefined ? {} : { cachedData }) })
   if (script.cachedDataRejected === true) cache.reject()
@@ -43,9 +43,10 @@ function readBundle(bundle: string): { readonly text: string; readonly stats: St
   }
 }
 
-function cacheName(name: string): string {
+/** The word that is the command's, if there is one. */
+function commandWord(): string | undefined {
   const command = process.argv[2]
-  return command !== undefined && /^[a-z][a-z-]{0,30}$/.test(command) ? `${name}.${command}` : name
+  return command !== undefined && /^[a-z][a-z-]{0,30}$/.test(command) ? command : undefined
 }
 
 const name = basename(__filename, '.cjs')

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { InFlightRequest } from './in-flight-request.ts'
+import { CHUNK_SIZE, writeChunks } from './chunks.ts'
 import { compressed } from './compression.ts'
 import type { Answer, RawExchange, Target, WatchFrame } from './contract.ts'
 import { encodeFrame, encodeList, encodeObject, pretty } from './encoding.ts'
@@ -47,9 +48,9 @@ export async function writeAnswer(exchange: RawExchange, answer: Answer, options
     case 'watch':
       return writeNegotiated(response, answer, options)
     case 'json':
-      return send(response, answer.code ?? 200, JSON_TYPE, inPlainJson(response, answer.json, options), options)
+      return send(response, answer.code ?? 200, JSON_TYPE, [inPlainJson(response, answer.json, options)], options)
     case 'bytes':
-      return send(response, answer.code ?? 200, answer.type, answer.body, options, answer.headers)
+      return send(response, answer.code ?? 200, answer.type, [bytesOf(answer.body)], options, answer.headers)
     case 'stream': {
       begin(response, 200, answer.type, options)
       response.flushHeaders()
@@ -79,7 +80,7 @@ export async function writeStatus(
   }
   const object = encodableMessage('Status', body)
   const media = statusMedia(response.req.headers.accept)
-  await send(response, code, MEDIA_TYPES[media], Buffer.concat(encodeObject(object, media)), options, headers)
+  await send(response, code, MEDIA_TYPES[media], encodeObject(object, media), options, headers)
 }
 
 /** Whoever takes none of the forms is told so in JSON. */
@@ -116,9 +117,7 @@ async function writeNegotiated(response: ServerResponse, answer: Negotiated, opt
   if (shown.is === 'watch') return writeWatch(response, shown.frames, form, options)
   const pieces = shown.is === 'object' ? encodeObject(shown.object, form.media) : encodeList(shown, form.media)
   const laidOut = form.media === 'json' && wantsPretty(query, headers['user-agent']) ? pretty(pieces) : pieces
-  // One buffer: TLS would copy pieces together as well, and each would be a call of its own.
-  const body = laidOut.length === 1 ? laidOut[0]! : Buffer.concat(laidOut)
-  await send(response, shown.is === 'object' ? (shown.code ?? 200) : 200, MEDIA_TYPES[form.media], body, options)
+  await send(response, shown.is === 'object' ? (shown.code ?? 200) : 200, MEDIA_TYPES[form.media], laidOut, options)
 }
 
 /** Of an object it is known only by encoding it; of a list or a watch the kind says it. */
@@ -165,10 +164,16 @@ export function frameOf(frame: WatchFrame, media: 'json' | 'protobuf'): Buffer {
   return bytes
 }
 
-function inPlainJson(response: ServerResponse, json: object, { query }: AnswerOptions): string {
-  return wantsPretty(query, response.req.headers['user-agent'])
-    ? `${JSON.stringify(json, null, 2)}\n`
-    : JSON.stringify(json)
+function inPlainJson(response: ServerResponse, json: object, { query }: AnswerOptions): Buffer {
+  return Buffer.from(
+    wantsPretty(query, response.req.headers['user-agent'])
+      ? `${JSON.stringify(json, null, 2)}\n`
+      : JSON.stringify(json),
+  )
+}
+
+function bytesOf(body: Uint8Array | string): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body) : body
 }
 
 function begin(
@@ -194,22 +199,27 @@ async function send(
   response: ServerResponse,
   code: number,
   type: string,
-  body: Uint8Array | string,
+  pieces: readonly Uint8Array[],
   options: AnswerOptions,
   headers: Headers = {},
 ): Promise<void> {
   const { req } = response
-  const shorter = 'Content-Encoding' in headers ? undefined : compressed(req.headers['accept-encoding'], body)
-  const bytes = shorter === undefined ? body : await shorter
+  const shorter = 'Content-Encoding' in headers ? undefined : compressed(req.headers['accept-encoding'], pieces)
+  const body = shorter === undefined ? pieces : [await shorter]
+  const length = body.reduce((sum, piece) => sum + piece.length, 0)
   const withoutBody = code === 304 || code === 204
   begin(response, code, type, options, {
-    ...(!withoutBody && { 'Content-Length': String(Buffer.byteLength(bytes)) }),
+    ...(!withoutBody && { 'Content-Length': String(length) }),
     ...(shorter !== undefined && { 'Content-Encoding': 'gzip', Vary: 'Accept-Encoding' }),
     ...headers,
   })
   // Until it is out; then the socket waits for the next request, with the timeout of that.
   response.setTimeout(options.stall)
-  response.end(req.method === 'HEAD' || withoutBody ? undefined : bytes)
+  if (req.method === 'HEAD' || withoutBody) response.end()
+  else if (length > CHUNK_SIZE) {
+    await writeChunks(response, body)
+    response.end()
+  } else response.end(body.length === 1 ? body[0] : Buffer.concat(body, length))
 }
 
 /**

@@ -14,17 +14,19 @@ const deflate = promisify(gzip)
 const known = new WeakMap<Uint8Array, Promise<Buffer>>()
 
 /**
- * The body compressed with gzip, if the client takes that and the body is long; in another thread, so that nobody else
- * waits for it.
+ * The body, which comes in pieces, compressed with gzip, if the client takes that and the body is long; in another
+ * thread, so that nobody else waits for it.
  */
 export function compressed(
   acceptEncoding: string | string[] | undefined,
-  body: Uint8Array | string,
+  pieces: readonly Uint8Array[],
 ): Promise<Buffer> | undefined {
-  if (acceptEncoding === undefined || body.length < THRESHOLD || !takesGzip(String(acceptEncoding))) return undefined
-  if (typeof body === 'string') return deflate(body, { level: LEVEL })
-  let made = known.get(body)
-  if (made === undefined) known.set(body, (made = deflate(body, { level: LEVEL })))
+  if (acceptEncoding === undefined || !takesGzip(String(acceptEncoding))) return undefined
+  if (pieces.reduce((sum, piece) => sum + piece.length, 0) < THRESHOLD) return undefined
+  const [first] = pieces as [Uint8Array]
+  if (pieces.length > 1) return deflate(Buffer.concat(pieces), { level: LEVEL })
+  let made = known.get(first)
+  if (made === undefined) known.set(first, (made = deflate(first, { level: LEVEL })))
   return made
 }
 

@@ -38,16 +38,15 @@ export class TableMaker {
     const columns = this.#columns(items[0])
     const now = this.#now()
     const definitions = withColumns ? columns.map(definitionOf) : []
-    const head = JSON.stringify({
-      kind: 'Table',
-      apiVersion: this.#apiVersion,
-      metadata,
-      columnDefinitions: definitions,
-    }).slice(0, -1)
-    const pieces: Uint8Array[] = [Buffer.from(`${head},"rows":[`)]
-    for (const [index, item] of items.entries()) {
-      const cells = JSON.stringify(columns.map((column) => cellOf(column, item.object as AnyResource, now)))
-      pieces.push(Buffer.from(`${index > 0 ? ',' : ''}{"cells":${cells},"object":`), this.#object(item), ROW_END)
+    const head = { kind: 'Table', apiVersion: this.#apiVersion, metadata, columnDefinitions: definitions }
+    const pieces: Uint8Array[] = [Buffer.from(`${JSON.stringify(head).slice(0, -1)},"rows":[`)]
+    for (const item of items) {
+      const { texts, aging } = this.#row(item, columns)
+      if (pieces.length > 1) pieces.push(COMMA)
+      pieces.push(texts[0]!)
+      for (let at = 0; at < aging.length; at++)
+        pieces.push(Buffer.from(JSON.stringify(cellOf(aging[at]!, item.object as AnyResource, now))), texts[at + 1]!)
+      if (this.#include === 'Object') pieces.push(item.json(), ROW_END)
     }
     pieces.push(TABLE_END)
     const json = Buffer.concat(pieces)
@@ -60,14 +59,24 @@ export class TableMaker {
     }
   }
 
-  #object(item: EncodableObject): Uint8Array {
+  #row(item: EncodableObject, columns: readonly Column<Kind>[]): Row {
+    let row = known.get(item)
+    if (row?.columns !== columns || row.include !== this.#include || row.apiVersion !== this.#apiVersion) {
+      const { texts, aging } = rowOf(item, columns, this.#objectText(item))
+      known.set(item, (row = { columns, include: this.#include, apiVersion: this.#apiVersion, texts, aging }))
+    }
+    return row
+  }
+
+  /** What stands behind the cells; the object itself is added by whoever wants it. */
+  #objectText(item: EncodableObject): string {
     switch (this.#include) {
       case 'None':
-        return NULL
+        return 'null}'
       case 'Metadata':
-        return metadataOfRow(item, this.#apiVersion)
+        return `${metadataText(item, this.#apiVersion)}}`
       case 'Object':
-        return item.json()
+        return ''
     }
   }
 
@@ -85,30 +94,49 @@ export class TableMaker {
   }
 }
 
-const NULL = Buffer.from('null')
+const COMMA = Buffer.from(',')
 const ROW_END = Buffer.from('}')
 const TABLE_END = Buffer.from(']}')
 
-/** By object and version of meta.k8s.io: made once. */
-const known = new WeakMap<EncodableObject, Map<string, Uint8Array>>()
+/** A row but for the cells that age. */
+interface Row {
+  /** What stands before, between and behind those. */
+  readonly texts: readonly Uint8Array[]
+  readonly aging: readonly Column<Kind>[]
+}
+
+/** The last that was made of each object: most who ask for tables ask for the same. */
+const known = new WeakMap<
+  EncodableObject,
+  Row & { readonly columns: readonly Column<Kind>[]; readonly include: IncludeObject; readonly apiVersion: string }
+>()
+
+/** `behind`: what follows the cells. */
+function rowOf(item: EncodableObject, columns: readonly Column<Kind>[], behind: string): Row {
+  const object = item.object as AnyResource
+  const texts: Uint8Array[] = []
+  const aging: Column<Kind>[] = []
+  let text = '{"cells":['
+  for (const [index, column] of columns.entries()) {
+    if (index > 0) text += ','
+    if (column.ages?.(object) === true) {
+      texts.push(Buffer.from(text))
+      aging.push(column)
+      text = ''
+    } else text += JSON.stringify(cellOf(column, object, 0))
+  }
+  texts.push(Buffer.from(`${text}],"object":${behind}`))
+  return { texts, aging }
+}
 
 /**
  * All metadata but `managedFields`: they would be most of a table, which is for people, and reading those of 500 pods
  * takes kubectl longer than all the rest of `get pods`.
  */
-function metadataOfRow(item: EncodableObject, apiVersion: string): Uint8Array {
-  let made = known.get(item)
-  if (made === undefined) known.set(item, (made = new Map()))
-  let json = made.get(apiVersion)
-  if (json === undefined) {
-    const { metadata = {} } = item.object as { metadata?: object }
-    const shown = encodeFields('ObjectMeta', { ...metadata, managedFields: undefined })
-    made.set(
-      apiVersion,
-      (json = Buffer.from(JSON.stringify({ kind: 'PartialObjectMetadata', apiVersion, metadata: shown }))),
-    )
-  }
-  return json
+function metadataText(item: EncodableObject, apiVersion: string): string {
+  const { metadata = {} } = item.object as { metadata?: object }
+  const shown = encodeFields('ObjectMeta', { ...metadata, managedFields: undefined })
+  return JSON.stringify({ kind: 'PartialObjectMetadata', apiVersion, metadata: shown })
 }
 
 function definitionOf({ name, type = 'string', format, description = '', wide }: Column<Kind>): JsonObject {

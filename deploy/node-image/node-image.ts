@@ -70,6 +70,7 @@ export async function ensureNodeImage(
       t: image,
       buildargs: { BASE: system },
       forcerm: true,
+      networkmode: 'none',
     })) as Readable,
     signal,
   )
@@ -79,7 +80,7 @@ export async function ensureNodeImage(
 
 /** What of the package a machine needs: bundles, scripts, examples. */
 async function gantryFiles(root: string): Promise<Record<string, LayerFile>> {
-  const bundles = (await filesIn(root, 'dist')).filter((path) => /^dist\/(gantry.*\.cjs$|etcd\/)/.test(path))
+  const bundles = (await filesIn(root, 'dist')).filter((path) => /^dist\/gantry[^/]*\.cjs$/.test(path))
   if (!bundles.includes('dist/gantry-agent.cjs'))
     throw new GantryError('FailedPrecondition', `Gantry is not built: ${join(root, 'dist')} has no gantry-agent.cjs`, {
       details: [{ field: 'dist', value: join(root, 'dist'), remedy: 'npm run build' }],

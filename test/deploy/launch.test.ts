@@ -108,6 +108,19 @@ describe('programs of the package', function () {
       writeFileSync(main(), `(function (exports, require, module, __filename, __dirname) {\n${body}\n})`)
     const said = (word: string): CommandResult => ({ code: 0, stdout: `${word}\n`, stderr: '' })
 
+    /** Puts in the place of a cache code that says something else, as if it were of this bundle. */
+    const poison = async (...args: string[]): Promise<void> => {
+      const path = join(beside(), ['tool', ...args].join('.'))
+      writeMain('const say = () => console.log("bad")\nsay()')
+      for (let time = 0; time < 3; time++) await tool(...args)
+      const bad = readFileSync(path)
+      writeMain('const say = () => console.log("one")\nsay()')
+      rmSync(beside(), { recursive: true })
+      for (let time = 0; time < 3; time++) await tool(...args)
+      const label = readFileSync(path).subarray(-LABEL_SIZE)
+      writeFileSync(path, Buffer.concat([bad.subarray(0, -LABEL_SIZE), label]))
+    }
+
     beforeEach(async () => {
       mkdirSync(join(folder, 'home'))
       await build({
@@ -157,6 +170,12 @@ describe('programs of the package', function () {
       await ended
     })
 
+    it('is for a command at first what all have in common', async () => {
+      await poison()
+      assert.deepEqual(await tool('get'), said('bad'))
+      assert.deepEqual(caches(), ['tool', 'tool.get'])
+    })
+
     it('is made again where it is damaged', async () => {
       await tool('get')
       const path = join(beside(), 'tool.get')
@@ -203,30 +222,19 @@ describe('programs of the package', function () {
     })
 
     it('is not used where another user could have written it', async () => {
-      const poison = async (): Promise<void> => {
-        // Code that says something else, as if it were of this bundle.
-        writeMain('const say = () => console.log("bad")\nsay()')
-        for (let time = 0; time < 3; time++) await tool('get')
-        const bad = readFileSync(join(beside(), 'tool.get'))
-        writeMain('const say = () => console.log("one")\nsay()')
-        rmSync(beside(), { recursive: true })
-        for (let time = 0; time < 3; time++) await tool('get')
-        const label = readFileSync(join(beside(), 'tool.get')).subarray(-LABEL_SIZE)
-        writeFileSync(join(beside(), 'tool.get'), Buffer.concat([bad.subarray(0, -LABEL_SIZE), label]))
-      }
-      await poison()
+      await poison('get')
       assert.deepEqual(await tool('get'), said('bad'), 'a cache that is trusted is believed')
       chmodSync(join(beside(), 'tool.get'), 0o664)
       assert.deepEqual(await tool('get'), said('one'))
-      await poison()
+      await poison('get')
       chmodSync(beside(), 0o777)
       assert.deepEqual(await tool('get'), said('one'))
       chmodSync(beside(), 0o755)
       if (process.geteuid!() !== 0) return
-      await poison()
+      await poison('get')
       chownSync(join(beside(), 'tool.get'), 12_345, 12_345)
       assert.deepEqual(await tool('get'), said('one'))
-      await poison()
+      await poison('get')
       const real = join(folder, 'elsewhere')
       renameSync(join(beside(), 'tool.get'), real)
       symlinkSync(real, join(beside(), 'tool.get'))

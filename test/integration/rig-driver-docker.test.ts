@@ -167,6 +167,12 @@ describe('on a Docker engine', function () {
       (await rig.node('n1').run(['busybox', 'ping', '-c', '1', '-W', '1', rig.node('n2').address], { allow: [0, 1] }))
         .code === 0
     assert.equal(await reaches(), true)
+    // What the image has compiled is taken for this bundle: else it would be made anew, by a first run.
+    const cache = '/opt/gantry/dist/cache/gantry-agent'
+    const { stdout } = await rig
+      .node('n1')
+      .run(['sh', '-c', `node /opt/gantry/dist/gantry-agent.cjs --version && tail -c 500 ${cache}`])
+    assert.match(stdout, /"runs":[23]/)
     const fault = await rig.partition(['n2'])
     assert.equal(await reaches(), false)
     await fault.heal()

@@ -14,6 +14,11 @@ export interface Column<K extends Kind> {
   readonly wide?: true
   /** A word of state, which a terminal shows in colour. */
   readonly status?: true
+  /**
+   * What `cell` says of this object changes as time passes. Of others, and without this, it says the same for as long
+   * as the object is the same.
+   */
+  ages?(object: Resources[K]): boolean
   cell(object: Resources[K], now: number): string
   /** What the cell says with `-o wide`, if that is more. */
   wideCell?(object: Resources[K], now: number): string

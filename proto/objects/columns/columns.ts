@@ -28,7 +28,7 @@ function name<K extends Kind>(): Column<K> {
 }
 
 function age<K extends Kind>(): Column<K> {
-  return { name: 'Age', cell: ({ metadata }, now) => ageSince(metadata.creationTimestamp, now) }
+  return { name: 'Age', ages: () => true, cell: ({ metadata }, now) => ageSince(metadata.creationTimestamp, now) }
 }
 
 /** Of what keeps a number of pods. */
@@ -198,7 +198,11 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
       cell: (pod) => summarizePod(pod).status,
       wideCell: (pod, now) => podStatusSince(pod, now),
     },
-    { name: 'Restarts', cell: (pod, now) => formatRestarts(summarizePod(pod), now) },
+    {
+      name: 'Restarts',
+      ages: (pod) => summarizePod(pod).lastRestart !== undefined,
+      cell: (pod, now) => formatRestarts(summarizePod(pod), now),
+    },
     age(),
     { name: 'IP', wide: true, cell: ({ status }) => status.podIP || '<none>' },
     { name: 'Node', wide: true, cell: ({ spec }) => spec.nodeName || '<none>' },
@@ -350,14 +354,19 @@ export const columns: { readonly [K in Kind]: readonly Column<K>[] } = {
   ],
   Lease: [name(), { name: 'Holder', cell: ({ spec }) => spec.holderIdentity ?? '' }, age()],
   Event: [
-    { name: 'Last Seen', cell: (event, now) => ageSince(eventTime(event), now) },
+    { name: 'Last Seen', ages: () => true, cell: (event, now) => ageSince(eventTime(event), now) },
     { name: 'Type', status: true, cell: ({ type }) => type ?? '' },
     { name: 'Reason', cell: ({ reason }) => reason ?? '' },
     { name: 'Object', cell: eventObject },
     { name: 'Subobject', wide: true, cell: ({ involvedObject }) => involvedObject?.fieldPath ?? '' },
     { name: 'Source', wide: true, cell: eventSource },
     { name: 'Message', cell: ({ message }) => (message ?? '').trim().replace(/\s*\n\s*/g, ' ') },
-    { name: 'First Seen', wide: true, cell: (event, now) => ageSince(event.firstTimestamp ?? event.eventTime, now) },
+    {
+      name: 'First Seen',
+      wide: true,
+      ages: () => true,
+      cell: (event, now) => ageSince(event.firstTimestamp ?? event.eventTime, now),
+    },
     { name: 'Count', type: 'integer', wide: true, cell: (event) => String(event.series?.count ?? event.count ?? 1) },
     { name: 'Name', format: 'name', wide: true, cell: ({ metadata }) => metadata.name },
   ],

@@ -16,6 +16,7 @@ const NAME: Column<Kind> = { name: 'Name', format: 'name', cell: ({ metadata }) 
 const AGE: Column<Kind> = {
   name: 'Age',
   type: 'date',
+  ages: () => true,
   cell: ({ metadata }, now) => ageSince(metadata.creationTimestamp, now),
 }
 
@@ -42,6 +43,7 @@ function columnOf({
     type: type as ColumnType,
     description,
     ...(priority > 0 && { wide: true }),
+    ...(type === 'date' && { ages: () => true }),
     cell(object: Resources[Kind], now: number): string {
       const values = findValues(path, object as unknown as JsonValue, object as unknown as JsonValue).filter(
         (value) => value !== null,

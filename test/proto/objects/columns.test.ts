@@ -25,6 +25,12 @@ describe('columns', () => {
     })
   }
 
+  it('take the time only where they say that they age', () => {
+    for (const { kind } of resources)
+      for (const { name, cell, kubernetesCell, ages } of columnsOf(kind as Kind))
+        assert.equal(Math.max(cell.length, kubernetesCell?.length ?? 0) > 1, ages !== undefined, `${kind} ${name}`)
+  })
+
   it('of a kind that has none are its name and when it was made', () => {
     assert.deepEqual(
       columnsOf('PodMetrics' as Kind).map(({ name }) => name),
@@ -41,6 +47,19 @@ describe('columns of a custom kind', () => {
   } as unknown as AnyResource
   const cells = (...columns: Partial<CustomResourceColumnDefinition>[]): string[] =>
     customColumns({ columns } as unknown as CustomVersion).map((column) => column.cell(object as never, NOW))
+
+  it('age if they are dates, and else say the same at all times', () => {
+    const types = ['string', 'integer', 'boolean', 'number', 'date']
+    const columns = customColumns({
+      columns: types.map((type) => ({ name: type, type, jsonPath: '.spec.ends' })),
+    } as unknown as CustomVersion)
+    const differs = columns.map(({ cell }) => cell(object as never, NOW) !== cell(object as never, NOW + 86_400_000))
+    assert.deepEqual(differs, [false, false, false, false, false, true])
+    assert.deepEqual(
+      columns.map(({ ages }) => ages?.(object as never) ?? false),
+      differs,
+    )
+  })
 
   it('are the name and those of its definition, else the age', () => {
     assert.deepEqual(cells(), ['a', '60m'])
