@@ -4,22 +4,31 @@
  * failed.
  */
 import type { Node, Pod, Service } from '../../proto/gen/types.ts'
+import { sameJson } from '../../proto/base/json.ts'
 import { addAmounts, amountsOf, type ResourceAmounts } from '../../proto/objects/resource-amounts.ts'
 import { isDeleting } from '../../proto/objects/deletion.ts'
+import { hostPortClaims } from '../../proto/objects/host-ports.ts'
 import { controllerOf } from '../../proto/objects/owners.ts'
 import { isTerminal } from '../../proto/objects/pod.ts'
-import { readyCondition } from '../../proto/objects/node.ts'
-import { defaultedRequests, requestedAmounts } from './pod-requests.ts'
-import type { ClusterEvent, SchedulerSnapshot, NodeInfo } from './framework.ts'
+import { isSoftTaint } from '../../proto/objects/taints.ts'
+import { ClusterHistory, type NodeState } from './cluster-history.ts'
+import type { ClusterEvent, NodeInfo, PodInfo, SchedulerCluster, SchedulerSnapshot } from './framework.ts'
+import { nodeDifference, zoneOf } from './node-facts.ts'
+import { NodeSlots } from './node-slots.ts'
+import { podAmounts } from './pod-requests.ts'
 
-class CachedNode implements NodeInfo {
+const NO_SLOT = -1
+
+class CachedNode implements NodeInfo, NodeState {
   readonly name: string
+  slot = NO_SLOT
   /** Undefined for a node that is not there (yet, or any more) but has pods. */
-  known: Node | undefined
+  known: Node | undefined = undefined
+  zone: string | undefined = undefined
   allocatable: ResourceAmounts = new Map()
   readonly requested = new Map<string, number>()
   readonly defaulted = new Map<string, number>()
-  readonly pods = new Map<string, Pod>()
+  readonly pods = new Set<CachedPod>()
 
   constructor(name: string) {
     this.name = name
@@ -30,22 +39,29 @@ class CachedNode implements NodeInfo {
   }
 }
 
-interface Placed {
-  readonly pod: Pod
-  readonly node: string
-  readonly state: 'assumed' | 'bound'
+interface CachedPod extends PodInfo {
+  readonly node: CachedNode
+  isAssumed: boolean
 }
 
 type Selector = Readonly<Record<string, string>>
 
 const NONE: ReadonlyMap<string, number> = new Map()
+const NO_PORTS: PodInfo['hostPorts'] = []
+/** What plugins keep about a cluster: so many things, each of which may have a few bytes for every node. */
+const KEPT_LIMIT = 128
 
-export class SchedulerCache implements SchedulerSnapshot {
+export class SchedulerCache implements SchedulerCluster {
   readonly #nodes = new Map<string, CachedNode>()
-  readonly #pods = new Map<string, Placed>()
+  readonly #slots = new NodeSlots()
+  readonly #pods = new Map<string, CachedPod>()
   readonly #owners = new Map<string, Map<string, number>>()
   /** The Services of each namespace that select pods, by name. */
   readonly #services = new Map<string, Map<string, Selector>>()
+  readonly #history = new ClusterHistory()
+  readonly #kept = new Map<string, unknown>()
+  /** Nodes with taints that prefer pods elsewhere. */
+  #softlyTainted = 0
   #list: readonly NodeInfo[] | undefined
   #zones: number | undefined
 
@@ -54,9 +70,31 @@ export class SchedulerCache implements SchedulerSnapshot {
   }
 
   get zones(): number {
-    return (this.#zones ??= new Set(
-      this.nodes.flatMap(({ node }) => node.metadata.labels?.['topology.kubernetes.io/zone'] ?? []),
-    ).size)
+    return (this.#zones ??= new Set(this.nodes.flatMap(({ zone }) => zone ?? [])).size)
+  }
+
+  get hasUnknownNodes(): boolean {
+    return this.#nodes.size > this.nodes.length
+  }
+
+  get hasSoftTaints(): boolean {
+    return this.#softlyTainted > 0
+  }
+
+  get slots(): readonly (NodeInfo | undefined)[] {
+    return this.#slots.nodes
+  }
+
+  get generation(): number {
+    return this.#slots.generation
+  }
+
+  changedSince(generation: number, visit: (slot: number) => void): void {
+    this.#slots.changedSince(generation, visit)
+  }
+
+  countChangedSince(generation: number, limit: number): number {
+    return this.#slots.countChangedSince(generation, limit)
   }
 
   podsOfOwner(uid: string): ReadonlyMap<string, number> {
@@ -66,6 +104,22 @@ export class SchedulerCache implements SchedulerSnapshot {
   node(name: string): NodeInfo | undefined {
     const node = this.#nodes.get(name)
     return node?.known === undefined ? undefined : node
+  }
+
+  kept<T>(key: string, make: () => T): T {
+    const found = (this.#kept.get(key) as T | undefined) ?? make()
+    this.#kept.delete(key)
+    this.#kept.set(key, found)
+    if (this.#kept.size > KEPT_LIMIT) this.#kept.delete(this.#kept.keys().next().value!)
+    return found
+  }
+
+  /**
+   * The cluster as it was at a generation, but for Services, which are given; undefined if that is too long ago to be
+   * known.
+   */
+  at(generation: number, serviceSelector: SchedulerSnapshot['serviceSelector']): SchedulerSnapshot | undefined {
+    return this.#history.at(generation, this.#nodes.values(), serviceSelector)
   }
 
   serviceSelector({ metadata: { namespace, labels } }: Pod): Selector | undefined {
@@ -97,25 +151,46 @@ export class SchedulerCache implements SchedulerSnapshot {
   setNode(node: Node): ClusterEvent | undefined {
     const cached = this.#nodeOf(node.metadata.name)
     const before = cached.known
-    cached.known = node
-    if (before === undefined) {
-      cached.allocatable = amountsOf(node.status.allocatable)
-      this.#list = this.#zones = undefined
-      return 'node-added'
+    const difference = before === undefined ? 'placing' : nodeDifference(before, node)
+    if (difference === 'none') {
+      cached.known = node
+      return undefined
     }
-    if (JSON.stringify(relevant(before)) === JSON.stringify(relevant(node))) return undefined
-    cached.allocatable = amountsOf(node.status.allocatable)
-    this.#zones = undefined
-    return 'node-changed'
+    this.#replace(cached, node)
+    if (difference === 'wording') return undefined
+    return before === undefined ? 'node-added' : 'node-changed'
   }
 
   removeNode(name: string): ClusterEvent | undefined {
     const cached = this.#nodes.get(name)
     if (cached?.known === undefined) return undefined
-    cached.known = undefined
-    this.#list = this.#zones = undefined
+    this.#replace(cached, undefined)
     this.#dropEmpty(cached)
     return 'node-removed'
+  }
+
+  #replace(cached: CachedNode, node: Node | undefined): void {
+    const { known: before, allocatable, name } = cached
+    const zone = node === undefined ? undefined : zoneOf(node)
+    if (before === undefined || node === undefined) this.#list = this.#zones = undefined
+    else if (zone !== cached.zone) this.#zones = undefined
+    this.#softlyTainted += softTaints(node) - softTaints(before)
+    cached.known = node
+    cached.zone = zone
+    if (node === undefined) {
+      this.#slots.release(cached.slot)
+      cached.slot = NO_SLOT
+    } else {
+      if (before === undefined || !sameJson(before.status.allocatable, node.status.allocatable))
+        cached.allocatable = amountsOf(node.status.allocatable)
+      if (before === undefined) cached.slot = this.#slots.reserve()
+      this.#slots.set(cached.slot, cached)
+    }
+    this.#history.record(this.generation, {
+      is: 'node',
+      node: name,
+      before: before === undefined ? undefined : { node: before, allocatable },
+    })
   }
 
   /** A pod as the informer shows it. One that is not bound, while it is assumed here, changes nothing. */
@@ -125,10 +200,19 @@ export class SchedulerCache implements SchedulerSnapshot {
     const node = pod.spec.nodeName ?? ''
     if (isTerminal(pod)) return this.removePod(uid)
     if (node === '') return undefined
-    if (before !== undefined) this.#take(before)
-    this.#put({ pod, node, state: 'bound' })
-    if (before === undefined) return 'pod-added'
-    return before.node !== node || changesPlacing(before.pod, pod) ? 'pod-changed' : undefined
+    const after = this.#cachedPod(pod, this.#nodeOf(node), false)
+    if (before === undefined) {
+      this.#put(after)
+      return 'pod-added'
+    }
+    if (before.node === after.node && sameForPlacing(before, after)) {
+      before.isAssumed = false
+      return undefined
+    }
+    this.#take(before)
+    // The node may have been forgotten with its last pod.
+    this.#put({ ...after, node: this.#nodeOf(node) })
+    return 'pod-changed'
   }
 
   removePod(uid: string): ClusterEvent | undefined {
@@ -139,7 +223,7 @@ export class SchedulerCache implements SchedulerSnapshot {
   }
 
   assume(pod: Pod, node: string): void {
-    this.#put({ pod, node, state: 'assumed' })
+    this.#put(this.#cachedPod(pod, this.#nodeOf(node), true))
   }
 
   /** Undoes an assumption; nothing if there is none, or if the informer has confirmed it. */
@@ -148,36 +232,61 @@ export class SchedulerCache implements SchedulerSnapshot {
   }
 
   isAssumed(uid: string): boolean {
-    return this.#pods.get(uid)?.state === 'assumed'
+    return this.#pods.get(uid)?.isAssumed === true
   }
 
-  #put(placed: Placed): void {
-    const { pod, node: name } = placed
-    const node = this.#nodeOf(name)
-    this.#pods.set(pod.metadata.uid, placed)
-    node.pods.set(pod.metadata.uid, pod)
-    addAmounts(node.requested, requestedAmounts(pod))
-    addAmounts(node.defaulted, defaultedRequests(pod))
-    const owner = countedOwnerOf(pod)
-    if (owner === undefined) return
+  #cachedPod(pod: Pod, node: CachedNode, isAssumed: boolean): CachedPod {
+    const { uid, namespace, name, labels } = pod.metadata
+    const ports = hostPortClaims(pod)
+    return {
+      uid,
+      namespace,
+      name,
+      labels,
+      owner: controllerOf(pod)?.uid,
+      isDeleting: isDeleting(pod),
+      amounts: podAmounts(pod),
+      hostPorts: ports.length === 0 ? NO_PORTS : ports,
+      node,
+      isAssumed,
+    }
+  }
+
+  #put(pod: CachedPod): void {
+    const { node, amounts } = pod
+    this.#pods.set(pod.uid, pod)
+    node.pods.add(pod)
+    addAmounts(node.requested, amounts.requested)
+    addAmounts(node.defaulted, amounts.defaulted)
+    this.#countForOwner(pod, 1)
+    this.#recordPod(pod, 1)
+  }
+
+  #take(pod: CachedPod): void {
+    const { node, amounts } = pod
+    this.#pods.delete(pod.uid)
+    node.pods.delete(pod)
+    addAmounts(node.requested, amounts.requested, -1)
+    addAmounts(node.defaulted, amounts.defaulted, -1)
+    this.#countForOwner(pod, -1)
+    this.#recordPod(pod, -1)
+    this.#dropEmpty(node)
+  }
+
+  #recordPod(pod: CachedPod, by: 1 | -1): void {
+    const { node } = pod
+    const generation = node.slot === NO_SLOT ? this.#slots.advance() : this.#slots.set(node.slot, node)
+    this.#history.record(generation, { is: 'pod', node: node.name, pod, by })
+  }
+
+  /** A pod that is being deleted does not count for its owner: its replacement may take its place. */
+  #countForOwner({ owner, isDeleting, node }: CachedPod, by: 1 | -1): void {
+    if (owner === undefined || isDeleting) return
     let counts = this.#owners.get(owner)
     if (counts === undefined) this.#owners.set(owner, (counts = new Map()))
-    counts.set(name, (counts.get(name) ?? 0) + 1)
-  }
-
-  #take({ pod, node: name }: Placed): void {
-    const node = this.#nodeOf(name)
-    this.#pods.delete(pod.metadata.uid)
-    node.pods.delete(pod.metadata.uid)
-    addAmounts(node.requested, requestedAmounts(pod), -1)
-    addAmounts(node.defaulted, defaultedRequests(pod), -1)
-    this.#dropEmpty(node)
-    const owner = countedOwnerOf(pod)
-    if (owner === undefined) return
-    const counts = this.#owners.get(owner)!
-    const left = counts.get(name)! - 1
-    if (left > 0) counts.set(name, left)
-    else counts.delete(name)
+    const count = (counts.get(node.name) ?? 0) + by
+    if (count > 0) counts.set(node.name, count)
+    else counts.delete(node.name)
     if (counts.size === 0) this.#owners.delete(owner)
   }
 
@@ -192,27 +301,25 @@ export class SchedulerCache implements SchedulerSnapshot {
   }
 }
 
-/** A pod that is being deleted does not count for its owner: its replacement may take its place. */
-function countedOwnerOf(pod: Pod): string | undefined {
-  return isDeleting(pod) ? undefined : controllerOf(pod)?.uid
+/** 1 for a node that has some. */
+function softTaints(node: Node | undefined): number {
+  return node?.spec.taints?.some(isSoftTaint) === true ? 1 : 0
 }
 
-function relevant(node: Node): unknown {
-  const { metadata, spec, status } = node
-  return [
-    metadata.labels,
-    spec.unschedulable,
-    spec.taints?.map(({ key, value, effect }) => [key, value, effect]),
-    status.allocatable,
-    readyCondition(node)?.status,
-  ]
-}
-
-function changesPlacing(before: Pod, after: Pod): boolean {
-  const requests = (pod: Pod): string => JSON.stringify([...requestedAmounts(pod)])
+function sameForPlacing(before: PodInfo, after: PodInfo): boolean {
   return (
-    JSON.stringify(before.metadata.labels) !== JSON.stringify(after.metadata.labels) ||
-    requests(before) !== requests(after) ||
-    isDeleting(before) !== isDeleting(after)
+    before.isDeleting === after.isDeleting &&
+    before.owner === after.owner &&
+    sameJson(before.labels, after.labels) &&
+    (before.amounts === after.amounts ||
+      (sameAmounts(before.amounts.requested, after.amounts.requested) &&
+        sameAmounts(before.amounts.defaulted, after.amounts.defaulted))) &&
+    sameJson(before.hostPorts, after.hostPorts)
   )
+}
+
+function sameAmounts(one: ResourceAmounts, other: ResourceAmounts): boolean {
+  if (one.size !== other.size) return false
+  for (const [name, amount] of one) if (other.get(name) !== amount) return false
+  return true
 }

@@ -1,40 +1,109 @@
-/** Where a pod goes: filters, then scores, over the nodes of the cluster. Pure but for the choice among equals. */
+/** Where a pod goes, by looking at nodes one by one: filters, then scores. Pure but for the choice among equals. */
 import type { Random } from '../../proto/base/random.ts'
 import type { Pod } from '../../proto/gen/types.ts'
 import type { ClusterEvent, SchedulerSnapshot, FilterPlugin, NodeInfo, Plugins, FilterRejection } from './framework.ts'
+import { summarizeRefusals, type NodeOutcome } from './node-outcome.ts'
 
 /** In large clusters not every node is scored: enough are found when this many fit, or this share if that is more. */
 const MIN_FEASIBLE_NODES = 100
 const FEASIBLE_NODES_FRACTION = 0.05
 /** Scores closer than this are equal: their order would only be that of rounding. */
-const EQUAL = 1e-9
+export const EQUAL = 1e-9
 
-export type NodeOutcome =
-  | { readonly node: string; readonly fits: true; readonly score: number }
-  | { readonly node: string; readonly fits: false; readonly plugin: string; readonly refusal: FilterRejection }
+export interface FittingPlacement {
+  readonly fits: true
+  readonly node: NodeInfo
+  readonly score: number
+  /** How many nodes were looked at. */
+  readonly examined: number
+  /** What was found about each of them; undefined once that is too long ago to be known. */
+  readonly explain: () => readonly NodeOutcome[] | undefined
+  /** That is worked out already, and kept. */
+  readonly isExplained: boolean
+}
 
-export type Placement =
-  | { readonly fits: true; readonly node: NodeInfo; readonly score: number; readonly outcomes: readonly NodeOutcome[] }
-  /** `helpedBy` is every event that could change one of the refusals. */
-  | { readonly fits: false; readonly outcomes: readonly NodeOutcome[]; readonly helpedBy: ReadonlySet<ClusterEvent> }
+export interface RefusedPlacement {
+  readonly fits: false
+  readonly examined: number
+  readonly outcomes: readonly NodeOutcome[]
+  /** The refusals as one sentence. */
+  readonly summary: string
+  /** Every event that could change one of the refusals. */
+  readonly helpedBy: ReadonlySet<ClusterEvent>
+}
 
-/**
- * The best node for a pod. `from` says at which node of the list to begin, so that in large clusters all have their
- * turn; all nodes are looked at unless enough fit before.
- */
+export type Placement = FittingPlacement | RefusedPlacement
+
+/** Of so many nodes, how many that fit are enough to choose from. */
+export function feasibleNodesToFind(nodes: number): number {
+  return Math.max(MIN_FEASIBLE_NODES, Math.ceil(nodes * FEASIBLE_NODES_FRACTION))
+}
+
+export interface PlaceOptions {
+  /** At which node of the list to begin, so that in large clusters all have their turn. Default 0. */
+  readonly from?: number
+  /** No more nodes are looked at once so many fit. Default: as many as `feasibleNodesToFind` says. */
+  readonly enough?: number
+}
+
+/** The best node for a pod, of those looked at. */
 export function place(
   pod: Pod,
   cluster: SchedulerSnapshot,
   plugins: Pick<Plugins, 'filters' | 'scores'>,
   random: Random,
-  from = 0,
+  options: PlaceOptions = {},
 ): Placement {
+  const { scored, refused, refusing } = examine(pod, cluster, plugins, options)
+  const examined = scored.length + refused.length
+  if (scored.length === 0) {
+    const helpedBy = ['node-added' as const, ...[...refusing].flatMap(({ eventsToRegister }) => eventsToRegister)]
+    return refusedPlacement(refused, helpedBy)
+  }
+  const outcomes = outcomesOf(scored, refused)
+  return { fits: true, ...choose(scored, random), examined, explain: () => outcomes, isExplained: true }
+}
+
+/** A pod fits none of the nodes that were looked at. */
+export function refusedPlacement(
+  outcomes: readonly NodeOutcome[],
+  helpedBy: readonly ClusterEvent[],
+): RefusedPlacement {
+  const summary = summarizeRefusals(outcomes)
+  return { fits: false, examined: outcomes.length, outcomes, summary, helpedBy: new Set(helpedBy) }
+}
+
+/** What is found about every node. */
+export function explain(
+  pod: Pod,
+  cluster: SchedulerSnapshot,
+  plugins: Pick<Plugins, 'filters' | 'scores'>,
+): readonly NodeOutcome[] {
+  const { scored, refused } = examine(pod, cluster, plugins, { enough: Infinity })
+  return outcomesOf(scored, refused)
+}
+
+function outcomesOf(scored: readonly Scored[], refused: readonly NodeOutcome[]): NodeOutcome[] {
+  return [...scored.map(({ node, score }): NodeOutcome => ({ node: node.name, fits: true, score })), ...refused]
+}
+
+interface Examination {
+  readonly scored: readonly Scored[]
+  readonly refused: readonly NodeOutcome[]
+  readonly refusing: ReadonlySet<FilterPlugin>
+}
+
+function examine(
+  pod: Pod,
+  cluster: SchedulerSnapshot,
+  plugins: Pick<Plugins, 'filters' | 'scores'>,
+  { from = 0, enough = feasibleNodesToFind(cluster.nodes.length) }: PlaceOptions,
+): Examination {
   const { nodes } = cluster
   const filters = plugins.filters.flatMap((plugin) => {
     const filter = plugin.prepareFilter(pod, cluster)
     return filter === undefined ? [] : [{ plugin, filter }]
   })
-  const enough = Math.max(MIN_FEASIBLE_NODES, Math.ceil(nodes.length * FEASIBLE_NODES_FRACTION))
   const fitting: NodeInfo[] = []
   const outcomes: NodeOutcome[] = []
   const refusing = new Set<FilterPlugin>()
@@ -48,25 +117,8 @@ export function place(
     refusing.add(refused.plugin)
     outcomes.push({ node: node.name, fits: false, plugin: refused.plugin.name, refusal: refused.refusal })
   }
-  if (fitting.length === 0)
-    return {
-      fits: false,
-      outcomes,
-      helpedBy: new Set<ClusterEvent>([
-        'node-added',
-        ...[...refusing].flatMap(({ eventsToRegister: helpedBy }) => helpedBy),
-      ]),
-    }
-  const scored = score(pod, cluster, plugins, fitting)
-  const best = choose(scored, random)
-  return {
-    fits: true,
-    ...best,
-    outcomes: [
-      ...scored.map(({ node, score: value }): NodeOutcome => ({ node: node.name, fits: true, score: value })),
-      ...outcomes,
-    ],
-  }
+  const scored = fitting.length === 0 ? [] : score(pod, cluster, plugins, fitting)
+  return { scored, refused: outcomes, refusing }
 }
 
 function firstRefusal(

@@ -1,5 +1,6 @@
-/** What pods take of nodes, as placing counts it; worked out once for each state of a pod. */
-import type { Pod } from '../../proto/gen/types.ts'
+/** What pods take of nodes, as placing counts it; worked out once for all pods that ask for the same. */
+import type { ContainerStatus, Pod } from '../../proto/gen/types.ts'
+import { findCondition } from '../../proto/objects/conditions.ts'
 import { podRequestAmounts } from '../../proto/objects/pod-resources.ts'
 import { addAmounts, type ResourceAmounts } from '../../proto/objects/resource-amounts.ts'
 
@@ -9,27 +10,78 @@ import { addAmounts, type ResourceAmounts } from '../../proto/objects/resource-a
  */
 const DEFAULT_REQUESTS = { cpu: '100m', memory: '200Mi' }
 
-const requestsCache = new WeakMap<Pod, ResourceAmounts>()
-const defaultedRequestsCache = new WeakMap<Pod, ResourceAmounts>()
+/** Of pods that ask for the same there are many: the amounts of so many different ones are kept. */
+const POD_AMOUNTS_CACHE_SIZE = 4_096
 
-/** What the pod holds of its node or asks for, whichever is more, and one of "pods". */
-export function requestedAmounts(pod: Pod): ResourceAmounts {
-  let requests = requestsCache.get(pod)
-  if (requests === undefined)
-    requestsCache.set(pod, (requests = podRequestAmounts(pod, { withStatus: true }).set('pods', 1)))
-  return requests
+export interface PodAmounts {
+  /** What the pod holds of its node or asks for, whichever is more, and one of "pods". */
+  readonly requested: ResourceAmounts
+  /**
+   * By how much it counts as more than it requests where nodes are compared. Empty if each container requests cpu and
+   * memory.
+   */
+  readonly defaulted: ResourceAmounts
+  /** Pods with the same one have the same amounts. */
+  readonly signature: string
 }
 
-/**
- * By how much a pod counts as more than it requests where nodes are compared. Empty if each container requests cpu and
- * memory.
- */
-export function defaultedRequests(pod: Pod): ResourceAmounts {
-  let defaulted = defaultedRequestsCache.get(pod)
-  if (defaulted === undefined) {
-    const difference = podRequestAmounts(pod, { withStatus: true, defaults: DEFAULT_REQUESTS }).set('pods', 1)
-    addAmounts(difference, requestedAmounts(pod), -1)
-    defaultedRequestsCache.set(pod, (defaulted = difference))
+/** Least recently made first. */
+const known = new Map<string, PodAmounts>()
+
+/** The pod that was asked about last: one is asked about several times in a row. */
+let last: { readonly pod: Pod; readonly amounts: PodAmounts } | undefined
+
+/** The same object for pods that ask for the same, as long as it is kept. */
+export function podAmounts(pod: Pod): PodAmounts {
+  if (last?.pod !== pod) last = { pod, amounts: amountsOf(pod) }
+  return last.amounts
+}
+
+function amountsOf(pod: Pod): PodAmounts {
+  const key = amountsKey(pod)
+  let amounts = known.get(key)
+  if (amounts === undefined) {
+    if (known.size >= POD_AMOUNTS_CACHE_SIZE) known.delete(known.keys().next().value!)
+    known.set(key, (amounts = sumUp(pod)))
   }
-  return defaulted
+  return amounts
+}
+
+export function requestedAmounts(pod: Pod): ResourceAmounts {
+  return podAmounts(pod).requested
+}
+
+export function defaultedRequests(pod: Pod): ResourceAmounts {
+  return podAmounts(pod).defaulted
+}
+
+function sumUp(pod: Pod): PodAmounts {
+  const requested = podRequestAmounts(pod, { withStatus: true }).set('pods', 1)
+  const defaulted = podRequestAmounts(pod, { withStatus: true, defaults: DEFAULT_REQUESTS }).set('pods', 1)
+  addAmounts(defaulted, requested, -1)
+  return { requested, defaulted, signature: JSON.stringify([[...requested], [...defaulted]]) }
+}
+
+/** Everything of a pod that its sums depend on. */
+function amountsKey({ spec, status }: Pod): string {
+  const { containers, initContainers, resources, overhead } = spec
+  const granted = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].filter(grantsOrTells)
+  const pending = findCondition(status?.conditions, 'PodResizePending')
+  return JSON.stringify([
+    containers.map((container) => container.resources),
+    initContainers?.map((container) => [container.restartPolicy, container.resources]),
+    resources,
+    overhead,
+    pending?.reason,
+    ...(granted.length === 0
+      ? []
+      : [
+          [...containers, ...(initContainers ?? [])].map(({ name }) => name),
+          granted.map((one) => [one.name, one.allocatedResources, one.resources?.requests]),
+        ]),
+  ])
+}
+
+function grantsOrTells({ allocatedResources, resources }: ContainerStatus): boolean {
+  return allocatedResources !== undefined || resources !== undefined
 }

@@ -1,16 +1,20 @@
 /** What the scheduler last found about each pod, for people: a sentence, and a verdict per node. */
 import type { NodeVerdict, WhyResponse } from '../../proto/gen/types.ts'
 import { formatTime } from '../../proto/base/time.ts'
-import type { NodeOutcome, Placement } from './placement.ts'
+import type { NodeOutcome } from './node-outcome.ts'
+import type { FittingPlacement, Placement, RefusedPlacement } from './placement.ts'
 
-/** Verdicts kept in all: those of the pods looked at longest ago go first. */
+/** Outcomes kept in all: those of the pods looked at longest ago go first. */
 const MAX_NODE_OUTCOMES = 50_000
+/** As how many outcomes it counts at most what is worked out when somebody asks. */
+const EXPLAINED_LATER = 4
+
+interface FoundNode extends Pick<FittingPlacement, 'fits' | 'score' | 'examined' | 'explain' | 'isExplained'> {
+  readonly node: string
+}
 
 interface Found {
-  /** '' while no node fits. */
-  readonly node: string
-  readonly outcomes: readonly NodeOutcome[]
-  readonly summary: string
+  readonly placement: FoundNode | RefusedPlacement
   /** Milliseconds since 1970. */
   readonly time: number
 }
@@ -18,18 +22,14 @@ interface Found {
 export class SchedulingDiagnostics {
   /** By the pod's uid, longest ago first. */
   readonly #found = new Map<string, Found>()
+  /** Of how many pods each refusal is kept: those that are alike share one. */
+  readonly #refusals = new Map<RefusedPlacement, number>()
   #count = 0
 
   record(uid: string, placement: Placement, time: number): void {
     this.forget(uid)
-    const { outcomes } = placement
-    this.#found.set(uid, {
-      node: placement.fits ? placement.node.name : '',
-      outcomes,
-      summary: summarize(placement),
-      time,
-    })
-    this.#count += outcomes.length
+    this.#found.set(uid, { placement: placement.fits ? { ...placement, node: placement.node.name } : placement, time })
+    this.#hold(placement)
     for (const [oldest] of this.#found) {
       if (this.#count <= MAX_NODE_OUTCOMES || oldest === uid) break
       this.forget(oldest)
@@ -37,14 +37,40 @@ export class SchedulingDiagnostics {
   }
 
   forget(uid: string): void {
-    this.#count -= this.#found.get(uid)?.outcomes.length ?? 0
+    const found = this.#found.get(uid)
+    if (found === undefined) return
     this.#found.delete(uid)
+    this.#release(found.placement)
+  }
+
+  #hold(placement: Placement): void {
+    if (placement.fits) {
+      this.#count += weightOf(placement)
+      return
+    }
+    const pods = this.#refusals.get(placement) ?? 0
+    this.#refusals.set(placement, pods + 1)
+    this.#count += pods === 0 ? 1 + placement.examined : 1
+  }
+
+  #release(placement: Found['placement']): void {
+    if (placement.fits) {
+      this.#count -= weightOf(placement)
+      return
+    }
+    const pods = this.#refusals.get(placement)! - 1
+    if (pods > 0) this.#refusals.set(placement, pods)
+    else this.#refusals.delete(placement)
+    this.#count -= pods === 0 ? 1 + placement.examined : 1
   }
 
   /** `boundTo` is where the pod is bound, '' if it is not. */
   why(uid: string, boundTo: string): WhyResponse {
     const found = this.#found.get(uid)
-    if (found === undefined || (boundTo !== '' && found.node !== boundTo)) {
+    const placement = found?.placement
+    const node = placement?.fits === true ? placement.node : ''
+    const outcomes = boundTo === '' || boundTo === node ? placement && outcomesOf(placement) : undefined
+    if (found === undefined || placement === undefined || outcomes === undefined)
       return {
         node: boundTo,
         verdicts: [],
@@ -54,8 +80,6 @@ export class SchedulingDiagnostics {
             : `bound to ${boundTo}; nothing more is known of how that came about`,
         time: '',
       }
-    }
-    const { outcomes, summary, time } = found
     return {
       node: boundTo,
       verdicts: outcomes
@@ -64,10 +88,18 @@ export class SchedulingDiagnostics {
           (one, other) =>
             Number(other.fits) - Number(one.fits) || other.score - one.score || (one.node < other.node ? -1 : 1),
         ),
-      summary,
-      time: formatTime(time),
+      summary: placement.fits ? describeChoice(placement, outcomes) : placement.summary,
+      time: formatTime(found.time),
     }
   }
+}
+
+function weightOf({ examined, isExplained }: Pick<FoundNode, 'examined' | 'isExplained'>): number {
+  return isExplained ? examined : Math.min(examined, EXPLAINED_LATER)
+}
+
+function outcomesOf(placement: FoundNode | RefusedPlacement): readonly NodeOutcome[] | undefined {
+  return placement.fits ? placement.explain() : placement.outcomes
 }
 
 function verdictOf(outcome: NodeOutcome): NodeVerdict {
@@ -75,34 +107,9 @@ function verdictOf(outcome: NodeOutcome): NodeVerdict {
   return { node: outcome.node, fits: false, plugin: outcome.plugin, reason: outcome.refusal.detail, score: 0 }
 }
 
-/**
- * "0/3 nodes fit: 2 cpu short (at best by 400m, on n2), 1 cordoned" or "fits on n1 best (score 412), of 2/3 nodes that
- * fit".
- */
-export function summarize(placement: Placement): string {
-  const { outcomes } = placement
+/** "n1 is the best of 2 that fit (score 412; 3 nodes looked at)". */
+function describeChoice({ node, score }: FoundNode, outcomes: readonly NodeOutcome[]): string {
+  const fitting = outcomes.filter(({ fits }) => fits).length
   const nodes = outcomes.length === 1 ? 'node' : 'nodes'
-  if (placement.fits) {
-    const fitting = outcomes.filter(({ fits }) => fits).length
-    return `${placement.node.name} is the best of ${fitting} that fit (score ${placement.score.toFixed(0)}; ${outcomes.length} ${nodes} looked at)`
-  }
-  if (outcomes.length === 0) return 'there is no node yet'
-  const groups = new Map<string, { count: number; best: { node: string; amount: number; text: string } | undefined }>()
-  for (const outcome of outcomes) {
-    if (outcome.fits) continue
-    const { reason, shortage } = outcome.refusal
-    const group = groups.get(reason) ?? { count: 0, best: undefined }
-    groups.set(reason, group)
-    group.count++
-    if (shortage !== undefined && shortage.amount < (group.best?.amount ?? Infinity))
-      group.best = { node: outcome.node, ...shortage }
-  }
-  // By count, then by name: the sentence must not depend on the order in which nodes were looked at.
-  const parts = [...groups]
-    .sort(([reason, { count }], [otherReason, other]) => other.count - count || (reason < otherReason ? -1 : 1))
-    .map(
-      ([reason, { count, best }]) =>
-        `${count} ${reason}${best === undefined ? '' : ` (at best by ${best.text}, on ${best.node})`}`,
-    )
-  return `0/${outcomes.length} ${nodes} fit: ${parts.join(', ')}`
+  return `${node} is the best of ${fitting} that fit (score ${score.toFixed(0)}; ${outcomes.length} ${nodes} looked at)`
 }

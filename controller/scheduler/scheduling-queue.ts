@@ -38,8 +38,11 @@ export class SchedulingQueue {
   readonly #clock: Clock
   readonly #random: Random
   readonly #items = new Map<string, Item>()
+  /** In the order in which they are taken, if `#inOrder`. Those that are not active any more are passed over. */
   #active: Item[] = []
-  readonly #parked = new Set<Item>()
+  #length = 0
+  /** By each event that may help them. */
+  readonly #parked = new Map<ClusterEvent, Set<Item>>()
   #inOrder = true
   #sequence = 0
   #wakeTaker: (() => void) | undefined
@@ -51,7 +54,7 @@ export class SchedulingQueue {
 
   /** Pods that can be taken. */
   get length(): number {
-    return this.#active.length
+    return this.#length
   }
 
   /**
@@ -63,9 +66,14 @@ export class SchedulingQueue {
       item = { key, priority, created, failures: 0, state: { is: 'placing' }, sequence: this.#sequence++ }
       this.#items.set(key, item)
     } else if (item.state.is === 'placing') return
+    item.failures = 0
+    if (item.state.is === 'active') {
+      if (item.priority === priority && item.created === created) return
+      // It stands where it does not belong any more.
+      this.#inOrder = false
+    }
     item.priority = priority
     item.created = created
-    item.failures = 0
     this.#activate(item)
   }
 
@@ -73,10 +81,17 @@ export class SchedulingQueue {
   take(limit: number): string[] {
     if (!this.#inOrder) this.#active.sort(compare)
     this.#inOrder = true
-    const taken = this.#active.slice(0, limit)
-    this.#active = this.#active.slice(limit)
-    for (const item of taken) item.state = { is: 'placing' }
-    return taken.map(({ key }) => key)
+    const taken: string[] = []
+    let looked = 0
+    for (; looked < this.#active.length && taken.length < limit; looked++) {
+      const item = this.#active[looked]!
+      if (item.state.is !== 'active') continue
+      this.#leave(item)
+      item.state = { is: 'placing' }
+      taken.push(item.key)
+    }
+    this.#active.splice(0, looked)
+    return taken
   }
 
   /** A pod taken that no node fits. */
@@ -85,7 +100,11 @@ export class SchedulingQueue {
     if (item === undefined) return
     this.#leave(item)
     item.failures++
-    this.#parked.add(item)
+    for (const event of helpedBy) {
+      const helped = this.#parked.get(event)
+      if (helped === undefined) this.#parked.set(event, new Set([item]))
+      else helped.add(item)
+    }
     item.state = {
       is: 'parked',
       helpedBy,
@@ -104,8 +123,8 @@ export class SchedulingQueue {
   /** Something happened: those whom it can help are tried again. */
   moveToActive(event: ClusterEvent): void {
     const now = this.#clock.monotonic()
-    for (const item of [...this.#parked]) {
-      if (item.state.is !== 'parked' || !item.state.helpedBy.has(event)) continue
+    for (const item of [...(this.#parked.get(event) ?? [])]) {
+      if (item.state.is !== 'parked') continue
       const wait = item.state.notBefore - now
       if (wait <= 0) this.#activate(item)
       else {
@@ -120,6 +139,7 @@ export class SchedulingQueue {
     const item = this.#items.get(key)
     if (item === undefined) return
     this.#leave(item)
+    item.state = { is: 'placing' }
     this.#items.delete(key)
   }
 
@@ -130,7 +150,7 @@ export class SchedulingQueue {
 
   /** Resolves once there is something to take, or the signal is aborted. */
   async ready(signal: AbortSignal): Promise<void> {
-    if (this.#active.length > 0 || signal.aborted) return
+    if (this.#length > 0 || signal.aborted) return
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         this.#wakeTaker = undefined
@@ -153,6 +173,7 @@ export class SchedulingQueue {
     const last = this.#active.at(-1)
     if (last !== undefined && compare(last, item) > 0) this.#inOrder = false
     this.#active.push(item)
+    this.#length++
     this.#wakeTaker?.()
   }
 
@@ -164,13 +185,13 @@ export class SchedulingQueue {
   #leave(item: Item): void {
     switch (item.state.is) {
       case 'active':
-        this.#active = this.#active.filter((other) => other !== item)
+        this.#length--
         return
       case 'backing-off':
         item.state.timer.cancel()
         return
       case 'parked':
-        this.#parked.delete(item)
+        for (const event of item.state.helpedBy) this.#parked.get(event)?.delete(item)
         return
       case 'placing':
     }

@@ -10,9 +10,10 @@ import type { Change } from '../informer/contract.ts'
 import type { Term } from '../store/contract.ts'
 import { SchedulerCache } from './cache.ts'
 import type { ClusterEvent, Plugins } from './framework.ts'
-import { place, type Placement } from './placement.ts'
+import { EquivalenceCache } from './equivalence-cache.ts'
+import { refusedPlacement, type FittingPlacement, type Placement } from './placement.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
-import { summarize, type SchedulingDiagnostics } from './scheduling-diagnostics.ts'
+import type { SchedulingDiagnostics } from './scheduling-diagnostics.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import type { Logger } from '../../proto/base/logger.ts'
 import type { Random } from '../../proto/base/random.ts'
@@ -45,13 +46,13 @@ export class SchedulingTerm {
   /** By uid: doubts an assumption. */
   readonly #confirmations = new Map<string, Timer>()
   readonly #writes = new RunGroup()
-  /** Where the search for a node begins next. */
-  #from = 0
+  readonly #equivalence: EquivalenceCache
 
   constructor(options: SchedulingTermOptions) {
     this.#options = options
     this.#context = { fieldManager: COMPONENT, term: options.term }
     this.#queue = new SchedulingQueue(options.clock, options.random)
+    this.#equivalence = new EquivalenceCache(this.#cache, options.plugins, options.random)
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -126,9 +127,8 @@ export class SchedulingTerm {
   #schedule(key: string): void {
     const pod = this.#waiting(key)
     if (pod === undefined) return this.#queue.remove(key)
-    const { plugins, random, verdicts, clock } = this.#options
-    const placement = place(pod, this.#cache, plugins, random, this.#from)
-    this.#from = (this.#from + placement.outcomes.length) % Math.max(1, this.#cache.nodes.length)
+    const { verdicts, clock } = this.#options
+    const placement = this.#equivalence.place(pod)
     const settled = placement.fits ? this.#reserve(pod, placement) : placement
     verdicts.record(pod.metadata.uid, settled, clock.now())
     if (settled.fits) {
@@ -138,22 +138,19 @@ export class SchedulingTerm {
       this.#writes.spawn(() => this.#bind(pod, node))
     } else {
       this.#queue.addUnschedulable(key, settled.helpedBy)
-      this.#reportUnschedulable(pod, summarize(settled))
+      this.#reportUnschedulable(pod, settled.summary)
     }
   }
 
   /** Lets plugins take what they keep for the pod; one that refuses makes the placement a refusal of that node. */
-  #reserve(pod: Pod, placement: Placement & { fits: true }): Placement {
+  #reserve(pod: Pod, placement: FittingPlacement): Placement {
     const { reserves } = this.#options.plugins
     for (const plugin of reserves) {
       const refusal = plugin.reserve(pod, placement.node)
       if (refusal === undefined) continue
       this.#unreserve(pod, placement.node.name)
-      return {
-        fits: false,
-        outcomes: [{ node: placement.node.name, fits: false, plugin: plugin.name, refusal }],
-        helpedBy: new Set(plugin.eventsToRegister),
-      }
+      const outcome = { node: placement.node.name, fits: false as const, plugin: plugin.name, refusal }
+      return refusedPlacement([outcome], plugin.eventsToRegister)
     }
     return placement
   }

@@ -18,9 +18,14 @@ function isDay(text: string): boolean {
   return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }
 
+/** The second that was formatted last: much of what happens together is told to have happened in one. */
+let last: { readonly second: number; readonly text: string } | undefined
+
 /** RFC 3339 with whole seconds, the form of metadata and conditions. */
 export function formatTime(millis: number): string {
-  return `${new Date(millis).toISOString().slice(0, -5)}Z`
+  const second = Math.floor(millis / 1000)
+  if (last?.second !== second) last = { second, text: `${new Date(millis).toISOString().slice(0, -5)}Z` }
+  return last.text
 }
 
 /** RFC 3339 with microseconds (of which a clock of milliseconds knows three), the form of MicroTime. */

@@ -2,7 +2,11 @@
  * Taints keep pods away that do not tolerate them.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
  */
-import type { Node, Pod, Taint, Toleration } from '../gen/types.ts'
+import type { Node, PodSpec, Taint, Toleration } from '../gen/types.ts'
+
+interface Tolerating {
+  readonly spec: Pick<PodSpec, 'tolerations'>
+}
 
 /**
  * What a cordon counts as for tolerations.
@@ -23,17 +27,22 @@ function toleratesTaint(
 }
 
 /** The pod's first toleration of the taint. */
-export function tolerationOf({ spec }: Pick<Pod, 'spec'>, taint: Taint): Toleration | undefined {
+export function tolerationOf({ spec }: Tolerating, taint: Taint): Toleration | undefined {
   return spec.tolerations?.find((toleration) => toleratesTaint(toleration, taint))
 }
 
-export function tolerates(pod: Pick<Pod, 'spec'>, taint: Taint): boolean {
+export function tolerates(pod: Tolerating, taint: Taint): boolean {
   return tolerationOf(pod, taint) !== undefined
 }
 
+/** It makes its node less liked, and keeps no pod off it. */
+export function isSoftTaint({ effect }: Pick<Taint, 'effect'>): boolean {
+  return effect === 'PreferNoSchedule'
+}
+
 /** The first taint of the node that keeps the pod off it; PreferNoSchedule only makes the node less liked. */
-export function repellingTaint(pod: Pick<Pod, 'spec'>, { spec }: Pick<Node, 'spec'>): Taint | undefined {
-  return spec.taints?.find((taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(pod, taint))
+export function repellingTaint(pod: Tolerating, { spec }: Pick<Node, 'spec'>): Taint | undefined {
+  return spec.taints?.find((taint) => !isSoftTaint(taint) && !tolerates(pod, taint))
 }
 
 /** "key=value:effect", as `gantry taint` reads it. */

@@ -7,6 +7,8 @@ import type { FilterPlugin, NodeInfo } from '../framework.ts'
 export const nodeName: FilterPlugin = {
   name: 'NodeName',
   eventsToRegister: ['node-added'],
+  filtersByNodeObject: true,
+  sign: ({ spec: { nodeName: asked = '' } }) => asked,
   prepareFilter: ({ spec: { nodeName: asked = '' } }) =>
     asked === ''
       ? undefined

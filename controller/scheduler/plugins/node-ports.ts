@@ -2,21 +2,15 @@
 import { formatHostPort, hostPortClaims, portsClash, type HostPortClaim } from '../../../proto/objects/host-ports.ts'
 import { INGRESS_NODE_LABEL } from '../../../proto/objects/ingress/classes.ts'
 import { INGRESS_PORTS } from '../../../proto/objects/reserved-ports.ts'
-import type { Pod } from '../../../proto/gen/types.ts'
 import type { FilterPlugin } from '../framework.ts'
-
-/** What each pod takes: most take nothing, and every pod of a node is looked at for each one that takes something. */
-const claimsOf = new WeakMap<Pod, readonly HostPortClaim[]>()
-
-function claims(pod: Pod): readonly HostPortClaim[] {
-  let known = claimsOf.get(pod)
-  if (known === undefined) claimsOf.set(pod, (known = hostPortClaims(pod)))
-  return known
-}
 
 export const nodePorts: FilterPlugin = {
   name: 'NodePorts',
   eventsToRegister: ['node-added', 'node-changed', 'pod-removed'],
+  sign(pod) {
+    const wanted = hostPortClaims(pod)
+    return wanted.length === 0 ? '' : JSON.stringify(wanted)
+  },
   prepareFilter(pod) {
     const wanted = hostPortClaims(pod)
     if (wanted.length === 0) return undefined
@@ -29,15 +23,19 @@ export const nodePorts: FilterPlugin = {
           reason: 'host port taken',
           detail: `host port ${formatHostPort(ofIngresses)} is for Ingresses, since the node is an entrance`,
         }
-      for (const other of pods.values()) {
-        const taken = wanted.find((claim) => claims(other).some((held) => portsClash(claim, held)))
-        if (taken !== undefined)
-          return {
-            reason: 'host port taken',
-            detail: `host port ${formatHostPort(taken)} is that of pod ${other.metadata.namespace}/${other.metadata.name}`,
-          }
+      let found: { readonly claim: HostPortClaim; readonly pod: string } | undefined
+      for (const { hostPorts, namespace, name } of pods) {
+        const claim = wanted.find((one) => hostPorts.some((held) => portsClash(one, held)))
+        // Of several the first by name is told, in whatever order they came.
+        const pod = `${namespace}/${name}`
+        if (claim !== undefined && (found === undefined || pod < found.pod)) found = { claim, pod }
       }
-      return undefined
+      return (
+        found && {
+          reason: 'host port taken',
+          detail: `host port ${formatHostPort(found.claim)} is that of pod ${found.pod}`,
+        }
+      )
     }
   },
 }

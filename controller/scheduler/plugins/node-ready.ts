@@ -6,6 +6,8 @@ import type { NodeInfo, FilterPlugin, FilterRejection } from '../framework.ts'
 export const nodeReady: FilterPlugin = {
   name: 'NodeReady',
   eventsToRegister: ['node-added', 'node-changed'],
+  filtersByNodeObject: true,
+  sign: () => '',
   prepareFilter:
     () =>
     ({ node }: NodeInfo): FilterRejection | undefined => {

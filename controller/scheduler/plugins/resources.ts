@@ -1,20 +1,21 @@
 /** Nodes must have what a pod requests; those with more left, and left in proportion, are preferred. */
 import { formatAmount } from '../../../proto/objects/resource-amounts.ts'
-import { defaultedRequests, requestedAmounts } from '../pod-requests.ts'
+import type { Pod } from '../../../proto/gen/types.ts'
+import { defaultedRequests, podAmounts, requestedAmounts } from '../pod-requests.ts'
 import type { FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
 
 /** cpu, memory, pods, ephemeral-storage and whatever else nodes offer ("example.com/gpu"). */
 export const resources: FilterPlugin = {
   name: 'Resources',
   eventsToRegister: ['node-added', 'node-changed', 'pod-removed'],
+  sign: signAmounts,
+  prepareFits: prepareRoom,
   prepareFilter(pod) {
     const requests = [...requestedAmounts(pod)]
-    return ({ allocatable, requested }) => {
-      let fits = true
-      for (const [name, amount] of requests) {
-        if (amount > 0 && amount > (allocatable.get(name) ?? 0) - (requested.get(name) ?? 0)) fits = false
-      }
-      if (fits) return undefined
+    const fits = prepareRoom(pod)
+    return (node) => {
+      if (fits(node)) return undefined
+      const { allocatable, requested } = node
       const short = requests.flatMap(([name, amount]) => {
         const free = Math.max(0, (allocatable.get(name) ?? 0) - (requested.get(name) ?? 0))
         return amount > free ? [{ name, amount, free, missing: amount - free }] : []
@@ -35,6 +36,19 @@ export const resources: FilterPlugin = {
   },
 }
 
+function prepareRoom(pod: Pod): (node: NodeInfo) => boolean {
+  const requests = [...requestedAmounts(pod)].filter(([, amount]) => amount > 0)
+  return ({ allocatable, requested }) => {
+    for (const [name, amount] of requests)
+      if (amount > (allocatable.get(name) ?? 0) - (requested.get(name) ?? 0)) return false
+    return true
+  }
+}
+
+function signAmounts(pod: Pod): string {
+  return podAmounts(pod).signature
+}
+
 const SCORED = ['cpu', 'memory', 'pods']
 
 /**
@@ -44,6 +58,7 @@ const SCORED = ['cpu', 'memory', 'pods']
 export const leastAllocated: ScorePlugin = {
   name: 'LeastAllocated',
   weight: 1,
+  sign: signAmounts,
   prepareScore(pod) {
     const requests = requestedAmounts(pod)
     const unstated = defaultedRequests(pod)
@@ -60,6 +75,7 @@ export const leastAllocated: ScorePlugin = {
 export const balanced: ScorePlugin = {
   name: 'Balanced',
   weight: 1,
+  sign: signAmounts,
   prepareScore(pod) {
     const requests = requestedAmounts(pod)
     const cpu = requests.get('cpu') ?? 0

@@ -3,14 +3,12 @@
  * nodes and zones by default if they have one owner, or if the same Services select them.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
  */
-import { LabelMatcher, labelSelectorMatcher } from '../../../proto/objects/selector.ts'
+import { labelSelectorMatcher } from '../../../proto/objects/selector.ts'
 import type { Pod, TopologySpreadConstraint } from '../../../proto/gen/types.ts'
 import type { SchedulerSnapshot, FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts'
-import { missingLabel } from './node-selector.ts'
-import { repellingTaint } from '../../../proto/objects/taints.ts'
-import { isDeleting } from '../../../proto/objects/deletion.ts'
 import { controllerOf } from '../../../proto/objects/owners.ts'
-import { isCordoned } from '../../../proto/objects/node.ts'
+import { relativeSpread } from './spread-relative.ts'
+import { constraintsOf, countMatching, isEligible, matcherOf } from './spread-rules.ts'
 
 interface Domains {
   readonly constraint: TopologySpreadConstraint
@@ -55,6 +53,7 @@ export const spread: FilterPlugin & ScorePlugin = {
       return undefined
     }
   },
+  prepareRelative: relativeSpread,
   prepareScore(pod, cluster) {
     const wishes = domainsOf(pod, cluster, 'ScheduleAnyway').map(({ constraint: { topologyKey }, counts }) => {
       const most = Math.max(1, ...counts.values())
@@ -69,8 +68,6 @@ export const spread: FilterPlugin & ScorePlugin = {
   },
 }
 
-const ZONE = 'topology.kubernetes.io/zone'
-
 /**
  * The fewer pods of its kind a node and its zone have, the better. The two add up as in Kubernetes' default
  * constraints: what counts of a topology grows with the number of its domains.
@@ -81,7 +78,7 @@ function spreadByDefault(pod: Pod, cluster: SchedulerSnapshot): ((node: NodeInfo
   if (perNode === undefined || perNode.size === 0) return undefined
   const perZone = new Map<string, number>()
   for (const [name, count] of perNode) {
-    const zone = cluster.node(name)?.node.metadata.labels?.[ZONE]
+    const zone = cluster.node(name)?.zone
     if (zone !== undefined) perZone.set(zone, (perZone.get(zone) ?? 0) + count)
   }
   const nodeWeight = Math.log(cluster.nodes.length + 2)
@@ -89,8 +86,8 @@ function spreadByDefault(pod: Pod, cluster: SchedulerSnapshot): ((node: NodeInfo
   const cost = (name: string, zone: string | undefined): number =>
     nodeWeight * (perNode.get(name) ?? 0) + (zone === undefined ? 0 : zoneWeight * (perZone.get(zone) ?? 0))
   let most = 0
-  for (const name of perNode.keys()) most = Math.max(most, cost(name, cluster.node(name)?.node.metadata.labels?.[ZONE]))
-  return ({ name, node }) => 100 * (1 - cost(name, node.metadata.labels?.[ZONE]) / most)
+  for (const name of perNode.keys()) most = Math.max(most, cost(name, cluster.node(name)?.zone))
+  return ({ name, zone }) => 100 * (1 - cost(name, zone) / most)
 }
 
 /**
@@ -111,55 +108,21 @@ function similarPods(pod: Pod, cluster: SchedulerSnapshot): ReadonlyMap<string, 
   return counts
 }
 
-/** Pods of the namespace that match and are not being deleted. */
-function countMatching({ pods }: NodeInfo, namespace: string, matcher: LabelMatcher): number {
-  let count = 0
-  for (const pod of pods.values()) {
-    const { metadata } = pod
-    if (metadata.namespace === namespace && !isDeleting(pod) && matcher.matches(metadata.labels)) count++
-  }
-  return count
-}
-
 function domainsOf(
   pod: Pod,
   cluster: SchedulerSnapshot,
   when: TopologySpreadConstraint['whenUnsatisfiable'],
 ): Domains[] {
-  const constraints = (pod.spec.topologySpreadConstraints ?? []).filter(
-    ({ whenUnsatisfiable }) => whenUnsatisfiable === when,
-  )
+  const constraints = constraintsOf(pod, when)
   return constraints.map((constraint) => {
     const matcher = matcherOf(constraint, pod)
     const counts = new Map<string, number>()
     for (const node of cluster.nodes) {
       const value = node.node.metadata.labels?.[constraint.topologyKey]
-      if (value === undefined || !isEligible(constraint, constraints, pod, node)) continue
+      if (value === undefined || !isEligible(constraint, constraints, pod.spec, node)) continue
       counts.set(value, (counts.get(value) ?? 0) + countMatching(node, pod.metadata.namespace, matcher))
     }
     const least = counts.size < (constraint.minDomains ?? 1) ? 0 : Math.min(...counts.values())
     return { constraint, counts, least, own: matcher.matches(pod.metadata.labels) ? 1 : 0 }
   })
-}
-
-function matcherOf({ labelSelector, matchLabelKeys = [] }: TopologySpreadConstraint, pod: Pod): LabelMatcher {
-  const selected = labelSelectorMatcher(labelSelector)
-  if (labelSelector === undefined) return selected
-  const same = matchLabelKeys.flatMap((key) => {
-    const value = pod.metadata.labels?.[key]
-    return value === undefined ? [] : [{ key, operator: 'In' as const, values: [value] }]
-  })
-  return new LabelMatcher([...selected.requirements, ...same])
-}
-
-/** The node is one of those over which the pod could be spread. */
-function isEligible(
-  { nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' }: TopologySpreadConstraint,
-  constraints: readonly TopologySpreadConstraint[],
-  pod: Pod,
-  node: NodeInfo,
-): boolean {
-  if (!constraints.every(({ topologyKey }) => node.node.metadata.labels?.[topologyKey] !== undefined)) return false
-  if (nodeAffinityPolicy === 'Honor' && missingLabel(pod, node) !== undefined) return false
-  return nodeTaintsPolicy === 'Ignore' || (repellingTaint(pod, node.node) === undefined && !isCordoned(node.node))
 }

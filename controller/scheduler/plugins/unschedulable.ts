@@ -6,6 +6,8 @@ import { isCordoned } from '../../../proto/objects/node.ts'
 export const unschedulable: FilterPlugin = {
   name: 'Unschedulable',
   eventsToRegister: ['node-added', 'node-changed'],
+  filtersByNodeObject: true,
+  sign: (pod) => (tolerates(pod, UNSCHEDULABLE_TAINT) ? 'tolerated' : ''),
   prepareFilter: (pod) =>
     tolerates(pod, UNSCHEDULABLE_TAINT)
       ? undefined

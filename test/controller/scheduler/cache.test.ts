@@ -52,6 +52,28 @@ describe('scheduler cache', () => {
     assert.equal(cpu('n1'), 0)
   })
 
+  it('counts a pod anew when what counts of it changes, and only then', () => {
+    const before = on('n1', 'a', { cpu: '1', owner: 'rs', labels: { app: 'web' } })
+    cache.setPod(before)
+    const { generation } = cache
+    cache.setPod({ ...before, status: { ...before.status, phase: 'Running', message: 'runs' } })
+    assert.equal(cache.generation, generation)
+    assert.equal(cache.setPod(on('n1', 'a', { cpu: '1', owner: 'rs', labels: { app: 'db' } })), 'pod-changed')
+    assert.deepEqual(
+      [...cache.nodes[0]!.pods].map(({ labels }) => labels),
+      [{ app: 'db' }],
+    )
+    const adopted = on('n1', 'a', { cpu: '1', owner: 'other', labels: { app: 'db' } })
+    cache.setPod(adopted)
+    assert.deepEqual([cache.podsOfOwner('rs').size, [...cache.podsOfOwner('other')]], [0, [['n1', 1]]])
+    const going = structuredClone(adopted)
+    going.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
+    assert.equal(cache.setPod(going), 'pod-changed')
+    assert.deepEqual([cache.podsOfOwner('other').size, cpu('n1')], [0, 1000])
+    cache.setPod({ ...going, spec: { ...going.spec, containers: [] } })
+    assert.equal(cpu('n1'), 0)
+  })
+
   it('says of a node only what matters', () => {
     const beat = node('n1')
     beat.status.conditions![0]!.lastHeartbeatTime = '2026-01-01T00:00:05Z'

@@ -211,7 +211,8 @@ export class TestCluster {
   }
 
   async remove(kind: Kind, name: string): Promise<void> {
-    await this.write([{ kind: 'delete', key: objectKey(kind, 'default', name), expect: { is: 'any' } }])
+    const namespace = kind === 'Node' ? '' : 'default'
+    await this.write([{ kind: 'delete', key: objectKey(kind, namespace, name), expect: { is: 'any' } }])
     await this.settle()
   }
 

@@ -42,6 +42,16 @@ describe('scheduling queue', () => {
     assert.deepEqual(queue.take(10), ['a'])
   })
 
+  it('gives what has become more important or was removed meanwhile as it is now', () => {
+    for (const key of ['a', 'b', 'c', 'd']) queue.add(key, 0, '')
+    queue.remove('b')
+    queue.add('a', -1, '')
+    queue.add('d', 5, '')
+    queue.add('b', -2, '')
+    assert.equal(queue.length, 4)
+    assert.deepEqual([queue.take(3), queue.take(3), queue.length], [['d', 'c', 'a'], ['b'], 0])
+  })
+
   it('wakes those whom an event helps', async () => {
     queue.add('room', 0, '')
     queue.add('node', 0, '')

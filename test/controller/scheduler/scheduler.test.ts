@@ -111,6 +111,16 @@ describe('scheduler', () => {
     assert.throws(() => cluster.scheduler.why('default', 'none'), failsWith('NotFound'))
   })
 
+  it('tells later what was found, as it was then', async () => {
+    await cluster.start()
+    await cluster.put(node('n1', { cpu: '2' }), node('n2', { cpu: '1' }), pod('web', { cpu: '500m' }))
+    const found = cluster.scheduler.why('default', 'web')
+    assert.equal(found.node, 'n1')
+    await cluster.put(pod('other', { cpu: '1' }), node('n2', { unschedulable: true }), node('n3'))
+    await cluster.remove('Node', 'n1')
+    assert.deepEqual(cluster.scheduler.why('default', 'web'), found)
+  })
+
   describe('tries again', () => {
     const helps: { what: string; help: () => Promise<void> }[] = [
       { what: 'when a node comes', help: () => cluster.put(node('n2')) },
