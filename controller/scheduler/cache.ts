@@ -22,6 +22,7 @@ const NO_SLOT = -1
 class CachedNode implements NodeInfo, NodeState {
   readonly name: string
   slot = NO_SLOT
+  since = 0
   /** Undefined for a node that is not there (yet, or any more) but has pods. */
   known: Node | undefined = undefined
   zone: string | undefined = undefined
@@ -186,6 +187,7 @@ export class SchedulerCache implements SchedulerCluster {
       if (before === undefined) cached.slot = this.#slots.reserve()
       this.#slots.set(cached.slot, cached)
     }
+    cached.since = this.generation
     this.#history.record(this.generation, {
       is: 'node',
       node: name,

@@ -116,7 +116,7 @@ class PastCluster implements SchedulerSnapshot {
     this.#states = states
     this.serviceSelector = serviceSelector
     this.nodes = states.flatMap(({ known, ...state }, slot) =>
-      known === undefined ? [] : [{ ...state, slot, node: known, zone: zoneOf(known) }],
+      known === undefined ? [] : [{ ...state, slot, since: 0, node: known, zone: zoneOf(known) }],
     )
     this.#byName = new Map(this.nodes.map((node) => [node.name, node]))
   }

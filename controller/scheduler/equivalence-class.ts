@@ -3,7 +3,7 @@
  * alone, kept up as nodes change.
  */
 import type { Random } from '../../proto/base/random.ts'
-import type { Node, Pod } from '../../proto/gen/types.ts'
+import type { Pod } from '../../proto/gen/types.ts'
 import type {
   FilterPlugin,
   NodeInfo,
@@ -103,8 +103,8 @@ export class EquivalenceClass {
   #questions: Questions | undefined
   /** By slot. */
   #bySlot = new Float64Array(0)
-  /** By slot: the Node object, if it was found to fit. */
-  readonly #fitting: (Node | undefined)[] = []
+  /** By slot: since when the node has fitted by its Node object, as `NodeInfo.since` says. */
+  #fitting = new Float64Array(0)
   /** The best of each block of slots. */
   #best = new Float64Array(0)
   /** The cluster's, when all scores were those of its nodes. */
@@ -124,7 +124,7 @@ export class EquivalenceClass {
     this.#reserve(slots.length)
     cluster.changedSince(this.#generation, (slot) => {
       const node = slots[slot]
-      this.#set(slot, node === undefined ? UNFIT : this.#scoreOf(slot, node))
+      this.#set(slot, node === undefined ? UNFIT : this.#scoreOf(node))
     })
     this.#generation = cluster.generation
     this.examined = 0
@@ -184,11 +184,12 @@ export class EquivalenceClass {
     this.#refusals.set(refusalSignature(relative), placement)
   }
 
-  #scoreOf(slot: number, node: NodeInfo): number {
+  #scoreOf(node: NodeInfo): number {
     const questions = this.#questions!
-    if (this.#fitting[slot] !== node.node) {
-      this.#fitting[slot] = questions.fitsByObject(node) ? node.node : undefined
-      if (this.#fitting[slot] === undefined) return UNFIT
+    const { slot } = node
+    if (this.#fitting[slot] !== node.since) {
+      if (!questions.fitsByObject(node)) return UNFIT
+      this.#fitting[slot] = node.since
     }
     return questions.fits(node) ? questions.score(node) : UNFIT
   }
@@ -213,11 +214,13 @@ export class EquivalenceClass {
   #reserve(slots: number): void {
     if (slots <= this.#bySlot.length) return
     const blocks = Math.ceil(slots / BLOCK)
-    const [bySlot, best] = [this.#bySlot, this.#best]
+    const [bySlot, best, fitting] = [this.#bySlot, this.#best, this.#fitting]
     this.#bySlot = new Float64Array(blocks * BLOCK).fill(UNFIT)
     this.#bySlot.set(bySlot)
     this.#best = new Float64Array(blocks).fill(UNFIT)
     this.#best.set(best)
+    this.#fitting = new Float64Array(blocks * BLOCK)
+    this.#fitting.set(fitting)
   }
 }
 

@@ -39,6 +39,8 @@ export interface NodeInfo {
   /** A small number that it alone has for as long as it is there. */
   readonly slot: number
   readonly node: Node
+  /** The cluster's generation when `node` last changed in what placing looks at. */
+  readonly since: number
   /** Its topology.kubernetes.io/zone. */
   readonly zone: string | undefined
   readonly allocatable: ResourceAmounts
