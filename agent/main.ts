@@ -13,6 +13,7 @@ import { runImagesCommand } from './admin/images-command.ts'
 import { runAgent } from './agent.ts'
 import { AGENT_SETTINGS, type TlsFiles } from './config.ts'
 import { ImageStore } from './images/image-store.ts'
+import type { Base } from './images/snapshots/overlay.ts'
 import { Launcher } from './host/launcher.ts'
 import { SystemCalls } from './host/system-calls.ts'
 import { makeNetworking } from './networking.ts'
@@ -20,6 +21,15 @@ import { AGENT } from './options.ts'
 import { OciDriver } from './runtime/oci/driver.ts'
 import { livenessWith } from './session/session.ts'
 import { FileState } from './state/file.ts'
+
+/**
+ * Where every container has something mounted: of what an image has not, the runtime would make a copy on the disk for
+ * each.
+ */
+const MOUNT_POINTS: Base = {
+  directories: ['/dev', '/etc', '/proc', '/sys'],
+  files: ['/etc/hostname', '/etc/hosts', '/etc/resolv.conf'],
+}
 
 /** Exit codes: 0 stopped as asked, 1 failed, 2 command line or settings refused. */
 async function main(): Promise<void> {
@@ -63,6 +73,7 @@ async function main(): Promise<void> {
           root: join(config.stateDir, 'images'),
           registries: config.registries,
           calls,
+          base: MOUNT_POINTS,
           log: log.child({ component: 'images' }),
           limits: { bytes: quantityValue(config.images.maxUnpackedSize), files: config.images.maxFiles },
         }),

@@ -18,7 +18,7 @@ import { Puller, type PullRequest } from './puller.ts'
 import { formatReference, isDigest, parseReference } from './reference.ts'
 import { RegistryClient, type RegistryClientOptions } from './registry/client.ts'
 import { machinePlatform, type Platform } from './registry/manifest.ts'
-import { OverlaySnapshotter } from './snapshots/overlay.ts'
+import { OverlaySnapshotter, type Base } from './snapshots/overlay.ts'
 import { decompressed } from './unpack/decompress.ts'
 import { isTooLarge, type UnpackLimits } from './unpack/unpack-budget.ts'
 
@@ -36,6 +36,8 @@ export interface ImageStoreOptions {
   readonly limits?: UnpackLimits
   /** Who makes mounts (default: a process of its own). */
   readonly calls?: SystemCaller
+  /** What every root file system shows, unless its image says otherwise (default: nothing). */
+  readonly base?: Base
 }
 
 /** Blobs of a pull that failed are kept so long for the next try, unless the disk is full. */
@@ -62,7 +64,12 @@ export class ImageStore implements ImageService {
     this.#loads = join(root, 'loads')
     this.#index = new ImageIndex(join(root, 'index'), clock, log)
     this.#content = new ContentStore(join(root, 'content'), clock)
-    this.#snapshots = new OverlaySnapshotter(join(root, 'snapshots'), log, options.calls ?? new SystemCalls(clock))
+    this.#snapshots = new OverlaySnapshotter(
+      join(root, 'snapshots'),
+      log,
+      options.calls ?? new SystemCalls(clock),
+      options.base,
+    )
     this.#client = new RegistryClient({ registries, clock, random, ...(timeouts === undefined ? {} : { timeouts }) })
     this.#puller = new Puller({
       client: this.#client,

@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ApplyLayer } from '../../agent/images/snapshots/contract.ts'
-import { OverlaySnapshotter } from '../../agent/images/snapshots/overlay.ts'
+import { OverlaySnapshotter, type Base } from '../../agent/images/snapshots/overlay.ts'
 import { SystemCalls } from '../../agent/host/system-calls.ts'
 import { systemClock } from '../../proto/base/clock.ts'
 import { GantryError } from '../../proto/base/errors.ts'
@@ -38,8 +38,8 @@ describe('overlay snapshots', () => {
     await rm(root, { recursive: true, force: true })
   })
 
-  async function open(): Promise<OverlaySnapshotter> {
-    const snapshots = new OverlaySnapshotter(join(root, 'snapshots'), silentLogger, calls, bootId)
+  async function open(base?: Base): Promise<OverlaySnapshotter> {
+    const snapshots = new OverlaySnapshotter(join(root, 'snapshots'), silentLogger, calls, base, bootId)
     await snapshots.start()
     opened.push(snapshots)
     return snapshots
@@ -139,6 +139,45 @@ describe('overlay snapshots', () => {
     assert.doesNotMatch(await readFile('/proc/self/mountinfo', 'utf8'), new RegExp(root.slice(-6)))
   })
 
+  it('show a base below all layers, which hide and replace it', async () => {
+    const snapshots = await open({ directories: ['/etc', '/proc'], files: ['/etc/hosts', '/etc/hostname'] })
+    await snapshots.commit(chain('a'), '', async (directory) => {
+      await mkdir(join(directory, 'etc'), { mode: 0o711 })
+      await writeFile(join(directory, 'etc/hosts'), 'its own')
+      return { opaque: [] }
+    })
+    const { path } = await snapshots.mount('c', chain('a'))
+    assert.deepEqual(await readdir(path), ['etc', 'proc'])
+    assert.deepEqual(await readdir(join(path, 'etc')), ['hostname', 'hosts'])
+    assert.equal((await stat(join(path, 'etc'))).mode & 0o777, 0o711)
+    assert.equal(await readFile(join(path, 'etc/hosts'), 'utf8'), 'its own')
+    assert.equal(await readFile(join(path, 'etc/hostname'), 'utf8'), '')
+    await writeFile(join(path, 'etc/hostname'), 'of one container')
+    const bare = (await snapshots.mount('other', '')).path
+    assert.equal(await readFile(join(bare, 'etc/hostname'), 'utf8'), '')
+    assert.equal((await stat(join(bare, 'etc'))).mode & 0o777, 0o755)
+  })
+
+  it('use the folder of a removed one again, and nothing that was in it', async () => {
+    const snapshots = await open()
+    await snapshots.commit(chain('a'), '', file('a'))
+    const folder = async (key: string): Promise<number> => (await stat(join(root, 'snapshots/active', key))).ino
+    const { path } = await snapshots.mount('c', chain('a'))
+    const before = await folder('c')
+    await mkdir(join(path, 'deep/er'), { recursive: true })
+    await writeFile(join(path, 'deep/er/written'), 'x')
+    await chmod(path, 0o700)
+    await snapshots.remove('c')
+    assert.deepEqual([await folders('active'), await folders('trash'), (await folders('spare')).length], [[], [], 1])
+    const again = await snapshots.mount('d', chain('a'))
+    assert.equal(await folder('d'), before)
+    assert.deepEqual(await readdir(again.path), ['a'])
+    assert.equal((await stat(again.path)).mode & 0o777, 0o755)
+    await snapshots.remove('d')
+    await reopen()
+    assert.deepEqual(await folders('spare'), [])
+  })
+
   it('come back after a restart without what was half made', async () => {
     const first = await open()
     await first.commit(chain('a'), '', file('a'))
@@ -174,7 +213,7 @@ describe('overlay snapshots', () => {
   it('are refused on a file system that cannot carry them', async () => {
     const snapshots = await open()
     const { path } = await snapshots.mount('c', '')
-    const nested = new OverlaySnapshotter(path, silentLogger, calls, bootId)
+    const nested = new OverlaySnapshotter(path, silentLogger, calls, undefined, bootId)
     await assert.rejects(
       nested.start(),
       (error: unknown) =>

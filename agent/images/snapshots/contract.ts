@@ -42,7 +42,7 @@ export interface Snapshotter {
   commit(chainId: string, parent: string, fill: ApplyLayer): Promise<void>
 
   /**
-   * The active snapshot of this key, made if there is none, mounted if it is not. '' is an empty file system.
+   * The active snapshot of this key, made if there is none, mounted if it is not. '' has no layers.
    * AlreadyExists: the key stands on another chain id; NotFound: the chain id is not committed; InvalidArgument: the
    * key is no file name.
    */

@@ -3,6 +3,7 @@
  *
  *     committed/<12 digits of the chain id>/   snapshot.json  fs/
  *     active/<key>/                            snapshot.json  upper/  work/  rootfs/ (where it is mounted)
+ *     spare/                                   what is left of active ones that were removed, to be used again
  *     staging/  trash/                         what is half made, half removed
  */
 import { randomBytes } from 'node:crypto'
@@ -39,10 +40,20 @@ interface ActiveRecord {
   readonly chainId: string
 }
 
+/** What every snapshot shows, unless its layers say otherwise: absolute paths without links in them. */
+export interface Base {
+  /** Those that lead to others come before them. */
+  readonly directories: readonly string[]
+  /** Empty ones. */
+  readonly files: readonly string[]
+}
+
 const RECORD = 'snapshot.json'
 const KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
-/** Stands below an image without layers: overlayfs wants one. */
+/** The base: stands below all layers. */
 const EMPTY = 'empty'
+/** Folders of removed snapshots that are kept. */
+const MAX_SPARE = 128
 /** statfs(2) */
 const OVERLAY_MAGIC = 0x794c7630
 
@@ -55,29 +66,42 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #active = new Map<string, string>()
   readonly #lock = new KeyedLock()
   readonly #mounts: OverlayMounter
+  readonly #base: Base
+  /**
+   * Paths of folders without what was written in them. Some file systems (ext4) are slow at making files where many were
+   * removed lately, and a folder that is used again is neither made nor removed.
+   */
+  readonly #spare: string[] = []
   #bootId = ''
   #syncing: Promise<void> = Promise.resolve()
   #syncQueued = false
 
   /** `bootIdFile` tells one boot of the machine from another. */
-  constructor(root: string, log: Logger, calls: SystemCaller, bootIdFile = '/proc/sys/kernel/random/boot_id') {
+  constructor(
+    root: string,
+    log: Logger,
+    calls: SystemCaller,
+    base: Base = { directories: [], files: [] },
+    bootIdFile = '/proc/sys/kernel/random/boot_id',
+  ) {
     this.#root = root
     this.#log = log
+    this.#base = base
     this.#bootIdFile = bootIdFile
     this.#mounts = new OverlayMounter(join(root, 'committed'), calls)
   }
 
   async start(): Promise<void> {
     this.#bootId = (await readFile(this.#bootIdFile, 'utf8')).trim()
-    for (const folder of ['committed', 'active', 'staging', 'trash', join('committed', EMPTY, 'fs')])
+    for (const folder of ['committed', 'active', 'spare', 'staging', 'trash'])
       await mkdir(join(this.#root, folder), { recursive: true, mode: 0o700 })
-    await chmod(join(this.#root, 'committed', EMPTY, 'fs'), 0o755)
+    await this.#makeBase()
     if ((await statfs(this.#root)).type === OVERLAY_MAGIC)
       throw new GantryError(
         'FailedPrecondition',
         `${this.#root} is on an overlay file system, which cannot carry another: put the state directory on ext4, xfs or btrfs`,
       )
-    for (const folder of ['staging', 'trash'])
+    for (const folder of ['spare', 'staging', 'trash'])
       for (const name of await readdir(join(this.#root, folder))) await this.#erase(join(this.#root, folder, name))
     for (const name of await readdir(join(this.#root, 'committed'))) {
       if (name === EMPTY) continue
@@ -182,6 +206,19 @@ export class OverlaySnapshotter implements Snapshotter {
     }
   }
 
+  /** What is there of an earlier base is in use, perhaps, and stays. */
+  async #makeBase(): Promise<void> {
+    const base = this.#layerPath('')
+    for (const path of ['', ...this.#base.directories]) {
+      await mkdir(join(base, path), { recursive: true })
+      await chmod(join(base, path), 0o755)
+    }
+    for (const path of this.#base.files) {
+      await writeFile(join(base, path), '', { flag: 'a' })
+      await chmod(join(base, path), 0o644)
+    }
+  }
+
   /** Everything that something needed stands on. */
   #used(live: ReadonlySet<string>): ReadonlySet<string> {
     const used = new Set<string>()
@@ -193,7 +230,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** Few small steps, which a container waits for: done without handing each to another thread. */
   async #prepare(key: string, chainId: string): Promise<void> {
-    const staging = this.#unfinished('staging')
+    const staging = this.#spare.pop() ?? this.#unfinished('staging')
     try {
       for (const folder of ['upper', 'work', 'rootfs']) mkdirSync(join(staging, folder), { recursive: true })
       copyAttributes(this.#layerPath(chainId), join(staging, 'upper'))
@@ -207,14 +244,31 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** The layers are named from their own folder, as all options together may take one page (4 KiB) at most. */
   #options(key: string, chainId: string): string {
-    const folders = chainId === '' ? [EMPTY] : this.#chain(chainId).map((one) => shortName(one.chainId))
+    const folders = [...this.#chain(chainId).map((one) => shortName(one.chainId)), EMPTY]
     const active = join('..', 'active', key)
     return `lowerdir=${folders.map((folder) => `${folder}/fs`).join(':')},upperdir=${active}/upper,workdir=${active}/work`
   }
 
   async #removeActive(key: string): Promise<void> {
-    await this.#discard(join(this.#root, 'active', key))
+    const path = join(this.#root, 'active', key)
+    if (this.#spare.length < MAX_SPARE) await this.#keep(path)
+    await this.#discard(path)
     this.#active.delete(key)
+  }
+
+  /** Moves the folder of an active snapshot away and empties it, to be used again. Not there: nothing happens. */
+  async #keep(path: string): Promise<void> {
+    await this.#mounts.unmount(join(path, 'rootfs'))
+    const spare = this.#unfinished('spare')
+    try {
+      await rename(path, spare)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+      throw error
+    }
+    // What a process may still write to is never another's: only the place where it was mounted is.
+    for (const folder of ['upper', 'work']) await removeTree(join(spare, folder))
+    this.#spare.push(spare)
   }
 
   async #drop(chainId: string): Promise<void> {
@@ -247,7 +301,7 @@ export class OverlaySnapshotter implements Snapshotter {
     await removeTree(path)
   }
 
-  #unfinished(folder: 'staging' | 'trash'): string {
+  #unfinished(folder: 'spare' | 'staging' | 'trash'): string {
     return join(this.#root, folder, randomBytes(8).toString('hex'))
   }
 
