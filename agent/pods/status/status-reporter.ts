@@ -19,11 +19,15 @@ export interface StatusReporterHost {
  * telling each step would cost the control plane several writes a pod, just when many start.
  */
 const STARTUP_REPORT_DELAY_MS = 500
+/** How much longer the news after those wait, and so on. */
+const STARTUP_REPORT_GROWTH = 8
 
 export class StatusReporter {
   readonly #host: StatusReporterHost
   /** Until news that may wait are told. */
   #reportTimer: Timer | undefined
+  /** Milliseconds that the next news of a pod on its way to running wait. */
+  #startupDelay = STARTUP_REPORT_DELAY_MS
   #readySince: string | undefined
   #lastReported = ''
 
@@ -34,15 +38,11 @@ export class StatusReporter {
   /** The record has a new status, perhaps. */
   update({ status, stage }: PodRecord): void {
     this.#persistReadiness(status)
-    const text = JSON.stringify(this.#host.observation())
-    if (text === this.#lastReported) return
-    if (stage.stage !== 'released' && isStartingUp(status)) {
-      this.#reportTimer ??= this.#host.deps.clock.after(STARTUP_REPORT_DELAY_MS, () =>
-        this.#report(JSON.stringify(this.#host.observation())),
-      )
-      return
-    }
-    this.#report(text)
+    if (stage.stage === 'released' || !isStartingUp(status)) return this.#report()
+    this.#reportTimer ??= this.#host.deps.clock.after(this.#startupDelay, () => {
+      this.#startupDelay *= STARTUP_REPORT_GROWTH
+      this.#report()
+    })
   }
 
   /** What waits is told no more. */
@@ -59,9 +59,12 @@ export class StatusReporter {
     this.#host.save()
   }
 
-  #report(text: string): void {
+  /** Tells the status as it is now, if it was not told yet. */
+  #report(): void {
     this.#reportTimer?.cancel()
     this.#reportTimer = undefined
+    const text = JSON.stringify(this.#host.observation())
+    if (text === this.#lastReported) return
     this.#lastReported = text
     this.#host.deps.reports.podStatusChanged(JSON.parse(text) as ObservedPod)
   }
