@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContainerRecord } from '../../agent/runtime/contract.ts'
@@ -87,6 +88,22 @@ describe('OciDriver recovers', function () {
     assert.deepEqual(await driver.containerState('a'), { state: 'running', pid, startedAt: 5 })
     assert.deepEqual(await driver.containerState('b'), { state: 'created' })
     assert.equal((await driver.startContainer('b')).state, 'running')
+  })
+
+  it('carries on with a start that was cut short after the container had been told to start', async () => {
+    await driver.createSandbox(sandboxSpec('pod'))
+    await driver.createContainer(containerSpec(machine, 'a', 'pod', ['/bin/sh', '-c', 'echo once; exec sleep 1000']))
+    await driver.stop()
+    const fifo = join(machine.directory, 'run/runtime/a/exec.fifo')
+    await writeFile(fifo, '\0')
+    await change('a', { phase: 'starting', startedAt: 5 })
+    await startDriver()
+    const state = await driver.startContainer('a')
+    assert.equal(state.state, 'running')
+    assert.equal(existsSync(fifo), false)
+    await seen(machine, 'its output', async () => ((await machine.log('a')) === 'once\n' ? true : undefined))
+    assert.equal((await driver.startContainer('a')).state, 'running')
+    assert.equal(await machine.log('a'), 'once\n')
   })
 
   it('notices an end that conmon did not live to tell', async () => {

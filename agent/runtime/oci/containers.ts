@@ -13,8 +13,9 @@ import type { OciConfig, OciProcess } from './config.ts'
 import type { Conmon, Supervised } from './conmon.ts'
 import type { ExitFile, ExitWatch } from './exit-watch.ts'
 import { KeyedLock, Semaphore } from '../../../proto/base/semaphore.ts'
-import { isAlive, signalProcess } from '../../../proto/base/process.ts'
+import { isAlive, signalProcess, type ProcessIdentity } from '../../../proto/base/process.ts'
 import { containerRecord, loadRecord, removeDirectory, saveRecord, type ContainerEntry, type Phase } from './records.ts'
+import { startByFifo } from './start-fifo.ts'
 import { lastLogged, logTo, startError } from './start-failure.ts'
 import { resizeTerminal, type TerminalSize } from './terminal.ts'
 
@@ -26,6 +27,8 @@ export interface ContainersOptions {
   readonly runtimeArgs: readonly string[]
   /** What the runtime is to find in its environment. */
   readonly runtimeEnv: Readonly<Record<string, string>>
+  /** Where the runtime waits to be told to start a container; undefined: it is told by its `start` alone. */
+  readonly startFifo: ((id: string) => string) | undefined
   readonly run: Run
   readonly conmon: Conmon
   readonly exits: ExitWatch
@@ -139,7 +142,7 @@ export class Containers {
       const startedAt = this.#options.clock.now()
       this.#save({ ...entry, phase: { phase: 'starting', init, conmon, startedAt } })
       try {
-        await this.#runtime(id, 'start', id)
+        if (!this.#startByFifo(id, init)) await this.#runtime(id, 'start', id)
       } catch (thrown) {
         this.#save(entry)
         throw await this.#complaint(this.#bundle(id), entry.command, `cannot start container ${id}`, thrown)
@@ -320,6 +323,12 @@ export class Containers {
     await this.#options.conmon.forget(id)
     await removeDirectory(this.#bundle(id))
     this.#entries.delete(id)
+  }
+
+  /** False: the runtime is to do it, and to say what stands in the way. */
+  #startByFifo(id: string, init: ProcessIdentity): boolean {
+    const { startFifo } = this.#options
+    return startFifo !== undefined && isAlive(init) && startByFifo(startFifo(id))
   }
 
   #runtime(id: string, ...args: readonly string[]): Promise<unknown> {

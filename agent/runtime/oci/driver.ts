@@ -144,6 +144,7 @@ export class OciDriver implements RuntimeDriver {
       runtime: program.path,
       runtimeArgs,
       runtimeEnv: program.env,
+      startFifo: program.name === 'crun' ? (id) => join(directories.root, id, 'exec.fifo') : undefined,
       run: launcher.run,
       conmon,
       exits: new ExitWatch(directories.exits, logger),
