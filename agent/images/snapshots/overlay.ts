@@ -68,8 +68,8 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #mounts: OverlayMounter
   readonly #base: Base
   /**
-   * Paths of folders without what was written in them. Some file systems (ext4) are slow at making files where many were
-   * removed lately, and a folder that is used again is neither made nor removed.
+   * Paths of folders without what was written in them. Some file systems (ext4) are slow at making files where many
+   * were removed lately, and a folder that is used again is neither made nor removed.
    */
   readonly #spare: string[] = []
   #bootId = ''
