@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ApplyLayer } from '../../agent/images/snapshots/contract.ts'
@@ -184,6 +184,7 @@ describe('overlay snapshots', () => {
     await writeFile(join((await first.mount('c', chain('a'))).path, 'written'), 'x')
     for (const path of ['staging/x/fs/deep', 'trash/y/upper/deep', 'committed/123456789012/fs', 'active/half/upper'])
       await mkdir(join(root, 'snapshots', path), { recursive: true })
+    await cp(join(root, 'snapshots/active/c/snapshot.json'), join(root, 'snapshots/active/half/snapshot.json'))
     const second = await reopen()
     assert.deepEqual(
       [await folders('staging'), await folders('trash'), await folders('active'), (await folders('committed')).length],

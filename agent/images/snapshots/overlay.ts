@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, rename, rmdir, statfs, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { run } from '../../../proto/base/command.ts'
@@ -52,6 +52,8 @@ const RECORD = 'snapshot.json'
 const KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 /** The base: stands below all layers. */
 const EMPTY = 'empty'
+/** Characters of the record of an active snapshot, with blanks behind it. */
+const ACTIVE_RECORD_LENGTH = 512
 /** Folders of removed snapshots that are kept. */
 const MAX_SPARE = 128
 /** statfs(2) */
@@ -114,7 +116,8 @@ export class OverlaySnapshotter implements Snapshotter {
       await this.#drop(chainId)
     for (const name of await readdir(join(this.#root, 'active'))) {
       const record = await this.#read<ActiveRecord>(join('active', name))
-      if (record === undefined) await this.#discard(join(this.#root, 'active', name))
+      // Of another key: that of the folder's user before, if the machine lost its power.
+      if (record?.key !== name) await this.#discard(join(this.#root, 'active', name))
       else this.#active.set(record.key, record.chainId)
     }
     if ([...this.#committed.values()].some((record) => record.unsyncedIn !== undefined)) this.#sync()
@@ -230,11 +233,14 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** Few small steps, which a container waits for: done without handing each to another thread. */
   async #prepare(key: string, chainId: string): Promise<void> {
-    const staging = this.#spare.pop() ?? this.#unfinished('staging')
+    const spare = this.#spare.pop()
+    const staging = spare ?? this.#unfinished('staging')
     try {
       for (const folder of ['upper', 'work', 'rootfs']) mkdirSync(join(staging, folder), { recursive: true })
       copyAttributes(this.#layerPath(chainId), join(staging, 'upper'))
-      writeFileSync(join(staging, RECORD), JSON.stringify({ key, chainId } satisfies ActiveRecord), { mode: 0o600 })
+      const record = JSON.stringify({ key, chainId } satisfies ActiveRecord).padEnd(ACTIVE_RECORD_LENGTH)
+      // Written over the one before, of the same length: to cut a file may mean to wait for the disk.
+      writeFileSync(join(staging, RECORD), record, { mode: 0o600, flag: spare === undefined ? 'w' : 'r+' })
       renameSync(staging, join(this.#root, 'active', key))
     } catch (error) {
       await this.#erase(staging)
@@ -268,7 +274,9 @@ export class OverlaySnapshotter implements Snapshotter {
     }
     // What a process may still write to is never another's: only the place where it was mounted is.
     for (const folder of ['upper', 'work']) await removeTree(join(spare, folder))
-    this.#spare.push(spare)
+    const { size } = await stat(join(spare, RECORD))
+    if (size === ACTIVE_RECORD_LENGTH) this.#spare.push(spare)
+    else await this.#erase(spare)
   }
 
   async #drop(chainId: string): Promise<void> {
