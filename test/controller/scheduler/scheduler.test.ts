@@ -206,8 +206,9 @@ describe('scheduler', () => {
       await cluster.start()
       cluster.failBind = (name) => (name === 'a' ? new GantryError('Conflict', 'changed') : undefined)
       await cluster.put(node('n1', { cpu: '1' }), pod('a', { cpu: '1' }), pod('b', { cpu: '1' }))
-      for (let tries = 0; tries < 10; tries++) {
-        await clock.advance(100)
+      // Each waits as long as chance says: in steps this small they do not come at once.
+      for (let tries = 0; tries < 100; tries++) {
+        await clock.advance(10)
         await cluster.settle()
       }
       assert.deepEqual([cluster.placeOf('a'), cluster.placeOf('b')], ['', 'n1'])
