@@ -25,9 +25,11 @@ const QUALIFIED = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
 /** A text of at most `length` characters that matches. */
 function text(pattern: RegExp, length: number, message: string, remedy: string): Format {
   return (value) => {
-    const size = Buffer.byteLength(String(value))
+    const given = String(value)
+    // A character has at most three bytes for each of its UTF-16 units.
+    const size = given.length * 3 <= length ? 0 : Buffer.byteLength(given)
     if (size > length) return { message: `has ${size} characters, at most ${length} are allowed`, remedy: 'shorten it' }
-    return pattern.test(String(value)) ? undefined : { message, remedy }
+    return pattern.test(given) ? undefined : { message, remedy }
   }
 }
 
@@ -61,9 +63,11 @@ const qualifiedPart = text(
 
 /** An optional DNS prefix, a slash, and a name: keys of labels, annotations, taints and resources. */
 function labelKey(value: string | number): Flaw | undefined {
-  const parts = String(value).split('/')
-  if (parts.length > 2) return { message: 'has more than one "/"', remedy: 'write NAME or DNS-PREFIX/NAME' }
-  return (parts.length === 2 ? dnsSubdomain(parts[0]!) : undefined) ?? qualifiedPart(parts.at(-1)!)
+  const key = String(value)
+  const slash = key.indexOf('/')
+  if (slash === -1) return qualifiedPart(key)
+  if (key.includes('/', slash + 1)) return { message: 'has more than one "/"', remedy: 'write NAME or DNS-PREFIX/NAME' }
+  return dnsSubdomain(key.slice(0, slash)) ?? qualifiedPart(key.slice(slash + 1))
 }
 
 function labelValue(value: string | number): Flaw | undefined {
@@ -141,7 +145,8 @@ function countOrPercent(value: string | number): Flaw | undefined {
 }
 
 function path(value: string | number): Flaw | undefined {
-  return String(value).split('/').includes('..')
+  const given = String(value)
+  return given.includes('..') && given.split('/').includes('..')
     ? { message: 'leads upwards', remedy: 'write it without ".."' }
     : undefined
 }

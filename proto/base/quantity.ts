@@ -34,23 +34,32 @@ export function parseQuantity(text: string): ParsedQuantity {
   return quantity
 }
 
-/** What was read lately: containers say the same few amounts over and over. */
-const known = new Map<string, ParsedQuantity>()
-const MAX_KNOWN = 1_000
+/** Amounts that were read lately, by their text: few are in use, and each is read over and over. */
+const known = new Map<string, { readonly quantity: ParsedQuantity; readonly canonical: string }>()
+const MOST_KNOWN = 1000
 
 /** The exact amount, undefined if the text is no quantity. */
 export function readQuantity(text: string): ParsedQuantity | undefined {
-  let quantity = known.get(text)
-  if (quantity === undefined) {
-    quantity = read(text)
-    if (quantity === undefined) return undefined
-    if (known.size >= MAX_KNOWN) known.clear()
-    known.set(text, quantity)
-  }
-  return quantity
+  return lookUp(text)?.quantity
 }
 
-function read(text: string): ParsedQuantity | undefined {
+/** The canonical form of a quantity's text, undefined if the text is no quantity. */
+export function readCanonicalQuantity(text: string): string | undefined {
+  return lookUp(text)?.canonical
+}
+
+function lookUp(text: string): { readonly quantity: ParsedQuantity; readonly canonical: string } | undefined {
+  const found = known.get(text)
+  if (found !== undefined) return found
+  const quantity = parseText(text)
+  if (quantity === undefined) return undefined
+  if (known.size >= MOST_KNOWN) known.clear()
+  const added = { quantity, canonical: formatQuantity(quantity) }
+  known.set(text, added)
+  return added
+}
+
+function parseText(text: string): ParsedQuantity | undefined {
   const match = text.length <= LONGEST_TEXT ? SYNTAX.exec(text) : null
   const [, sign, whole = '', fraction = '', suffix = ''] = match ?? []
   if (match === null || whole + fraction === '') return undefined
@@ -134,5 +143,5 @@ function divideOut(amount: bigint, by: bigint, limit: number): [bigint, number] 
 
 /** The canonical form of a quantity's text: "0.5" is "500m", "1024Mi" is "1Gi". */
 export function canonicalQuantity(text: string): string {
-  return formatQuantity(parseQuantity(text))
+  return readCanonicalQuantity(text) ?? formatQuantity(parseQuantity(text))
 }

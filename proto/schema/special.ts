@@ -1,7 +1,7 @@
 /** The messages that are one value in JSON and in memory, and their canonical forms. */
 import type { JsonValue } from '../gen/types.ts'
 import { GantryError } from '../base/errors.ts'
-import { formatQuantity, readQuantity } from '../base/quantity.ts'
+import { readCanonicalQuantity } from '../base/quantity.ts'
 import { formatDuration, formatTime, parseDuration, parseTime } from '../base/time.ts'
 
 /** The canonical value, or what is wrong; `mistyped` if a value of another type is needed. */
@@ -52,10 +52,10 @@ function duration(value: JsonValue): SpecialValue {
 function quantity(value: JsonValue): SpecialValue {
   if (typeof value !== 'string' && typeof value !== 'number')
     return { message: 'a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G', mistyped: true }
-  const amount = readQuantity(String(value))
-  return amount === undefined
+  const canonical = readCanonicalQuantity(String(value))
+  return canonical === undefined
     ? { message: 'is not a quantity', remedy: 'write it as 250m, 1.5, 64Mi or 2G' }
-    : { value: formatQuantity(amount) }
+    : { value: canonical }
 }
 
 function time(value: JsonValue, form: (text: string) => string): SpecialValue {
