@@ -1,11 +1,19 @@
 /**
- * Makes proto/gen from proto/gantry/v1: `schema.ts` (what the codec reads at run time), `types.ts` (the same as
- * TypeScript), `docs.ts` (the comments, loaded only by `explain` and OpenAPI) and `definitions.ts` (the messages' names
- * in OpenAPI). Run by the build; nothing in proto/gen is committed.
+ * Makes proto/gen from proto/gantry/v1: `schema.ts` (as data), `types.ts` (as TypeScript), `docs.ts` (the comments,
+ * loaded only by `explain` and OpenAPI), `definitions.ts` (the messages' names in OpenAPI), and code that reads,
+ * writes, copies, completes and checks each message (generator/). Run by the build; nothing in proto/gen is committed.
  */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
+import { COMPUTED } from './codec/computed-defaults.ts'
+import { copiesCode } from './generator/copies.ts'
+import { defaultsCode } from './generator/defaults.ts'
+import { jsonBytesCode } from './generator/json-bytes.ts'
+import { jsonReadersCode } from './generator/json-readers.ts'
+import { jsonTreesCode } from './generator/json-trees.ts'
+import { shapesCode } from './generator/shapes.ts'
+import { wireCode } from './generator/wire.ts'
 import type {
   EnumSchema,
   FieldOptions,
@@ -321,3 +329,13 @@ writeFileSync(
   join(target, 'definitions.ts'),
   `${header}export const definitions: Record<string, string> = ${JSON.stringify(definitions, undefined, 1)}\n`,
 )
+writeFileSync(join(target, 'copies.ts'), `${header}${copiesCode(schema, definitions)}`)
+writeFileSync(
+  join(target, 'defaults.ts'),
+  `${header}${defaultsCode(schema, definitions, new Set(Object.keys(COMPUTED)))}`,
+)
+writeFileSync(join(target, 'json-bytes.ts'), `${header}${jsonBytesCode(schema, definitions)}`)
+writeFileSync(join(target, 'json-readers.ts'), `${header}${jsonReadersCode(schema, definitions)}`)
+writeFileSync(join(target, 'json-trees.ts'), `${header}${jsonTreesCode(schema, definitions)}`)
+writeFileSync(join(target, 'shapes.ts'), `${header}${shapesCode(schema)}`)
+writeFileSync(join(target, 'wire.ts'), `${header}${wireCode(schema)}`)

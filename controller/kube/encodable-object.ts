@@ -2,7 +2,7 @@
  * Objects on their way out. Each revision of an object is encoded once in each form, whether it goes to who wrote it,
  * to those who read it or to watchers: what was made is found by the object, for as long as it is among the newest.
  */
-import { encodeJson } from '../../proto/codec/codec.ts'
+import { encodeJsonBytes } from '../../proto/codec/json-bytes.ts'
 import { apiVersionOf, resourceOf } from '../../proto/schema/schema.ts'
 import { encode, withResourceVersion } from '../../proto/codec/wire.ts'
 import type { AnyResource, JsonObject, Messages } from '../../proto/gen/types.ts'
@@ -48,7 +48,7 @@ function encodableOf(
   bytes = (): Uint8Array => encode(message as keyof Messages, object as never),
 ): EncodableObject {
   const apiVersion = apiVersionOf({ group, version })
-  const json = new EncodedForm(() => Buffer.from(JSON.stringify(encodeJson(object, { apiVersion, full: true }))))
+  const json = new EncodedForm(() => encodeJsonBytes(object, apiVersion))
   const protobuf = message === undefined ? undefined : new EncodedForm(bytes)
   return { apiVersion, kind, object, json: () => json.bytes(), protobuf: () => protobuf?.bytes() }
 }

@@ -3,14 +3,17 @@
  * does not act on, two items of a list with one key are errors, and all of them are told at once. Null means absent, as
  * in Kubernetes. For text with positions see manifest.ts, for bytes wire.ts.
  */
+import { jsonReaders } from '../gen/json-readers.ts'
+import { jsonTrees } from '../gen/json-trees.ts'
 import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
 import { readCustom, writeCustom } from './custom.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
+import { isObject } from '../base/json.ts'
 import { type Problem, problemError } from '../base/problem.ts'
-import { apiVersionOf, messageSchema, resourceOf, SPECIAL_MESSAGES } from '../schema/schema.ts'
-import type { FieldSchema, MessageSchema } from '../schema/model.ts'
+import { apiVersionOf, resourceOf } from '../schema/schema.ts'
 import { Decoder, type DecodeOptions } from './json-decoder.ts'
-import { isEmpty, jsonFields, zeroOf, type Fields } from './json-fields.ts'
+import type { Fields } from './json-fields.ts'
+import { notPlain } from './json-values.ts'
 
 /**
  * An object of the kind that the value names, or must be. All problems in one error, InvalidArgument or Unsupported,
@@ -38,10 +41,15 @@ export function inspectJson(
   const custom = customKinds.get(found)
   if (custom !== undefined) {
     const { metadata = null, ...rest } = value as JsonObject
-    const fields = decoder.message('ObjectMeta', metadata ?? {}, 'metadata') ?? {}
+    const fields =
+      readPlain('ObjectMeta', metadata ?? {}, options.dropReadOnly === true) ??
+      decoder.message('ObjectMeta', metadata ?? {}, 'metadata') ??
+      {}
     const { object, problems } = readCustom(custom, rest, fields, options.dropReadOnly === true)
     return { object: object as unknown as Resources[Kind], problems: [...decoder.problems, ...problems] }
   }
+  const object = readPlain(found, withoutHeader(value), options.dropReadOnly === true, true)
+  if (object !== undefined) return { object: object as unknown as Resources[Kind], problems: [] }
   const fields = decoder.message(found, value, '', true)
   return {
     object: { apiVersion: apiVersionOf(resourceOf(found)), kind: found, ...fields } as Resources[Kind],
@@ -57,9 +65,31 @@ export function inspectMessage<M extends keyof Messages>(
   message: M,
   value: JsonValue,
 ): { object: Messages[M]; problems: Problem[] } {
+  const plain = readPlain(message, withoutHeader(value), false)
+  if (plain !== undefined) return { object: plain as unknown as Messages[M], problems: [] }
   const decoder = new Decoder({})
   const object = decoder.message(message, value, '', true) as unknown as Messages[M]
   return { object, problems: decoder.problems }
+}
+
+/**
+ * The object that a value is the JSON of, if nothing is wrong with it: nearly always. Undefined where the decoder has
+ * to look, which goes by the schema at every step and tells what is wrong.
+ */
+function readPlain(message: string, value: JsonValue, drop: boolean, named = false): Fields | undefined {
+  try {
+    return jsonReaders()[message]?.(value, drop, named) as Fields | undefined
+  } catch (thrown) {
+    if (thrown === notPlain) return undefined
+    throw thrown
+  }
+}
+
+/** What an object says of itself is looked at before. */
+function withoutHeader(value: JsonValue): JsonValue {
+  if (!isObject(value)) return value
+  const { apiVersion: _apiVersion, kind: _kind, ...rest } = value
+  return rest
 }
 
 export interface EncodeOptions {
@@ -76,67 +106,15 @@ export interface EncodeOptions {
 export function encodeJson(object: Resources[Kind], { apiVersion, full = false }: EncodeOptions = {}): JsonObject {
   const { kind } = object
   const custom = customKinds.get(kind)
-  if (custom !== undefined)
-    return writeCustom(
-      custom,
-      object,
-      encodeMessage(messageSchema('ObjectMeta'), object.metadata as unknown as Fields),
-      apiVersion,
-    )
-  return {
-    apiVersion: apiVersionOf(resourceOf(kind)),
-    kind,
-    ...encodeMessage(messageSchema(kind), object as unknown as Fields, full),
-  }
+  if (custom !== undefined) return writeCustom(custom, object, encodeFields('ObjectMeta', object.metadata), apiVersion)
+  // NotFound for a kind whose definition is gone.
+  resourceOf(kind)
+  return jsonTrees()[kind]!(object, full, true) as JsonObject
 }
 
 /** A message's JSON, for one that is no kind by its name: options of a request, an answer. */
 export function encodeFields(message: string, fields: object, full = false): JsonObject {
-  return encodeMessage(messageSchema(message), fields as Fields, full)
-}
-
-function encodeMessage(message: MessageSchema, fields: Fields, full = false): JsonObject {
-  const json: JsonObject = {}
-  for (const field of jsonFields(message.name).values()) {
-    const value = fields[field.name] ?? undefined
-    if (value === undefined) {
-      if (full && (isWritten(field) || isNeeded(field))) json[field.name] = emptyOf(field)
-      continue
-    }
-    const encoded = encodeField(field, value, full)
-    const { label, options } = field
-    if ((options.always === true || label !== 'optional') && isEmpty(encoded) && !(full && isWritten(field))) continue
-    json[field.name] = encoded
-  }
-  return json
-}
-
-/** True for what Kubernetes' JSON has even if it is empty. */
-function isWritten({ kind, label, options }: FieldSchema): boolean {
-  return options.written === true || (options.always === true && kind === 'message' && label === 'optional')
-}
-
-/** What must be there, in a structure in which nothing is set. */
-function isNeeded({ kind, label, options }: FieldSchema): boolean {
-  return options.required === true && options.presence !== true && kind !== 'message' && label === 'optional'
-}
-
-function emptyOf({ kind, label, type }: FieldSchema): JsonValue {
-  if (label !== 'optional') return label === 'map' ? {} : []
-  return kind === 'message' ? encodeMessage(messageSchema(type), {}, true) : (zeroOf(type) as JsonValue)
-}
-
-function encodeField(field: FieldSchema, value: unknown, full: boolean): JsonValue {
-  if (field.kind !== 'message' || SPECIAL_MESSAGES.has(field.type)) return value as JsonValue
-  const message = messageSchema(field.type)
-  switch (field.label) {
-    case 'optional':
-      return encodeMessage(message, value as Fields, full)
-    case 'repeated':
-      return (value as Fields[]).map((item) => encodeMessage(message, item, full))
-    case 'map':
-      return Object.fromEntries(
-        Object.entries(value as Record<string, Fields>).map(([key, item]) => [key, encodeMessage(message, item, full)]),
-      )
-  }
+  const encode = jsonTrees()[message]
+  if (encode === undefined) throw new TypeError(`${message} has no form in JSON`)
+  return encode(fields, full) as JsonObject
 }

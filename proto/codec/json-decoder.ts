@@ -20,7 +20,7 @@ import { type CauseType, problem, type Problem, showValue, MAX_REPORTED_PROBLEMS
 import { schema, SPECIAL_MESSAGES } from '../schema/schema.ts'
 import type { FieldSchema } from '../schema/model.ts'
 import { readSpecial } from '../schema/special.ts'
-import { fill, isEmpty, jsonFields, type Fields } from './json-fields.ts'
+import { fill, isUnset, jsonFields, type Fields } from './json-fields.ts'
 
 export interface DecodeOptions {
   /**
@@ -363,27 +363,4 @@ export class Decoder {
       'FieldValueTypeInvalid',
     )
   }
-}
-
-/** True for what is in JSON only because Kubernetes writes it even if it is empty: it says nothing by being there. */
-function isUnset(field: FieldSchema, value: JsonValue): boolean {
-  return (
-    field.options.written === true &&
-    (field.kind === 'message' && field.label === 'optional' ? isEmptyMessage(field.type, value) : isEmpty(value))
-  )
-}
-
-/**
- * True for an object of a message in which nothing is set. What is a pointer in Go is set by being there, whatever it
- * holds: a field with the option `presence`, and a message that Kubernetes does not write when it is empty.
- */
-function isEmptyMessage(message: string, value: JsonValue): boolean {
-  if (!isObject(value)) return false
-  const fields = jsonFields(message)
-  return Object.entries(value).every(([key, item]) => {
-    const field = fields.get(key)
-    if (field === undefined || field.options.presence === true) return false
-    if (field.kind !== 'message' || field.label !== 'optional' || !isObject(item)) return isEmpty(item)
-    return (field.options.written === true || field.options.always === true) && isEmptyMessage(field.type, item)
-  })
 }

@@ -1,6 +1,8 @@
 /** The fields of messages as JSON has them, and what is never undefined of them in memory. */
 import { messageSchema } from '../schema/schema.ts'
 import type { FieldSchema } from '../schema/model.ts'
+import type { JsonValue } from '../gen/types.ts'
+import { isObject } from '../base/json.ts'
 
 /** An object in memory by the names of its fields. */
 export type Fields = Record<string, unknown>
@@ -57,4 +59,27 @@ export function isEmpty(value: unknown): boolean {
     value === false ||
     (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
   )
+}
+
+/** True for what is in JSON only because Kubernetes writes it even if it is empty: it says nothing by being there. */
+export function isUnset(field: FieldSchema, value: JsonValue): boolean {
+  return (
+    field.options.written === true &&
+    (field.kind === 'message' && field.label === 'optional' ? isEmptyMessage(field.type, value) : isEmpty(value))
+  )
+}
+
+/**
+ * True for an object of a message in which nothing is set. What is a pointer in Go is set by being there, whatever it
+ * holds: a field with the option `presence`, and a message that Kubernetes does not write when it is empty.
+ */
+export function isEmptyMessage(message: string, value: JsonValue): boolean {
+  if (!isObject(value)) return false
+  const fields = jsonFields(message)
+  return Object.entries(value).every(([key, item]) => {
+    const field = fields.get(key)
+    if (field === undefined || field.options.presence === true) return false
+    if (field.kind !== 'message' || field.label !== 'optional' || !isObject(item)) return isEmpty(item)
+    return (field.options.written === true || field.options.always === true) && isEmptyMessage(field.type, item)
+  })
 }

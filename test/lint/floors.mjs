@@ -6,7 +6,8 @@
 export const floors = [
   ['proto/base'],
   ['proto/schema'],
-  ['proto/codec', 'proto/generate.ts'],
+  ['proto/codec', 'proto/generator'],
+  ['proto/generate.ts'],
   ['proto/merge', 'proto/objects'],
   ['proto/validation', 'proto/rpc'],
   ['proto/client'],

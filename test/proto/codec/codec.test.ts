@@ -5,6 +5,7 @@ import { describeProblem } from '../../../proto/base/problem.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { decodeResource, encodeResource } from '../../../proto/codec/wire.ts'
 import type { JsonObject, JsonValue } from '../../../proto/gen/types.ts'
+import { replaceSomewhere } from './replace-somewhere.ts'
 
 const pod = (spec: JsonObject, more: JsonObject = {}): JsonObject => ({
   apiVersion: 'v1',
@@ -432,15 +433,3 @@ describe('encodeJson', () => {
     )
   })
 })
-
-/** The value with one place, that the steps lead to, replaced. */
-function replaceSomewhere(json: JsonValue, steps: readonly number[], value: JsonValue): JsonValue {
-  const [step, ...rest] = steps
-  if (step === undefined || typeof json !== 'object' || json === null) return value
-  const keys = Object.keys(json)
-  if (keys.length === 0) return value
-  const key = keys[step % keys.length]!
-  if (Array.isArray(json))
-    return json.map((item, index) => (String(index) === key ? replaceSomewhere(item, rest, value) : item))
-  return { ...json, [key]: replaceSomewhere(json[key]!, rest, value) }
-}

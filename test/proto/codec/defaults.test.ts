@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { clone } from '../../../proto/base/clone.ts'
 import { decodeJson } from '../../../proto/codec/codec.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
+import { copies } from '../../../proto/gen/copies.ts'
+import { defaultFillers } from '../../../proto/gen/defaults.ts'
 import type { JsonObject, Pod, Resources } from '../../../proto/gen/types.ts'
+import { messageOf, type Fields } from './arbitrary-messages.ts'
+import { interpretDefaults } from './oracle/defaults.ts'
 
 function pod(spec: JsonObject): Pod {
   return applyDefaults(decodeJson('Pod', { metadata: { name: 'p' }, spec }))
@@ -156,5 +162,32 @@ describe('applyDefaults', () => {
       applyDefaults(decodeJson('Namespace', { metadata: { name: 'n', labels: { a: 'b' } } })).metadata.labels,
       { a: 'b', 'kubernetes.io/metadata.name': 'n' },
     )
+  })
+
+  /** The object with its defaults, or what was thrown. */
+  function outcome(object: object, fill: (object: object) => void): unknown {
+    const filled = clone(object)
+    try {
+      fill(filled)
+      return filled
+    } catch (thrown) {
+      assert(thrown instanceof TypeError)
+      return 'refused'
+    }
+  }
+
+  it('fills in what the schema says, of every message', () => {
+    for (const name of Object.keys(copies())) {
+      const fill = defaultFillers()[name] ?? (() => undefined)
+      fc.assert(
+        fc.property(messageOf(name), (object) =>
+          assert.deepEqual(
+            outcome(object, fill),
+            outcome(object, (copy) => interpretDefaults(name, copy as Fields)),
+          ),
+        ),
+        { numRuns: 15 },
+      )
+    }
   })
 })

@@ -3,7 +3,7 @@ import { jsonFields } from '../../../proto/codec/json-fields.ts'
 import { SCHEMA_KINDS } from '../../../proto/schema/kind-registry.ts'
 import { valueFlaw } from '../../../proto/schema/field-rules.ts'
 import { formats } from '../../../proto/base/format.ts'
-import { defaultValue } from '../../../proto/codec/defaults.ts'
+import { defaultValue } from '../codec/oracle/defaults.ts'
 import {
   apiVersionOf,
   findKind,
