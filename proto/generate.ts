@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { COMPUTED } from './codec/computed-defaults.ts'
+import { checksCode } from './generator/checks.ts'
 import { copiesCode } from './generator/copies.ts'
 import { defaultsCode } from './generator/defaults.ts'
 import { jsonBytesCode } from './generator/json-bytes.ts'
@@ -329,6 +330,7 @@ writeFileSync(
   join(target, 'definitions.ts'),
   `${header}export const definitions: Record<string, string> = ${JSON.stringify(definitions, undefined, 1)}\n`,
 )
+writeFileSync(join(target, 'checks.ts'), `${header}${checksCode(schema, definitions)}`)
 writeFileSync(join(target, 'copies.ts'), `${header}${copiesCode(schema, definitions)}`)
 writeFileSync(
   join(target, 'defaults.ts'),

@@ -2,6 +2,7 @@
  * What the schema's options ask of an object: required, enum, format, keyFormat, mergeKey, unsupported, and frozen on
  * an update.
  */
+import { plainChecks } from '../gen/checks.ts'
 import { jsonFields } from '../codec/json-fields.ts'
 import {
   duplicateField,
@@ -21,6 +22,12 @@ import { readSpecial } from '../schema/special.ts'
 import type { Report } from './report.ts'
 
 type Fields = Record<string, unknown>
+
+/** What `validateFields` reports of an object of the schema, which is nearly always nothing. */
+export function validateObject(report: Report, kind: string, object: Fields): void {
+  const isPlain = plainChecks()[kind]
+  if (isPlain !== undefined && !isPlain(object)) validateFields(report, kind, object)
+}
 
 /**
  * Fields that only the control plane writes (uid, …) are its own affair and not looked at; of a status see status.ts.

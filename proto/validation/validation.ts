@@ -10,7 +10,7 @@ import type { Subresource } from '../merge/ownership.ts'
 import { rulesOf } from './kinds.ts'
 import { validateMetadata, validateMetadataUpdate } from './metadata.ts'
 import { Report } from './report.ts'
-import { validateFields, validateFrozen } from './schema.ts'
+import { validateFrozen, validateObject } from './schema.ts'
 export { validateStatus } from './status.ts'
 
 /**
@@ -25,7 +25,7 @@ export function validate(object: AnyResource, previous?: AnyResource): ErrorDeta
     validateCustom(report, custom, object, previous)
     return report.details
   }
-  validateFields(report, object.kind, object as unknown as Record<string, unknown>)
+  validateObject(report, object.kind, object as unknown as Record<string, unknown>)
   rulesOf(object.kind).object?.(report, object)
   return report.details
 }
