@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import protobuf from 'protobufjs'
 import { COMPUTED } from './codec/computed-defaults.ts'
+import { canonicalsCode } from './generator/canonicals.ts'
 import { checksCode } from './generator/checks.ts'
 import { copiesCode } from './generator/copies.ts'
 import { defaultsCode } from './generator/defaults.ts'
@@ -14,6 +15,7 @@ import { jsonBytesCode } from './generator/json-bytes.ts'
 import { jsonReadersCode } from './generator/json-readers.ts'
 import { jsonTreesCode } from './generator/json-trees.ts'
 import { shapesCode } from './generator/shapes.ts'
+import { statusChecksCode } from './generator/status-checks.ts'
 import { wireCode } from './generator/wire.ts'
 import type {
   EnumSchema,
@@ -330,6 +332,7 @@ writeFileSync(
   join(target, 'definitions.ts'),
   `${header}export const definitions: Record<string, string> = ${JSON.stringify(definitions, undefined, 1)}\n`,
 )
+writeFileSync(join(target, 'canonicals.ts'), `${header}${canonicalsCode(schema, definitions)}`)
 writeFileSync(join(target, 'checks.ts'), `${header}${checksCode(schema, definitions)}`)
 writeFileSync(join(target, 'copies.ts'), `${header}${copiesCode(schema, definitions)}`)
 writeFileSync(
@@ -340,4 +343,5 @@ writeFileSync(join(target, 'json-bytes.ts'), `${header}${jsonBytesCode(schema, d
 writeFileSync(join(target, 'json-readers.ts'), `${header}${jsonReadersCode(schema, definitions)}`)
 writeFileSync(join(target, 'json-trees.ts'), `${header}${jsonTreesCode(schema, definitions)}`)
 writeFileSync(join(target, 'shapes.ts'), `${header}${shapesCode(schema)}`)
+writeFileSync(join(target, 'status-checks.ts'), `${header}${statusChecksCode(schema)}`)
 writeFileSync(join(target, 'wire.ts'), `${header}${wireCode(schema)}`)

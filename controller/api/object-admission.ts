@@ -4,7 +4,7 @@
  */
 import { encodeJson } from '../../proto/codec/codec.ts'
 import { sameJson } from '../../proto/base/json.ts'
-import { clone } from '../../proto/base/clone.ts'
+import { copyObject } from '../../proto/codec/copy.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import { then } from '../../proto/base/maybe-promise.ts'
 import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Resources } from '../../proto/gen/types.ts'
@@ -80,7 +80,7 @@ export class ObjectAdmission {
     const strategy = this.#kinds.of(stored.kind as K)
     const merged = mergeSubresource(this.#kinds, wanted, stored, subresource)
     // What another subresource writes is the stored object's.
-    const draft = merged === wanted ? wanted : clone(merged)
+    const draft = merged === wanted ? wanted : copyObject(merged)
     const object = prepareForUpdate(draft, stored, strategy, { author, now: this.#clock.now() })
     const seenAs = author === 'controller' ? (strategy.controllerSubresource ?? subresource) : subresource
     const occasion = updateOf(stored, seenAs, context)
@@ -120,7 +120,7 @@ export class ObjectAdmission {
     const occasion = updateOf(stored, 'status', context)
     const plugins = this.#plugins.of(occasion)
     if (plugins.length === 0) return next
-    const object = clone(next)
+    const object = copyObject(next)
     let settled = next
     const settle = (): void => void (settled = admitStatus(object, stored, strategy))
     return then(runAdmission(plugins, attributesOf(occasion, object, stored, mode), settle, memory), () =>

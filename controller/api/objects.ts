@@ -3,7 +3,7 @@ import { GantryError } from '../../proto/base/errors.ts'
 import { updateObjectOwners } from '../../proto/merge/object-ownership.ts'
 import { claimedOwners } from '../../proto/merge/ownership.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
-import { clone } from '../../proto/base/clone.ts'
+import { copyObject } from '../../proto/codec/copy.ts'
 import type { Clock } from '../../proto/base/clock.ts'
 import { then } from '../../proto/base/maybe-promise.ts'
 import { randomSuffix, randomUuid, type Random } from '../../proto/base/random.ts'
@@ -230,7 +230,7 @@ export class ObjectRegistry implements ObjectApi {
     context: WriteContext,
   ): Promise<Resources[K]> {
     const { object } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
-      const wanted = cloneToChange(stored)
+      const wanted = copyToChange(stored)
       if (change(wanted) === false) return stored
       return subresource === 'status'
         ? this.#statusUpdated(wanted, stored, {}, context, memory)
@@ -280,7 +280,7 @@ export class ObjectRegistry implements ObjectApi {
       wanted.metadata.name =
         name === '' ? `${generateName.slice(0, GENERATED_BASE)}${randomSuffix(this.#random)}` : name
       const object = prepareForCreate(
-        name === '' ? clone(wanted) : wanted, // where the server makes the name it may have to make another
+        name === '' ? copyObject(wanted) : wanted, // where the server makes the name it may have to make another
         this.#strategy(wanted.kind as K),
         randomUuid(this.#random),
         this.#clock.now(),
@@ -378,10 +378,9 @@ export class ObjectRegistry implements ObjectApi {
   }
 }
 
-/** A copy, all but the fields that owners have, which are nobody's to change. */
-function cloneToChange<K extends Kind>(stored: Resources[K]): Resources[K] {
-  const { managedFields } = stored.metadata
-  const copy = clone(withOwners(stored, undefined))
-  copy.metadata.managedFields = managedFields
+/** A copy, all but its owners, which are nobody's to change. */
+function copyToChange<K extends Kind>(stored: Resources[K]): Resources[K] {
+  const copy = copyObject(stored)
+  copy.metadata.managedFields = stored.metadata.managedFields
   return copy
 }

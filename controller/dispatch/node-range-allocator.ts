@@ -3,7 +3,7 @@
  * each family of the cluster. What a node says that it has is claimed in any other write, too.
  */
 import { familyOf, type AddressFamily } from '../../proto/base/cidr.ts'
-import { clone } from '../../proto/base/clone.ts'
+import { copyObject } from '../../proto/codec/copy.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Node } from '../../proto/gen/types.ts'
 import { ClaimAttempt } from '../api/claims/claim-attempt.ts'
@@ -106,7 +106,7 @@ class NodeParticipation implements Participation<'Node'> {
     // All families for a new node, one when the cluster was given a second family.
     const lacking = this.#ranges.families.filter((family) => !had.some((range) => familyOf(range) === family))
     if (lacking.length === 0 && wanted === undefined) return next
-    const node = clone(next)
+    const node = copyObject(next)
     node.metadata.annotations = annotations
     const ranges = [...had, ...lacking.map((family) => this.#choose(family, wanted?.split(',') ?? []))]
     node.spec.podCIDR = ranges[0]

@@ -35,3 +35,28 @@ export function isUnique(items: readonly Fields[], names: readonly string[], fal
   const seen = new Set(items.map((item) => names.map((name, index) => item[name] ?? fallbacks[index]).join('\n')))
   return seen.size === items.length
 }
+
+/** Conditions of one thing at most. */
+export const MOST_CONDITIONS = 200
+/** Items of any other list of a status, and keys of a map, at most. A Network has about as many parts. */
+export const MOST_ITEMS = 10_000
+/** Bytes of a text of a status that has no form of its own, such as a condition's message, at most. */
+export const LONGEST_TEXT = 128 * 1024
+/** As the control plane writes it: it need not be read again. */
+export const CANONICAL_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$/
+
+/** A text of a status. */
+export function isShort(value: unknown): boolean {
+  return typeof value !== 'string' || value.length * 3 <= LONGEST_TEXT
+}
+
+/** A time of a status. */
+export function isTime(message: string, value: unknown): boolean {
+  return (typeof value === 'string' && CANONICAL_TIME.test(value)) || isSpecial(message, value)
+}
+
+/** True if each item has a key, and each another. */
+export function areKeyed(items: readonly Fields[], names: readonly string[]): boolean {
+  const seen = new Set(items.map((item) => names.map((name) => item[name] ?? '').join('\n')))
+  return seen.size === items.length && !seen.has('')
+}

@@ -5,6 +5,7 @@
  * it, so that a stricter schema locks nobody out of an object.
  */
 import type { AnyResource, ErrorDetail } from '../gen/types.ts'
+import { plainStatusChecks } from '../gen/status-checks.ts'
 import { jsonFields } from '../codec/json-fields.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
 import { keyFlaw, keyMessage, valueFlaw } from '../schema/field-rules.ts'
@@ -13,18 +14,10 @@ import { SPECIAL_MESSAGES } from '../schema/schema.ts'
 import type { FieldSchema } from '../schema/model.ts'
 import { readSpecial } from '../schema/special.ts'
 import { rulesOf } from './kinds.ts'
+import { CANONICAL_TIME, LONGEST_TEXT, MOST_CONDITIONS, MOST_ITEMS } from './plain-checks.ts'
 import { Report } from './report.ts'
 
 type Fields = Record<string, unknown>
-
-/** Conditions of one thing at most. */
-const MOST_CONDITIONS = 200
-/** Items of any other list, and keys of a map, at most. A Network on thousands of nodes has about as many parts. */
-const MOST_ITEMS = 10_000
-/** Bytes of a text that has no form of its own, such as a condition's message, at most. */
-const LONGEST_TEXT = 128 * 1024
-/** As the control plane writes it: it need not be read again. */
-const CANONICAL_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$/
 
 /**
  * What is wrong with an object's status; of a custom kind its definition's schema says that. `previous`: the object
@@ -70,12 +63,13 @@ function findings(object: AnyResource): Findings {
   const { status } = object as { readonly status?: Fields }
   const message = jsonFields(object.kind).get('status')?.type
   if (status === undefined || message === undefined) return report
-  validateMessage(report, message, status, 'status')
+  if (plainStatusChecks()[object.kind]?.(status) !== true) validateStatusFields(report, message, status, 'status')
   rulesOf(object.kind).status?.(report, object)
   return report
 }
 
-function validateMessage(report: Report, message: string, fields: Fields, path: string): void {
+/** What the schema's options say of a message in a status. */
+export function validateStatusFields(report: Report, message: string, fields: Fields, path: string): void {
   for (const field of jsonFields(message).values()) {
     const value = fields[field.name]
     if (value === undefined || typeof value === 'boolean') continue
@@ -136,7 +130,7 @@ function validateMap(report: Report, field: FieldSchema, map: Fields, path: stri
 
 function validateValue(report: Report, field: FieldSchema, value: unknown, path: string): void {
   if (field.kind === 'message' && !SPECIAL_MESSAGES.has(field.type))
-    return validateMessage(report, field.type, value as Fields, path)
+    return validateStatusFields(report, field.type, value as Fields, path)
   if (typeof value !== 'string' && typeof value !== 'number') return
   const flaw =
     field.kind === 'message' ? specialFlaw(field.type, value) : (valueFlaw(field, value) ?? lengthFlaw(value))

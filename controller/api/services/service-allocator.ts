@@ -2,7 +2,7 @@
 import { GantryError } from '../../../proto/base/errors.ts'
 import { describeObject } from '../../../proto/schema/schema.ts'
 import { hasHealthCheckPort, hasNodePorts, HEADLESS, isHeadless } from '../../../proto/validation/service.ts'
-import { clone } from '../../../proto/base/clone.ts'
+import { copyObject } from '../../../proto/codec/copy.ts'
 import type { Random } from '../../../proto/base/random.ts'
 import type { Service } from '../../../proto/gen/types.ts'
 import { COMMIT_LIMIT } from '../../store/contract.ts'
@@ -67,7 +67,7 @@ class ServiceParticipation implements Participation<'Service'> {
   }
 
   prepare({ next, previous, dryRun }: ProposedWrite<'Service'>): Preparation<'Service'> {
-    const service = next === undefined ? undefined : clone(next)
+    const service = next === undefined ? undefined : copyObject(next)
     try {
       if (service !== undefined) this.#give(service, previous)
       const operations = this.#claims.operations(service, previous, dryRun)

@@ -4,7 +4,7 @@
  * and nodes. Only the control plane proposes allocations: whatever else a write says of them is put back.
  */
 import { formatCidr, rangesOverlap, readCidr } from '../../../proto/base/cidr.ts'
-import { clone } from '../../../proto/base/clone.ts'
+import { copyObject } from '../../../proto/codec/copy.ts'
 import { sameJson } from '../../../proto/base/json.ts'
 import type { Network, NetworkBlock, NetworkStatus } from '../../../proto/gen/types.ts'
 import { ClaimAttempt } from '../../api/claims/claim-attempt.ts'
@@ -190,7 +190,7 @@ class NetworkParticipation implements Participation<'Network'> {
 /** The Network with what it was given, whatever it says itself. */
 function mirroring(network: Network, given: Pick<AllocationRecord, 'cidrs' | 'vni' | 'blocks'>): Network {
   if (ALLOCATED_FIELDS.every((field) => sameJson(network.status[field] ?? null, given[field] ?? null))) return network
-  const mirror = clone(network)
+  const mirror = copyObject(network)
   for (const field of ALLOCATED_FIELDS) delete mirror.status[field]
   const { cidrs, vni, blocks } = given
   if (cidrs !== undefined) mirror.status.cidrs = [...cidrs]

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { plainChecks } from '../../../proto/gen/checks.ts'
+import { plainStatusChecks } from '../../../proto/gen/status-checks.ts'
+import { messageSchema } from '../../../proto/schema/schema.ts'
 import { copies } from '../../../proto/gen/copies.ts'
 import { Report } from '../../../proto/validation/report.ts'
+import { validateStatusFields } from '../../../proto/validation/status.ts'
 import { validateFields } from '../../../proto/validation/schema.ts'
 import { type Fields, messageOf } from '../codec/arbitrary-messages.ts'
 
@@ -12,6 +15,8 @@ function withRepeats(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withRepeats(item)]))
 }
+
+const kinds = Object.keys(plainStatusChecks())
 
 describe('the generated checks', () => {
   it('are true for what validation finds nothing wrong with, of every message, and for nothing else', () => {
@@ -27,5 +32,37 @@ describe('the generated checks', () => {
         }),
         { numRuns: 30 },
       )
+  })
+
+  it('are true for a status that validation finds nothing wrong with, of every kind, and for no other', () => {
+    for (const kind of kinds) {
+      const { type } = messageSchema(kind).fields.find(({ name }) => name === 'status')!
+      fc.assert(
+        fc.property(fc.oneof(messageOf(type, 'allowed'), messageOf(type)), (status) => {
+          for (const checked of [status, withRepeats(status) as Fields]) {
+            const report = new Report()
+            validateStatusFields(report, type, checked, 'status')
+            assert.equal(plainStatusChecks()[kind]!(checked), report.details.length === 0)
+          }
+        }),
+        { numRuns: 60 },
+      )
+    }
+  })
+
+  it('leave statuses of too many or too large parts to validation', () => {
+    const conditions = (count: number): object => ({
+      conditions: Array.from({ length: count }, (_, index) => ({ type: `T${index}`, status: 'True' })),
+    })
+    const check = plainStatusChecks().Pod!
+    assert(check(conditions(200)))
+    assert(!check(conditions(201)))
+    assert(check({ message: 'x'.repeat(40_000) }))
+    assert(!check({ message: 'x'.repeat(140_000) }))
+    const capacity = (count: number): object => ({
+      capacity: Object.fromEntries(Array.from({ length: count }, (_, index) => [`example.com/r${index}`, '1'])),
+    })
+    assert(plainStatusChecks().Node!(capacity(10_000)))
+    assert(!plainStatusChecks().Node!(capacity(10_001)))
   })
 })
