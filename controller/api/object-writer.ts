@@ -4,7 +4,7 @@
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import { then } from '../../proto/base/maybe-promise.ts'
-import { canonicalResource } from '../../proto/codec/canonical.ts'
+import { atResourceVersion, canonicalResource } from '../../proto/codec/canonical.ts'
 import { decodeResource, encodeResource } from '../../proto/codec/wire.ts'
 import type { AnyResource, Kind, Resources } from '../../proto/gen/types.ts'
 import type { ExpectedWrite, Informer } from '../informer/contract.ts'
@@ -83,7 +83,7 @@ export class ObjectWriter {
     const transaction = this.#participants.begin(kind as K)
     const { encoded } = await this.#prepareNew(object, transaction, context)
     await transaction.abandon()
-    return withVersion(encoded.object, '')
+    return atResourceVersion(encoded.object, '')
   }
 
   /** The new object, undefined if its name is taken. */
@@ -157,7 +157,7 @@ export class ObjectWriter {
       const after = encoded?.object ?? base.object
       if (context.dryRun === true) {
         await transaction.abandon()
-        const object = withVersion(after, base.object.metadata.resourceVersion)
+        const object = atResourceVersion(after, base.object.metadata.resourceVersion)
         return { object, changed: true, removed: next === 'removed' }
       }
       const key = objectKey(kind, namespace, name)
@@ -169,7 +169,7 @@ export class ObjectWriter {
       if (result.outcome === 'committed') {
         const object =
           expected === undefined
-            ? withVersion(after, String(result.revision))
+            ? atResourceVersion(after, String(result.revision))
             : expected.committed(result.revision).object
         return { object, changed: true, removed: next === 'removed' }
       }
@@ -254,10 +254,6 @@ function baseOf<K extends Kind>(kind: K, entry: Entry): Base<K> {
 function encode<K extends Kind>(object: Resources[K], known?: Resources[K]): EncodedObject<K> {
   const canonical = canonicalResource(object, known)
   return { object: canonical, bytes: encodeResource(canonical as AnyResource) }
-}
-
-function withVersion<K extends Kind>(object: Resources[K], resourceVersion: string): Resources[K] {
-  return { ...object, metadata: { ...object.metadata, resourceVersion } }
 }
 
 /** Nothing of it has to be written. */

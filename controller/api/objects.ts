@@ -230,7 +230,7 @@ export class ObjectRegistry implements ObjectApi {
     context: WriteContext,
   ): Promise<Resources[K]> {
     const { object } = await this.#writer.change(kind, namespace, name, context, (stored, memory) => {
-      const wanted = copyToChange(stored)
+      const wanted = copyObject(stored)
       if (change(wanted) === false) return stored
       return subresource === 'status'
         ? this.#statusUpdated(wanted, stored, {}, context, memory)
@@ -376,11 +376,4 @@ export class ObjectRegistry implements ObjectApi {
   ): ManagedFieldsEntry[] {
     return updateObjectOwners({ previous, next, manager: context.fieldManager, now: this.#clock.now(), subresource })
   }
-}
-
-/** A copy, all but its owners, which are nobody's to change. */
-function copyToChange<K extends Kind>(stored: Resources[K]): Resources[K] {
-  const copy = copyObject(stored)
-  copy.metadata.managedFields = stored.metadata.managedFields
-  return copy
 }

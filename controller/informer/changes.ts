@@ -1,5 +1,6 @@
 /** Changes, made up, found and undone. */
-import type { AnyResource, Kind } from '../../proto/gen/types.ts'
+import { atResourceVersion } from '../../proto/codec/canonical.ts'
+import type { Kind } from '../../proto/gen/types.ts'
 import type { Entry } from '../store/contract.ts'
 import type { CachedObject, Change } from './contract.ts'
 import type { EntryDecoder } from './entry-decoder.ts'
@@ -7,8 +8,7 @@ import { namespacedKey, type KindCache } from './kind-cache.ts'
 
 /** An object's end at a revision. */
 export function deletion(cached: CachedObject, revision: number): Change {
-  const { object } = cached
-  const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } } as AnyResource
+  const last = atResourceVersion(cached.object, String(revision))
   return { type: 'deleted', cached: { object: last, bytes: cached.bytes, revision }, previous: cached, revision }
 }
 

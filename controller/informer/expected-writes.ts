@@ -2,6 +2,7 @@
  * What this controller is writing, by its bytes: so that the watch, which tells the same bytes, need not read them. It
  * does not matter whether the writer has had its answer by then, or ever has it: equal bytes are equal objects.
  */
+import { atResourceVersion } from '../../proto/codec/canonical.ts'
 import type { AnyResource } from '../../proto/gen/types.ts'
 import type { Entry } from '../store/contract.ts'
 import type { CachedObject, ExpectedWrite } from './contract.ts'
@@ -77,10 +78,8 @@ class PendingWrite implements ExpectedWrite {
   }
 
   committed(revision: number): CachedObject {
-    if (this.#made?.revision !== revision) {
-      const metadata = { ...this.#object.metadata, resourceVersion: String(revision) }
-      this.#made = { object: { ...this.#object, metadata } as AnyResource, bytes: this.#value, revision }
-    }
+    if (this.#made?.revision !== revision)
+      this.#made = { object: atResourceVersion(this.#object, String(revision)), bytes: this.#value, revision }
     return this.#made
   }
 }

@@ -3,6 +3,7 @@
  * reading of it has passed over, so that one validation follows whatever the client speaks.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
  */
+import { isAscii, isUtf8 } from 'node:buffer'
 import { encodeFields } from '../../proto/codec/codec.ts'
 import { GantryError } from '../../proto/base/errors.ts'
 import type { Problem } from '../../proto/base/problem.ts'
@@ -18,6 +19,7 @@ const JSON_TYPE = 'application/json'
 const YAML_TYPE = 'application/yaml'
 const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
 
+const MARK = Buffer.from([0xef, 0xbb, 0xbf])
 /** Characters of JSON in which the place of a fault is looked for. */
 const SEARCH_LIMIT = 512 * 1024
 /** A value that was read, and what was passed over in reading it. */
@@ -139,12 +141,12 @@ function readProtobuf(bytes: Uint8Array, message: string): DecodedBody<JsonObjec
   }
 }
 
+/** Without the mark that some editors put before UTF-8. */
 function textOf(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw malformed('the body is not UTF-8', cause)
-  }
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (isAscii(buffer)) return buffer.toString('latin1')
+  if (!isUtf8(buffer)) throw malformed('the body is not UTF-8')
+  return buffer.toString('utf8', MARK.equals(buffer.subarray(0, MARK.length)) ? MARK.length : 0)
 }
 
 function malformed(message: string, cause?: unknown): GantryError {

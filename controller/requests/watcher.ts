@@ -1,6 +1,6 @@
 /** What one watcher is to be told: first what is there, then each change. */
+import { atResourceVersion } from '../../proto/codec/canonical.ts'
 import { GantryError } from '../../proto/base/errors.ts'
-import type { AnyResource } from '../../proto/gen/types.ts'
 import type { CachedObject, Change, Follower } from '../informer/contract.ts'
 import { EventQueue, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from './event-queue.ts'
 import type { Selection } from './selection.ts'
@@ -139,11 +139,8 @@ function lastVisibleState(change: Change): CachedObject {
   let last = lastVisibleStates.get(change)
   if (last === undefined) {
     const { object, bytes } = change.previous!
-    const metadata = { ...object.metadata, resourceVersion: String(change.revision) }
-    lastVisibleStates.set(
-      change,
-      (last = { object: { ...object, metadata } as AnyResource, bytes, revision: change.revision }),
-    )
+    const { revision } = change
+    lastVisibleStates.set(change, (last = { object: atResourceVersion(object, String(revision)), bytes, revision }))
   }
   return last
 }

@@ -25,3 +25,9 @@ export function canonicalResource<K extends Kind>(object: Resources[K], known?: 
   }
   return decodeResource(kind, encodeObject(object))
 }
+
+/** The object with another resourceVersion; all else is shared with it. */
+export function atResourceVersion<K extends Kind>(object: Resources[K], resourceVersion: string): Resources[K] {
+  const revised = { ...object, metadata: { ...object.metadata, resourceVersion } }
+  return canonicals()[object.kind] === undefined ? revised : canonicalResource(revised, object)
+}

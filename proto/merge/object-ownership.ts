@@ -1,18 +1,17 @@
 /**
- * Field ownership after writes of objects in memory: as updateManagedFields of their JSON, at less cost. Of an object
- * that is new its writer owns all, which depends on which fields are set and not on their values: pods of one template
- * have the same. Of an object that is changed only what differs becomes JSON.
+ * Field ownership after writes of objects in memory, as updateManagedFields of their JSON. Of an object that is new its
+ * writer owns all, which depends on which fields are set and not on their values: pods of one template have the same,
+ * found out once.
  */
-import type { AnyResource, JsonObject, JsonValue, Kind, ManagedFieldsEntry, Resources } from '../gen/types.ts'
-import { sameJson } from '../base/json.ts'
+import type { AnyResource, JsonObject, Kind, ManagedFieldsEntry, Resources } from '../gen/types.ts'
 import { formatTime } from '../base/time.ts'
-import { encodeFields, encodeJson } from '../codec/codec.ts'
-import { isEmpty, jsonFields, type Fields } from '../codec/json-fields.ts'
+import { encodeJson } from '../codec/codec.ts'
+import { isEmpty, type Fields } from '../codec/json-fields.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
 import type { Shape } from '../schema/merge-shape.ts'
-import { apiVersionOf, resourceOf, SPECIAL_MESSAGES } from '../schema/schema.ts'
+import { apiVersionOf, resourceOf } from '../schema/schema.ts'
 import { itemKey, shapeOf } from '../schema/shape.ts'
-import { updateManagedFields, type Subresource, type Update } from './ownership.ts'
+import { updateManagedFields, type Update } from './ownership.ts'
 
 /** Structures whose owned fields are remembered, and characters of the longest of them. */
 const MAX_STRUCTURES = 500
@@ -26,11 +25,8 @@ export interface ObjectUpdate<K extends Kind = Kind> extends Pick<Update, 'manag
 
 /** metadata.managedFields of `next` after a plain write. Their fieldsV1 may be shared with other objects. */
 export function updateObjectOwners({ previous, next, ...write }: ObjectUpdate): ManagedFieldsEntry[] {
-  const { kind } = next
   if (previous === undefined) return ownerOfAll(next, write)
-  if (customKinds.get(kind) !== undefined)
-    return updateManagedFields({ kind, previous: encodeJson(previous), next: encodeJson(next), ...write })
-  return updateManagedFields({ kind, ...differing(previous, next, write.subresource ?? ''), ...write })
+  return updateManagedFields({ kind: next.kind, previous: encodeJson(previous), next: encodeJson(next), ...write })
 }
 
 /** By structure: the fields of which the writer becomes the owner; undefined for none. */
@@ -105,47 +101,4 @@ function partOf(shape: Shape, value: unknown): string | undefined {
       return `[${text.length}:${text}]`
     }
   }
-}
-
-/**
- * The section that is written of both, as JSON in which a value that is the same in both is the very same, as it is in
- * memory: whoever compares the two need not look into it, and sees that it is there.
- */
-function differing(
-  previous: AnyResource,
-  next: AnyResource,
-  subresource: Subresource,
-): Pick<Update, 'previous' | 'next'> {
-  const section = ({ status, ...rest }: AnyResource & Fields): Fields =>
-    subresource === 'status' ? { metadata: rest.metadata, status } : rest
-  const { kind } = next
-  const [before, after] = differingFields(kind, section(previous as never), section(next as never))
-  const apiVersion = apiVersionOf(resourceOf(kind))
-  const owners = previous.metadata.managedFields as unknown as JsonValue
-  const metadata = { ...(before.metadata as JsonObject | undefined), managedFields: owners }
-  return { previous: { apiVersion, kind, ...before, metadata }, next: { apiVersion, kind, ...after } }
-}
-
-function differingFields(message: string, before: Fields, after: Fields): readonly [JsonObject, JsonObject] {
-  const same: Fields = {}
-  const differing: readonly [Fields, Fields] = [{}, {}]
-  const inner: (readonly [string, readonly [JsonObject, JsonObject]])[] = []
-  for (const { name, kind, type, label, options } of jsonFields(message).values()) {
-    const [was, is] = [before[name] ?? undefined, after[name] ?? undefined]
-    if (was === undefined && is === undefined) continue
-    if (options.always === true && kind === 'message' && label === 'optional' && !SPECIAL_MESSAGES.has(type))
-      inner.push([name, differingFields(type, (was ?? {}) as Fields, (is ?? {}) as Fields)])
-    else if (typeof is === 'object' && sameJson(was, is)) {
-      if (label === 'optional' || !isEmpty(is)) same[name] = is
-    } else {
-      differing[0][name] = was
-      differing[1][name] = is
-    }
-  }
-  const [one, other] = differing.map((fields) => Object.assign(encodeFields(message, fields), same))
-  for (const [name, [was, is]] of inner) {
-    if (!isEmpty(was)) one![name] = was
-    if (!isEmpty(is)) other![name] = is
-  }
-  return [one!, other!]
 }
