@@ -16,6 +16,7 @@ import { jsonReadersCode } from './generator/json-readers.ts'
 import { jsonTreesCode } from './generator/json-trees.ts'
 import { shapesCode } from './generator/shapes.ts'
 import { statusChecksCode } from './generator/status-checks.ts'
+import { structuresCode } from './generator/structures.ts'
 import { wireCode } from './generator/wire.ts'
 import type {
   EnumSchema,
@@ -344,4 +345,5 @@ writeFileSync(join(target, 'json-readers.ts'), `${header}${jsonReadersCode(schem
 writeFileSync(join(target, 'json-trees.ts'), `${header}${jsonTreesCode(schema, definitions)}`)
 writeFileSync(join(target, 'shapes.ts'), `${header}${shapesCode(schema)}`)
 writeFileSync(join(target, 'status-checks.ts'), `${header}${statusChecksCode(schema)}`)
+writeFileSync(join(target, 'structures.ts'), `${header}${structuresCode(schema, definitions)}`)
 writeFileSync(join(target, 'wire.ts'), `${header}${wireCode(schema)}`)

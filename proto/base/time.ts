@@ -104,7 +104,9 @@ function twoDigits(value: number): string {
 
 /** RFC 3339 with microseconds (of which a clock of milliseconds knows three), the form of MicroTime. */
 export function formatMicroTime(millis: number): string {
-  return new Date(millis).toISOString().replace('Z', '000Z')
+  const whole = Math.trunc(millis)
+  const rest = whole - Math.floor(whole / 1000) * 1000
+  return `${formatTime(whole).slice(0, -1)}.${String(rest).padStart(3, '0')}000Z`
 }
 
 const UNITS: Readonly<Record<string, number>> = {

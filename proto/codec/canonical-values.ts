@@ -111,8 +111,15 @@ export function timeOf(value: unknown): string {
   return formatTime(Math.floor(parseTime(value) / 1000) * 1000)
 }
 
+const MICRO_TIME = /\.\d{6}Z$/
+
 export function microTimeOf(value: unknown): string {
   if (typeof value !== 'string') throw notOfItsType
+  // Nearly all have the form already.
+  if (value.length === 27 && MICRO_TIME.test(value)) {
+    parseTime(`${value.slice(0, 19)}Z`)
+    return value
+  }
   const micros = /\.(\d{1,6})/.exec(value)?.[1]?.padEnd(6, '0') ?? '000000'
   return timeOf(value).replace('Z', `.${micros}Z`)
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { GantryError } from '../../../proto/base/errors.ts'
-import { formatTime, parseTime } from '../../../proto/base/time.ts'
+import { formatMicroTime, formatTime, parseTime } from '../../../proto/base/time.ts'
 
 /** As Date has it; the years from 0 to 9999. */
 const millis = fc.oneof(
@@ -18,6 +18,15 @@ describe('times', () => {
         assert.equal(formatTime(time), expected)
         assert.equal(formatTime(time), expected)
       }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('are written in microseconds, of which Date knows the thousands', () => {
+    fc.assert(
+      fc.property(millis, fc.nat(999), (time, more) =>
+        assert.equal(formatMicroTime(time + more), new Date(time + more).toISOString().replace('Z', '000Z')),
+      ),
       { numRuns: 1000 },
     )
   })

@@ -131,6 +131,11 @@ export class PoliciesSource implements NetworkSource {
       return
     }
     const facts = podFacts(object)
+    if (facts.node === undefined && facts.addresses.length === 0) {
+      // Nobody guards it, and nobody is let in by it: until it has a node it is as if it were not there.
+      if (before !== undefined) this.#removePod(before)
+      return
+    }
     if (before !== undefined && sameFacts(before, facts)) return
     this.#putPod(key, facts, before)
   }
