@@ -5,6 +5,7 @@
  * Each method writes a value and, before it, the tag of its field. A tag of 0 is none.
  */
 import type { JsonValue } from '../gen/types.ts'
+import { knownFieldsJson } from './known-fields.ts'
 
 /** Bytes of the buffer that writers begin with; it grows for larger messages, and one that large is not kept. */
 const SIZE = 64 * 1024
@@ -119,6 +120,8 @@ export class ByteWriter {
 
   /** The JSON of a value. */
   json(value: JsonValue, tag: number): void {
+    const known = knownFieldsJson(value)
+    if (known !== undefined) return this.bytes(known, tag)
     const { size } = this
     if (this.#fields(value)) return this.close(size, tag)
     this.#at = this.#bytes.length - size

@@ -3,6 +3,7 @@
  * of that form is left to JSON.parse.
  */
 import type { JsonObject, JsonValue } from '../gen/types.ts'
+import { readKnownFields } from './known-fields.ts'
 import { knownJsonText } from './known-texts.ts'
 
 /** Nested so deep at most: a path through the fields of an object is not as long. */
@@ -17,9 +18,17 @@ let at = 0
 
 /** The value that these bytes are the JSON of. SyntaxError for what is none. Nobody changes what is read. */
 export function readFieldsJson(bytes: Buffer, start: number, end: number): JsonValue {
+  return (
+    readKnownFields(bytes, start, end, () => readFields(bytes, start, end)) ??
+    (JSON.parse(bytes.toString('utf8', start, end)) as JsonValue)
+  )
+}
+
+/** Undefined for what is not of the form. */
+function readFields(bytes: Buffer, start: number, end: number): JsonObject | undefined {
   at = start + 1
   const value = bytes[start] === OPEN ? readObject(bytes, end, 0) : undefined
-  return value !== undefined && at === end ? value : (JSON.parse(bytes.toString('utf8', start, end)) as JsonValue)
+  return at === end ? value : undefined
 }
 
 /** What comes after an opening brace, with the closing one; undefined for what is not of the form. */

@@ -1,5 +1,6 @@
 /** Writes JSON as bytes: what the generated writers are made of. The bytes are those of JSON.stringify. */
 import type { JsonValue } from '../gen/types.ts'
+import { knownFieldsJson } from './known-fields.ts'
 
 /** Bytes of the buffer that writers begin with; it grows for larger objects, and one that large is not kept. */
 const SIZE = 64 * 1024
@@ -143,6 +144,12 @@ export class JsonWriter {
 
   /** Any value. */
   value(value: JsonValue): void {
+    const known = knownFieldsJson(value)
+    if (known !== undefined) {
+      this.#reserve(known.length)
+      this.#at += known.copy(this.#bytes, this.#at)
+      return
+    }
     const start = this.#at
     if (this.#fields(value)) return
     this.#at = start

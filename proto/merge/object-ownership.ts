@@ -7,6 +7,7 @@ import { structures } from '../gen/structures.ts'
 import type { AnyResource, JsonObject, Kind, ManagedFieldsEntry, Resources } from '../gen/types.ts'
 import { formatTime } from '../base/time.ts'
 import { encodeJson } from '../codec/codec.ts'
+import { shareFields } from '../codec/known-fields.ts'
 import { apiVersionOf, resourceOf } from '../schema/schema.ts'
 import { updateManagedFields, type Update } from './ownership.ts'
 
@@ -40,6 +41,7 @@ function ownerOfAll(object: AnyResource, write: Omit<ObjectUpdate, 'previous' | 
   if (fieldsV1 === undefined && !ownedByStructure.has(structure)) {
     fieldsV1 = compute()[0]?.fieldsV1
     if (structure.length <= MAX_LENGTH) {
+      if (fieldsV1 !== undefined) shareFields(fieldsV1)
       if (ownedByStructure.size >= MAX_STRUCTURES) ownedByStructure.delete(ownedByStructure.keys().next().value!)
       ownedByStructure.set(structure, fieldsV1)
     }
