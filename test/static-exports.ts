@@ -4,7 +4,7 @@
  * as a program, and the generated types are entry points. A test counts as somebody.
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -24,7 +24,9 @@ const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
   .split('\n')
   .filter((file) => file !== '')
 
-const texts = new Map(files.flatMap((file) => readText(file)))
+/** Generated code, which is not committed, uses what is exported for it. */
+const generated = readdirSync(join(ROOT, 'proto/gen')).map((file) => `proto/gen/${file}`)
+const texts = new Map([...files, ...generated].flatMap((file) => readText(file)))
 
 function readText(file: string): [string, string][] {
   try {
