@@ -320,19 +320,30 @@ export class Cgroups {
     for (const mount of mounts) await this.#removeTree(join(mount, path))
   }
 
+  /** Looked into only where it cannot be removed as it is: nearly always it can. */
   async #removeTree(directory: string): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        const entries = await readdir(directory, { withFileTypes: true })
-        for (const entry of entries) if (entry.isDirectory()) await this.#removeTree(join(directory, entry.name))
         return await rmdir(directory)
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code
         if (code === 'ENOENT') return
-        if (code !== 'EBUSY' || tries === 40) throw GantryError.from(error)
-        await delay(this.#clock, Math.min(100, 2 * tries))
+        if ((code !== 'EBUSY' && code !== 'ENOTEMPTY') || tries === 40) throw GantryError.from(error)
       }
+      const removed = await this.#removeBelow(directory)
+      if (!removed) await delay(this.#clock, Math.min(100, 2 * tries))
     }
+  }
+
+  /** False: there was none. */
+  async #removeBelow(directory: string): Promise<boolean> {
+    const entries = await readdir(directory, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    })
+    const below = entries.filter((entry) => entry.isDirectory())
+    for (const { name } of below) await this.#removeTree(join(directory, name))
+    return below.length > 0
   }
 
   #file(controller: string, path: string, file: string): string {
