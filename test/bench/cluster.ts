@@ -1,31 +1,14 @@
 /** The figures of a running cluster: how fast a pod starts, how fast many do, what it weighs. */
 import { setInterval } from 'node:timers/promises'
-import { decodeResource } from '../../proto/codec/wire.ts'
-import type { Pod } from '../../proto/gen/types.ts'
 import { Cluster } from '../e2e/cluster.ts'
-import { eventually } from '../eventually.ts'
 import { floorOf, median, sampleCount, type Effort, type Figure, type Floor } from './figures.ts'
 import { pss } from './memory.ts'
 import { nodeStartFigure } from './node-start.ts'
+import { apply, deploymentOf, podOf, PodWatcher, remove } from './pods.ts'
 import { bareTimes, startGoal } from './runtime/runtime.ts'
 
 /** Replicas that start at once on one node. */
 const BURST = 100
-
-const POD_PROGRAM = ['/bin/sh', '-c', 'trap "exit 0" TERM; sleep 1000000 & wait']
-
-function pod(name: string, node?: string): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: 'default', labels: { bench: 'start' } },
-    spec: {
-      containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }],
-      terminationGracePeriodSeconds: 1,
-      ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
-    },
-  })
-}
 
 export async function clusterFigures(effort: Effort): Promise<Figure[]> {
   const bare = await bareTimes('crun', { single: sampleCount(effort, 20), burst: BURST })
@@ -47,66 +30,12 @@ export async function clusterFigures(effort: Effort): Promise<Figure[]> {
   }
 }
 
-/** Pods of the namespace as a watcher sees them. */
-class PodWatcher {
-  readonly #waiting = new Map<string, (pod: Pod) => void>()
-  readonly #leaving = new Map<string, () => void>()
-  readonly #stop = new AbortController()
-  readonly #pods = new Map<string, Pod>()
-  #running: Promise<void> | undefined
-
-  async start(cluster: Cluster): Promise<void> {
-    let began: () => void = () => undefined
-    const ready = new Promise<void>((resolve) => (began = resolve))
-    this.#running = (async () => {
-      for await (const { type, object } of cluster.connection
-        .client('Resources')
-        .watch({ apiVersion: 'v1', kind: 'Pod', namespace: 'default' }, { signal: this.#stop.signal })) {
-        if (type === 'BOOKMARK' || object === undefined) {
-          began()
-          continue
-        }
-        const seen = decodeResource('Pod', object.raw)
-        if (type === 'DELETED') {
-          this.#pods.delete(seen.metadata.name)
-          this.#leaving.get(seen.metadata.name)?.()
-        } else this.#pods.set(seen.metadata.name, seen)
-        if (seen.status.phase === 'Running') this.#waiting.get(seen.metadata.name)?.(seen)
-      }
-    })().catch((thrown: unknown) => {
-      if (!this.#stop.signal.aborted) throw thrown
-    })
-    await ready
-  }
-
-  /** Resolves, at the moment that the watcher sees it, when the pod runs. */
-  running(name: string): Promise<Pod> {
-    return new Promise((resolve) => this.#waiting.set(name, resolve))
-  }
-
-  /** Resolves when the watcher sees that the pod is gone. */
-  gone(name: string): Promise<void> {
-    return new Promise((resolve) => this.#leaving.set(name, resolve))
-  }
-
-  count(phase: string): number {
-    return [...this.#pods.values()].filter((seen) => seen.status.phase === phase).length
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-  }
-}
-
 /**
  * Milliseconds from the call of apply to Running as a watcher sees it, one pod after the other is gone, the image
  * present.
  */
 async function startFigures(cluster: Cluster, count: number, floor: Floor): Promise<Figure[]> {
-  const watcher = new PodWatcher()
-  await watcher.start(cluster)
-  const resources = cluster.connection.client('Resources')
+  const watcher = await PodWatcher.start(cluster)
   const samples: number[] = []
   const steps = new Map<string, number[]>()
   const nodes = ['n1', 'n2', 'n3']
@@ -116,11 +45,7 @@ async function startFigures(cluster: Cluster, count: number, floor: Floor): Prom
     const node = number < 0 ? nodes[number + nodes.length] : undefined
     const running = watcher.running(name)
     const began = performance.now()
-    await resources.apply({
-      ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name },
-      configuration: pod(name, node),
-      options: { fieldManager: 'bench' },
-    })
+    await apply(cluster, podOf(name, node))
     const seen = await running
     if (number >= 0) {
       samples.push(performance.now() - began)
@@ -129,15 +54,10 @@ async function startFigures(cluster: Cluster, count: number, floor: Floor): Prom
       for (const { step, time } of timeline) steps.set(step, [...(steps.get(step) ?? []), Date.parse(time) - first])
     }
     const gone = watcher.gone(name)
-    await resources.delete({ ref: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name } })
+    await remove(cluster, podOf(name))
     await gone // its node has released it: the next one does not share the machine with its removal
   }
   await watcher.stop()
-  await eventually(
-    async () =>
-      (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'bench=start' }))
-        .items.length === 0,
-  )
   return [
     {
       name: 'start',
@@ -162,35 +82,13 @@ async function burstFigure(
   rounds: number,
   floor: Floor,
 ): Promise<{ figure: Figure; whileRunning: Figure[] }> {
-  const resources = cluster.connection.client('Resources')
+  const deployment = deploymentOf('burst', BURST, 'n1')
   const samples: number[] = []
   let whileRunning: Figure[] = []
   for (let round = 0; round < rounds; round++) {
-    const watcher = new PodWatcher()
-    await watcher.start(cluster)
+    const watcher = await PodWatcher.start(cluster)
     const before = performance.now()
-    const configuration = JSON.stringify({
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: 'burst', namespace: 'default' },
-      spec: {
-        replicas: BURST,
-        selector: { matchLabels: { app: 'burst' } },
-        template: {
-          metadata: { labels: { app: 'burst' } },
-          spec: {
-            nodeSelector: { 'kubernetes.io/hostname': 'n1' },
-            terminationGracePeriodSeconds: 1,
-            containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: POD_PROGRAM }],
-          },
-        },
-      },
-    })
-    await resources.apply({
-      ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' },
-      configuration,
-      options: { fieldManager: 'bench' },
-    })
+    await apply(cluster, deployment)
     for await (const _ of setInterval(2)) {
       if (watcher.count('Running') >= BURST) break
       if (performance.now() - before > 120_000)
@@ -198,13 +96,8 @@ async function burstFigure(
     }
     samples.push((performance.now() - before) / 1000)
     if (round === rounds - 1) whileRunning = podWeight(cluster)
-    await resources.delete({ ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'burst' } })
-    await eventually(
-      async () =>
-        (await resources.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'default', labelSelector: 'app=burst' }))
-          .items.length === 0,
-      120_000,
-    )
+    await remove(cluster, deployment)
+    await watcher.allGone(120_000)
     await watcher.stop()
   }
   return {

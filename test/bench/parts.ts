@@ -4,6 +4,7 @@ import { costBenches, runCostBench } from './cost/cost.ts'
 import type { Effort, Figure } from './figures.ts'
 import { kubeFigures } from './kube/kube.ts'
 import { scaleFigures } from './kube/scale.ts'
+import { nodeFigures } from './node.ts'
 import { networkBenches, runNetworkBench } from './network/network.ts'
 import { rigFigures } from './rig.ts'
 import { runtimeFigures } from './runtime/runtime.ts'
@@ -20,6 +21,7 @@ export const parts: Readonly<Record<string, Part>> = {
   kube: kubeFigures,
   scale: scaleFigures,
   cluster: clusterFigures,
+  node: nodeFigures,
   up: upFigures,
   rig: rigFigures,
   ...Object.fromEntries(networkBenches.map((name) => [`network/${name}`, () => runNetworkBench(name)])),
