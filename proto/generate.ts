@@ -14,7 +14,6 @@ import { defaultsCode } from './generator/defaults.ts'
 import { jsonBytesCode } from './generator/json-bytes.ts'
 import { jsonReadersCode } from './generator/json-readers.ts'
 import { jsonTreesCode } from './generator/json-trees.ts'
-import { shapesCode } from './generator/shapes.ts'
 import { statusChecksCode } from './generator/status-checks.ts'
 import { structuresCode } from './generator/structures.ts'
 import { wireCode } from './generator/wire.ts'
@@ -343,7 +342,6 @@ writeFileSync(
 writeFileSync(join(target, 'json-bytes.ts'), `${header}${jsonBytesCode(schema, definitions)}`)
 writeFileSync(join(target, 'json-readers.ts'), `${header}${jsonReadersCode(schema, definitions)}`)
 writeFileSync(join(target, 'json-trees.ts'), `${header}${jsonTreesCode(schema, definitions)}`)
-writeFileSync(join(target, 'shapes.ts'), `${header}${shapesCode(schema)}`)
 writeFileSync(join(target, 'status-checks.ts'), `${header}${statusChecksCode(schema)}`)
 writeFileSync(join(target, 'structures.ts'), `${header}${structuresCode(schema, definitions)}`)
 writeFileSync(join(target, 'wire.ts'), `${header}${wireCode(schema)}`)

@@ -3,7 +3,7 @@
  * there, keys of maps are in order, times are whole seconds. Whoever has the object whose bytes they are has what
  * decoding would make of them by a walk over it, for a fraction of the price.
  */
-import { canonicals } from '../gen/canonicals.ts'
+import { canonicalMaker } from '../gen/canonicals.ts'
 import type { Kind, Resources } from '../gen/types.ts'
 import { notOfItsType } from './canonical-values.ts'
 import { decodeResource, encodeObject } from './wire.ts'
@@ -15,7 +15,7 @@ import { decodeResource, encodeObject } from './wire.ts'
  */
 export function canonicalResource<K extends Kind>(object: Resources[K], known?: Resources[K]): Resources[K] {
   const kind = object.kind as K
-  const canonical = canonicals()[kind]
+  const canonical = canonicalMaker(kind)
   if (canonical !== undefined) {
     try {
       return canonical(object, known, true) as Resources[K]
@@ -29,5 +29,5 @@ export function canonicalResource<K extends Kind>(object: Resources[K], known?: 
 /** The object with another resourceVersion; all else is shared with it. */
 export function atResourceVersion<K extends Kind>(object: Resources[K], resourceVersion: string): Resources[K] {
   const revised = { ...object, metadata: { ...object.metadata, resourceVersion } }
-  return canonicals()[object.kind] === undefined ? revised : canonicalResource(revised, object)
+  return canonicalMaker(object.kind) === undefined ? revised : canonicalResource(revised, object)
 }

@@ -3,8 +3,8 @@
  * does not act on, two items of a list with one key are errors, and all of them are told at once. Null means absent, as
  * in Kubernetes. For text with positions see manifest.ts, for bytes wire.ts.
  */
-import { jsonReaders } from '../gen/json-readers.ts'
-import { jsonTrees } from '../gen/json-trees.ts'
+import { jsonReader } from '../gen/json-readers.ts'
+import { jsonTree } from '../gen/json-trees.ts'
 import type { JsonObject, JsonValue, Kind, Messages, Resources } from '../gen/types.ts'
 import { readCustom, writeCustom } from './custom.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
@@ -78,7 +78,7 @@ export function inspectMessage<M extends keyof Messages>(
  */
 function readPlain(message: string, value: JsonValue, drop: boolean, named = false): Fields | undefined {
   try {
-    return jsonReaders()[message]?.(value, drop, named) as Fields | undefined
+    return jsonReader(message)?.(value, drop, named) as Fields | undefined
   } catch (thrown) {
     if (thrown === notPlain) return undefined
     throw thrown
@@ -109,12 +109,12 @@ export function encodeJson(object: Resources[Kind], { apiVersion, full = false }
   if (custom !== undefined) return writeCustom(custom, object, encodeFields('ObjectMeta', object.metadata), apiVersion)
   // NotFound for a kind whose definition is gone.
   resourceOf(kind)
-  return jsonTrees()[kind]!(object, full, true) as JsonObject
+  return jsonTree(kind)!(object, full, true) as JsonObject
 }
 
 /** A message's JSON, for one that is no kind by its name: options of a request, an answer. */
 export function encodeFields(message: string, fields: object, full = false): JsonObject {
-  const encode = jsonTrees()[message]
+  const encode = jsonTree(message)
   if (encode === undefined) throw new TypeError(`${message} has no form in JSON`)
   return encode(fields, full) as JsonObject
 }

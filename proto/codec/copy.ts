@@ -1,5 +1,5 @@
 /** Copies of objects, to change them in place. */
-import { copies } from '../gen/copies.ts'
+import { copier } from '../gen/copies.ts'
 import type { AnyResource, Kind, Resources } from '../gen/types.ts'
 import { clone } from '../base/clone.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
@@ -9,5 +9,5 @@ import { customKinds } from '../schema/custom/definitions.ts'
  * is absent from the copy.
  */
 export function copyObject<T extends AnyResource | Resources[Kind]>(object: T): T {
-  return (customKinds.get(object.kind) === undefined ? (copies()[object.kind] ?? clone)(object) : clone(object)) as T
+  return (customKinds.get(object.kind) === undefined ? (copier(object.kind) ?? clone)(object) : clone(object)) as T
 }

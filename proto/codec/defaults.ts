@@ -2,7 +2,7 @@
  * What an object gets that its manifest does not say: the option `default` of each field, and the few values that
  * depend on others (computed-defaults.ts).
  */
-import { defaultFillers } from '../gen/defaults.ts'
+import { defaultFiller } from '../gen/defaults.ts'
 import type { AnyResource, JsonObject } from '../gen/types.ts'
 import { fillDefaults } from '../schema/custom/coerce.ts'
 import { customKinds, versionOfObject } from '../schema/custom/definitions.ts'
@@ -17,6 +17,6 @@ export function applyDefaults<T extends AnyResource>(object: T): T {
     fillDefaults(object as unknown as JsonObject, versionOfObject(custom, object.apiVersion).schema)
     return object
   }
-  defaultFillers()[object.kind]?.(object)
+  defaultFiller(object.kind)?.(object)
   return object
 }

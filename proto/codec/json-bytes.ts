@@ -1,5 +1,5 @@
 /** Objects' JSON as bytes, in one pass. Apart from codec.ts, because only who answers many requests needs it. */
-import { jsonWriters } from '../gen/json-bytes.ts'
+import { jsonBytesWriter } from '../gen/json-bytes.ts'
 import type { Kind, Resources } from '../gen/types.ts'
 import { encodeJson } from './codec.ts'
 import { JsonWriter } from './json-writer.ts'
@@ -9,7 +9,7 @@ import { JsonWriter } from './json-writer.ts'
  * custom kind.
  */
 export function encodeJsonBytes(object: Resources[Kind], apiVersion?: string): Uint8Array {
-  const write = jsonWriters()[object.kind]
+  const write = jsonBytesWriter(object.kind)
   if (write === undefined) return Buffer.from(JSON.stringify(encodeJson(object, { apiVersion, full: true })))
   const writer = new JsonWriter()
   write(writer, object, true)

@@ -5,7 +5,7 @@
  * https://protobuf.dev/programming-guides/encoding/
  */
 import type { Kind, Messages, Resources } from '../gen/types.ts'
-import { wireCodecs } from '../gen/wire.ts'
+import { wireReader, wireWriter } from '../gen/wire.ts'
 import { ByteReader } from './byte-reader.ts'
 import { ByteWriter } from './byte-writer.ts'
 import { contentText, readContent } from './custom.ts'
@@ -27,7 +27,7 @@ export type Input<T> = T extends Uint8Array
 /** A message's bytes. Fields that decoding fills in by itself may be left out. */
 export function encode<M extends keyof Messages>(message: M, value: Input<Messages[M]>): Uint8Array {
   const writer = new ByteWriter()
-  wireCodecs().writers[message]!(writer, value)
+  wireWriter(message)!(writer, value)
   return writer.finish()
 }
 
@@ -43,7 +43,7 @@ export function decode<M extends keyof Messages>(message: M, bytes: Uint8Array):
 function read(message: string, bytes: Uint8Array, named: boolean): unknown {
   const reader = new ByteReader(bytes)
   try {
-    return wireCodecs().readers[message]!(reader, reader.length, undefined, named)
+    return wireReader(message)!(reader, reader.length, undefined, named)
   } catch (cause) {
     throw new GantryError('Internal', `these ${bytes.length} bytes are not a ${message}`, { cause })
   }

@@ -1,30 +1,29 @@
 /** Code that gives an object the form of what is stored, and shares what is the same with one that has it already. */
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { jsonLayouts } from './json.ts'
-import { access, emptyName, firstOf, isSpecial, shapeName, zeroOf, type Layout } from './layout.ts'
-import { indent, moduleCode, tableCode, usedIn } from './module.ts'
-import { makeCode } from './shapes.ts'
+import { access, firstOf, isSpecial, zeroOf, type Layout } from './layout.ts'
+import { indent, moduleCode, usedIn } from './module.ts'
+import { importedShapes, makeCode } from './shapes.ts'
 
 export function canonicalsCode(schema: Schema, definitions: Readonly<Record<string, string>>): string {
   const layouts = jsonLayouts(schema, definitions)
   const code = layouts.map(canonicalCode)
-  const names = layouts.map(({ name }) => name)
-  const shapes = usedIn(
-    code.join('\n'),
-    names.flatMap((name) => [shapeName(name), emptyName(name)]),
-  )
   return moduleCode({
-    imports: [
+    head: [
       `import { ${usedIn(code.join('\n'), RUNTIME).join(', ')} } from '../codec/canonical-values.ts'`,
-      "import { shapes } from './shapes.ts'\n",
+      "import { shapes } from './wire.ts'\n",
       '/** `known`: an object that has the form; it is the result where all is the same. `named`: with apiVersion and kind. */',
-      'type Canonical = (o: any, known: any, named?: boolean) => any',
+      'type MakeCanonical = (o: any, known: any, named?: boolean) => any',
     ],
-    name: 'canonicals',
-    doc: 'What gives each message the form of what is stored.',
-    type: 'Record<string, Canonical>',
-    body: [`const { ${shapes.join(', ')} } = shapes()`, ...code],
-    result: tableCode(names, (name) => `canonical${name}`),
+    lookups: [
+      {
+        name: 'canonicalMaker',
+        doc: 'What gives a message the form of what is stored.',
+        type: 'MakeCanonical',
+        cases: layouts.map(({ name }) => [name, `canonical${name}`]),
+      },
+    ],
+    body: [...importedShapes(schema, code), ...code],
   })
 }
 

@@ -5,7 +5,7 @@
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { jsonFields, jsonLayouts } from './json.ts'
 import { access, isSpecial, Layout } from './layout.ts'
-import { indent, moduleCode, tableCode, usedIn } from './module.ts'
+import { indent, moduleCode, usedIn } from './module.ts'
 
 export function checksCode(schema: Schema, definitions: Readonly<Record<string, string>>): string {
   const layouts = jsonLayouts(schema, definitions)
@@ -20,15 +20,20 @@ export function checksCode(schema: Schema, definitions: Readonly<Record<string, 
   const checks = layouts.filter(({ name }) => checked.has(name)).map((layout) => checkCode(layout, checked, list))
   const runtime = usedIn(checks.join('\n'), RUNTIME)
   return moduleCode({
-    imports: [
+    head: [
       "import { formats } from '../base/format.ts'",
-      `import { ${runtime.join(', ')} } from '../validation/plain-checks.ts'`,
+      `import { ${runtime.join(', ')} } from '../validation/plain-checks.ts'\n`,
+      'type Check = (o: any) => boolean',
     ],
-    name: 'plainChecks',
-    doc: 'What is true for an object that is plainly as it must be; messages of which nothing is asked are not there.',
-    type: 'Record<string, (o: any) => boolean>',
+    lookups: [
+      {
+        name: 'plainCheck',
+        doc: 'What is true for a message that is plainly as it must be; none for one of which nothing is asked.',
+        type: 'Check',
+        cases: [...checked].map((name) => [name, `check${name}`]),
+      },
+    ],
     body: [...[...lists].map(([text, name]) => `const ${name} = ${text}`), ...checks],
-    result: tableCode([...checked], (name) => `check${name}`),
   })
 }
 

@@ -1,27 +1,29 @@
 /** Code that copies objects in memory, all the way down. */
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { jsonLayouts } from './json.ts'
-import { access, isSpecial, shapeName, type Layout } from './layout.ts'
-import { indent, moduleCode, tableCode } from './module.ts'
-import { makeCode } from './shapes.ts'
+import { access, isSpecial, type Layout } from './layout.ts'
+import { indent, moduleCode } from './module.ts'
+import { importedShapes, makeCode } from './shapes.ts'
 
 export function copiesCode(schema: Schema, definitions: Readonly<Record<string, string>>): string {
   const layouts = jsonLayouts(schema, definitions)
   const code = layouts.map(copyCode)
   return moduleCode({
-    imports: [
+    head: [
       "import { clone } from '../base/clone.ts'",
       "import { listOf, mapOf } from '../codec/copy-parts.ts'",
-      "import { shapes } from './shapes.ts'",
+      "import { shapes } from './wire.ts'\n",
+      'type Copy = (o: any) => any',
     ],
-    name: 'copies',
-    doc: 'What copies each message.',
-    type: 'Record<string, (o: any) => any>',
-    body: [`const { ${layouts.map(({ name }) => shapeName(name)).join(', ')} } = shapes()`, ...code],
-    result: tableCode(
-      layouts.map(({ name }) => name),
-      (name) => `copy${name}`,
-    ),
+    lookups: [
+      {
+        name: 'copier',
+        doc: 'What copies a message.',
+        type: 'Copy',
+        cases: layouts.map(({ name }) => [name, `copy${name}`]),
+      },
+    ],
+    body: [...importedShapes(schema, code), ...code],
   })
 }
 

@@ -2,7 +2,7 @@
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { jsonFields, jsonLayouts } from './json.ts'
 import { access, isSpecial, Layout } from './layout.ts'
-import { indent, moduleCode, tableCode } from './module.ts'
+import { indent, moduleCode } from './module.ts'
 
 /** `computed`: the messages of which some values depend on others. */
 export function defaultsCode(
@@ -13,12 +13,16 @@ export function defaultsCode(
   const layouts = jsonLayouts(schema, definitions)
   const reached = new Set(layouts.map(({ name }) => name).filter((name) => reaches(schema, name, computed, new Set())))
   return moduleCode({
-    imports: ["import { COMPUTED } from '../codec/computed-defaults.ts'"],
-    name: 'defaultFillers',
-    doc: 'What fills in what is not said of each message, in place; those in which nothing has a default are not there.',
-    type: 'Record<string, (o: any) => void>',
+    head: ["import { COMPUTED } from '../codec/computed-defaults.ts'\n", 'type FillDefaults = (o: any) => void'],
+    lookups: [
+      {
+        name: 'defaultFiller',
+        doc: 'What fills in what is not said of a message, in place; none for one in which nothing has a default.',
+        type: 'FillDefaults',
+        cases: [...reached].map((name) => [name, `fill${name}`]),
+      },
+    ],
     body: layouts.filter(({ name }) => reached.has(name)).map((layout) => fillerCode(layout, reached, computed)),
-    result: tableCode([...reached], (name) => `fill${name}`),
   })
 }
 

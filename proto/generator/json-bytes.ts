@@ -2,26 +2,27 @@
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { isNeeded, isWritten, jsonFields, jsonLayouts, zeroJson } from './json.ts'
 import { access, isSpecial, type Layout } from './layout.ts'
-import { indent, moduleCode, tableCode } from './module.ts'
+import { indent, moduleCode } from './module.ts'
 
 export function jsonBytesCode(schema: Schema, definitions: Readonly<Record<string, string>>): string {
   const layouts = jsonLayouts(schema, definitions)
   return moduleCode({
-    imports: [
+    head: [
       "import { hasKeys } from '../codec/json-parts.ts'",
       "import type { JsonWriter } from '../codec/json-writer.ts'\n",
       '/** `named`: with apiVersion and kind. */',
       'type WriteJson = (w: JsonWriter, o: any, named?: boolean) => void\n',
       'const NOTHING = {}',
     ],
-    name: 'jsonWriters',
-    doc: 'What writes the JSON of each message, as bytes.',
-    type: 'Record<string, WriteJson>',
+    lookups: [
+      {
+        name: 'jsonBytesWriter',
+        doc: 'What writes the JSON of a message, as bytes.',
+        type: 'WriteJson',
+        cases: layouts.map(({ name }) => [name, `write${name}`]),
+      },
+    ],
     body: layouts.map(writerCode),
-    result: tableCode(
-      layouts.map(({ name }) => name),
-      (name) => `write${name}`,
-    ),
   })
 }
 

@@ -5,9 +5,9 @@
  */
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { jsonFields, jsonLayouts } from './json.ts'
-import { emptyName, isSpecial, shapeName, zeroOf, type Layout } from './layout.ts'
-import { indent, moduleCode, tableCode, usedIn } from './module.ts'
-import { makeCode } from './shapes.ts'
+import { isSpecial, zeroOf, type Layout } from './layout.ts'
+import { indent, moduleCode, usedIn } from './module.ts'
+import { importedShapes, makeCode } from './shapes.ts'
 
 const INTEGERS: ReadonlySet<string> = new Set(['int32', 'uint32', 'int64', 'uint64'])
 
@@ -15,30 +15,23 @@ export function jsonReadersCode(schema: Schema, definitions: Readonly<Record<str
   const layouts = jsonLayouts(schema, definitions)
   const lists = new Lists()
   const readers = layouts.map((layout) => readerCode(layout, lists))
-  const code = readers.join('\n')
   return moduleCode({
-    imports: [
+    head: [
       "import { formats } from '../base/format.ts'",
-      `import { ${usedIn(code, RUNTIME).join(', ')} } from '../codec/json-values.ts'`,
-      "import { shapes } from './shapes.ts'\n",
+      `import { ${usedIn(readers.join('\n'), RUNTIME).join(', ')} } from '../codec/json-values.ts'`,
+      "import { shapes } from './wire.ts'\n",
       '/** `drop`: without what only the control plane writes; `named`: with apiVersion and kind. */',
       'type ReadJson = (value: any, drop: boolean, named?: boolean) => any',
     ],
-    name: 'jsonReaders',
-    doc: 'What reads the JSON of each message.',
-    type: 'Record<string, ReadJson>',
-    body: [
-      `const { ${usedIn(
-        code,
-        layouts.flatMap(({ name }) => [shapeName(name), emptyName(name)]),
-      ).join(', ')} } = shapes()`,
-      ...lists.code,
-      ...readers,
+    lookups: [
+      {
+        name: 'jsonReader',
+        doc: 'What reads the JSON of a message.',
+        type: 'ReadJson',
+        cases: layouts.map(({ name }) => [name, `read${name}`]),
+      },
     ],
-    result: tableCode(
-      layouts.map(({ name }) => name),
-      (name) => `read${name}`,
-    ),
+    body: [...importedShapes(schema, readers), ...lists.code, ...readers],
   })
 }
 

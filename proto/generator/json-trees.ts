@@ -2,25 +2,26 @@
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { isNeeded, isWritten, jsonFields, jsonLayouts, zeroJson } from './json.ts'
 import { access, isSpecial, type Layout } from './layout.ts'
-import { indent, moduleCode, tableCode } from './module.ts'
+import { indent, moduleCode } from './module.ts'
 
 export function jsonTreesCode(schema: Schema, definitions: Readonly<Record<string, string>>): string {
   const layouts = jsonLayouts(schema, definitions)
   return moduleCode({
-    imports: [
+    head: [
       "import { hasKeys, listOf, mapOf } from '../codec/json-parts.ts'\n",
       '/** `full`: with what Kubernetes has in it even if it is empty; `named`: with apiVersion and kind. */',
       'type MakeTree = (o: any, full: boolean, named?: boolean) => any\n',
       'const NOTHING = {}',
     ],
-    name: 'jsonTrees',
-    doc: 'What makes the JSON of each message, as a value.',
-    type: 'Record<string, MakeTree>',
+    lookups: [
+      {
+        name: 'jsonTree',
+        doc: 'What makes the JSON of a message, as a value.',
+        type: 'MakeTree',
+        cases: layouts.map(({ name }) => [name, `json${name}`]),
+      },
+    ],
     body: layouts.map(treeCode),
-    result: tableCode(
-      layouts.map(({ name }) => name),
-      (name) => `json${name}`,
-    ),
   })
 }
 

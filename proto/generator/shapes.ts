@@ -5,28 +5,38 @@
  */
 import type { Schema } from '../schema/model.ts'
 import { access, emptyName, Layout, shapeName } from './layout.ts'
-import { moduleCode, tableCode } from './module.ts'
+import { usedIn } from './module.ts'
 
-export function shapesCode(schema: Schema): string {
-  const layouts = Object.values(schema.messages)
+/** Makes functions that make plain objects with `new`: their prototype is that of every object. */
+export const SHAPE_FUNCTION = `type Shape = new (...values: any[]) => any
+
+function shape(make: (this: any, ...values: any[]) => void): Shape {
+  make.prototype = Object.prototype
+  return make as unknown as Shape
+}`
+
+/** Of each message what makes its objects, and one of which nothing was said. */
+export function shapesCode(schema: Schema): string[] {
+  const layouts = messageLayouts(schema)
+  return [...layouts.map(shapeCode), ...layouts.map(emptyCode)]
+}
+
+/** The names of all of that. */
+export function shapeNames(schema: Schema): string[] {
+  return messageLayouts(schema).flatMap(({ name }) => [shapeName(name), emptyName(name)])
+}
+
+function messageLayouts(schema: Schema): Layout[] {
+  return Object.values(schema.messages)
     .filter(({ value }) => value === undefined)
     .map(({ name }) => new Layout(schema, name))
-  const names = layouts.map(({ name }) => name)
-  return moduleCode({
-    imports: [
-      'type Shape = new (...values: any[]) => any\n',
-      '/** A function that makes plain objects with `new`: their prototype is that of every object. */',
-      'function shape(make: (this: any, ...values: any[]) => void): Shape {\n  make.prototype = Object.prototype\n  return make as unknown as Shape\n}',
-    ],
-    name: 'shapes',
-    doc: 'What makes the objects of each message, and one of which nothing was said.',
-    type: 'Record<string, any>',
-    body: [...layouts.map(shapeCode), ...layouts.map(emptyCode)],
-    result: tableCode(
-      names.flatMap((name) => [shapeName(name), emptyName(name)]),
-      (name) => name,
-    ),
-  })
+}
+
+/** For code of another module than theirs: those of them that it uses, by their places in the list of all. */
+export function importedShapes(schema: Schema, code: readonly string[]): string[] {
+  const names = shapeNames(schema)
+  const used = usedIn(code.join('\n'), names)
+  return ['const made = shapes()', ...used.map((name) => `const ${name} = made[${names.indexOf(name)}]`)]
 }
 
 function shapeCode(layout: Layout): string {

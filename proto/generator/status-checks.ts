@@ -4,7 +4,7 @@
  */
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { access, isSpecial, Layout } from './layout.ts'
-import { indent, moduleCode, tableCode, usedIn } from './module.ts'
+import { indent, moduleCode, usedIn } from './module.ts'
 
 export function statusChecksCode(schema: Schema): string {
   const statuses = Object.values(schema.messages).flatMap(({ name, fields, resource }) => {
@@ -15,17 +15,21 @@ export function statusChecksCode(schema: Schema): string {
   for (const [, status] of statuses) collect(schema, status, layouts)
   const lists = new Map<string, string>()
   const code = [...layouts.values()].map((layout) => checkCode(layout, lists))
-  const kinds = new Map(statuses)
   return moduleCode({
-    imports: [
+    head: [
       "import { formats } from '../base/format.ts'",
-      `import { ${usedIn(code.join('\n'), RUNTIME).join(', ')} } from '../validation/plain-checks.ts'`,
+      `import { ${usedIn(code.join('\n'), RUNTIME).join(', ')} } from '../validation/plain-checks.ts'\n`,
+      'type Check = (o: any) => boolean',
     ],
-    name: 'plainStatusChecks',
-    doc: 'What is true for a status that is plainly as it must be, by the kind that has it.',
-    type: 'Record<string, (o: any) => boolean>',
+    lookups: [
+      {
+        name: 'plainStatusCheck',
+        doc: 'What is true for a status that is plainly as it must be, by the kind that has it.',
+        type: 'Check',
+        cases: statuses.map(([kind, status]) => [kind, `check${status}`]),
+      },
+    ],
     body: [...[...lists].map(([text, name]) => `const ${name} = ${text}`), ...code],
-    result: tableCode([...kinds.keys()], (kind) => `check${kinds.get(kind)!}`),
   })
 }
 

@@ -5,7 +5,7 @@
 import type { FieldSchema, Schema } from '../schema/model.ts'
 import { jsonLayouts } from './json.ts'
 import { access, isSpecial, type Layout } from './layout.ts'
-import { indent, moduleCode, tableCode, usedIn } from './module.ts'
+import { indent, moduleCode, usedIn } from './module.ts'
 
 const PARTS = ['atom', 'keyed', 'map', 'values']
 
@@ -14,15 +14,19 @@ export function structuresCode(schema: Schema, definitions: Readonly<Record<stri
   const kinds = layouts.filter(({ header }) => header !== undefined)
   const code = layouts.map((layout) => structureCode(schema, layout)).join('\n')
   return moduleCode({
-    imports: [`import { ${usedIn(code, PARTS).join(', ')} } from '../merge/structure-parts.ts'`],
-    name: 'structures',
-    doc: 'What tells the structure of each kind, but for its status.',
-    type: 'Record<string, (o: any) => string>',
+    head: [
+      `import { ${usedIn(code, PARTS).join(', ')} } from '../merge/structure-parts.ts'\n`,
+      'type TellStructure = (o: any) => string',
+    ],
+    lookups: [
+      {
+        name: 'structureTeller',
+        doc: 'What tells the structure of a kind, but for its status.',
+        type: 'TellStructure',
+        cases: kinds.map(({ name }) => [name, `structureOf${name}`]),
+      },
+    ],
     body: [code],
-    result: tableCode(
-      kinds.map(({ name }) => name),
-      (name) => `structureOf${name}`,
-    ),
   })
 }
 

@@ -1,19 +1,8 @@
 /** Code that reads and writes messages in protobuf's wire format. https://protobuf.dev/programming-guides/encoding/ */
 import type { FieldSchema, MessageSchema, Schema } from '../schema/model.ts'
-import {
-  access,
-  emptyName,
-  firstOf,
-  isSpecial,
-  keyText,
-  Layout,
-  messageOf,
-  shapeName,
-  zeroOf,
-  zeroValue,
-} from './layout.ts'
-import { indent, moduleCode, tableCode, usedIn } from './module.ts'
-import { makeCode } from './shapes.ts'
+import { access, firstOf, isSpecial, keyText, Layout, messageOf, zeroOf, zeroValue } from './layout.ts'
+import { indent, moduleCode } from './module.ts'
+import { makeCode, SHAPE_FUNCTION, shapeNames, shapesCode } from './shapes.ts'
 
 const VARINT = 0
 const FIXED64 = 1
@@ -29,30 +18,38 @@ export function wireCode(schema: Schema): string {
   const special = messages.filter(({ value }) => value !== undefined).map(({ name }) => name)
   const merged = mergedMessages(schema)
   const readers = layouts.map((layout) => readerCode(layout, merged))
-  const shapes = usedIn(
-    readers.join('\n'),
-    plain.flatMap((name) => [shapeName(name), emptyName(name)]),
-  )
   const enums = Object.values(schema.enums).map(({ name, values }) => {
     const names = Object.fromEntries(Object.entries(values).map(([key, value]) => [value, key]))
     return `const ${name}Numbers: any = ${JSON.stringify(values)}\nconst ${name}Names: any = ${JSON.stringify(names)}`
   })
   return moduleCode({
-    imports: [
+    head: [
       "import { type ByteReader, exact } from '../codec/byte-reader.ts'",
       "import { type ByteWriter, sortedKeys } from '../codec/byte-writer.ts'",
-      `import { ${special.flatMap((name) => [`fieldsOf${name}`, `valueOf${name}`]).join(', ')} } from '../codec/special-forms.ts'`,
-      "import { shapes } from './shapes.ts'\n",
+      `import { ${special.flatMap((name) => [`fieldsOf${name}`, `valueOf${name}`]).join(', ')} } from '../codec/special-forms.ts'\n`,
       '/** Reads a message up to `end`, adding to `into`; `named`: with its apiVersion and kind. */',
       'type Read = (r: ByteReader, end: number, into?: any, named?: boolean) => any',
       '/** Writes a message, from its end to its beginning. */',
       'type Write = (w: ByteWriter, o: any) => void',
+      SHAPE_FUNCTION,
     ],
-    name: 'wireCodecs',
-    doc: 'What reads and writes each message.',
-    type: '{ readers: Record<string, Read>; writers: Record<string, Write> }',
-    body: [`const { ${shapes.join(', ')} } = shapes()`, ...enums, ...readers, ...layouts.map(writerCode)],
-    result: `{\nreaders: ${tableCode(plain, (name) => `read${name}`)},\nwriters: ${tableCode(plain, (name) => `write${name}`)},\n}`,
+    lookups: [
+      {
+        name: 'wireReader',
+        doc: 'What reads a message.',
+        type: 'Read',
+        cases: plain.map((name) => [name, `read${name}`]),
+      },
+      {
+        name: 'wireWriter',
+        doc: 'What writes a message.',
+        type: 'Write',
+        cases: plain.map((name) => [name, `write${name}`]),
+      },
+    ],
+    // Where objects are read, they are made.
+    list: { name: 'shapes', doc: 'What makes the objects of messages.', parts: shapeNames(schema) },
+    body: [...shapesCode(schema), ...enums, ...readers, ...layouts.map(writerCode)],
   })
 }
 

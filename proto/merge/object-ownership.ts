@@ -3,7 +3,7 @@
  * writer owns all, which depends on which fields are set and not on their values: pods of one template have the same,
  * found out once.
  */
-import { structures } from '../gen/structures.ts'
+import { structureTeller } from '../gen/structures.ts'
 import type { AnyResource, JsonObject, Kind, ManagedFieldsEntry, Resources } from '../gen/types.ts'
 import { formatTime } from '../base/time.ts'
 import { encodeJson } from '../codec/codec.ts'
@@ -34,7 +34,7 @@ function ownerOfAll(object: AnyResource, write: Omit<ObjectUpdate, 'previous' | 
   const { kind } = object
   const compute = (): ManagedFieldsEntry[] =>
     updateManagedFields({ kind, previous: undefined, next: encodeJson(object), ...write })
-  const structureOf = structures()[kind]
+  const structureOf = structureTeller(kind)
   if (structureOf === undefined || (write.subresource ?? '') !== '') return compute()
   const structure = `${kind} ${structureOf(object)}`
   let fieldsV1 = ownedByStructure.get(structure)

@@ -2,7 +2,7 @@
  * What the schema's options ask of an object: required, enum, format, keyFormat, mergeKey, unsupported, and frozen on
  * an update.
  */
-import { plainChecks } from '../gen/checks.ts'
+import { plainCheck } from '../gen/checks.ts'
 import { jsonFields } from '../codec/json-fields.ts'
 import {
   duplicateField,
@@ -25,7 +25,7 @@ type Fields = Record<string, unknown>
 
 /** What `validateFields` reports of an object of the schema, which is nearly always nothing. */
 export function validateObject(report: Report, kind: string, object: Fields): void {
-  const isPlain = plainChecks()[kind]
+  const isPlain = plainCheck(kind)
   if (isPlain !== undefined && !isPlain(object)) validateFields(report, kind, object)
 }
 

@@ -5,7 +5,7 @@
  * it, so that a stricter schema locks nobody out of an object.
  */
 import type { AnyResource, ErrorDetail } from '../gen/types.ts'
-import { plainStatusChecks } from '../gen/status-checks.ts'
+import { plainStatusCheck } from '../gen/status-checks.ts'
 import { jsonFields } from '../codec/json-fields.ts'
 import { customKinds } from '../schema/custom/definitions.ts'
 import { keyFlaw, keyMessage, valueFlaw } from '../schema/field-rules.ts'
@@ -63,7 +63,7 @@ function findings(object: AnyResource): Findings {
   const { status } = object as { readonly status?: Fields }
   const message = jsonFields(object.kind).get('status')?.type
   if (status === undefined || message === undefined) return report
-  if (plainStatusChecks()[object.kind]?.(status) !== true) validateStatusFields(report, message, status, 'status')
+  if (plainStatusCheck(object.kind)?.(status) !== true) validateStatusFields(report, message, status, 'status')
   rulesOf(object.kind).status?.(report, object)
   return report
 }

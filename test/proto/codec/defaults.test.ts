@@ -3,8 +3,9 @@ import fc from 'fast-check'
 import { clone } from '../../../proto/base/clone.ts'
 import { decodeJson } from '../../../proto/codec/codec.ts'
 import { applyDefaults } from '../../../proto/codec/defaults.ts'
-import { copies } from '../../../proto/gen/copies.ts'
-import { defaultFillers } from '../../../proto/gen/defaults.ts'
+import { defaultFiller } from '../../../proto/gen/defaults.ts'
+import { jsonTree } from '../../../proto/gen/json-trees.ts'
+import { schema } from '../../../proto/schema/schema.ts'
 import type { JsonObject, Pod, Resources } from '../../../proto/gen/types.ts'
 import { messageOf, type Fields } from './arbitrary-messages.ts'
 import { interpretDefaults } from './oracle/defaults.ts'
@@ -177,8 +178,8 @@ describe('applyDefaults', () => {
   }
 
   it('fills in what the schema says, of every message', () => {
-    for (const name of Object.keys(copies())) {
-      const fill = defaultFillers()[name] ?? (() => undefined)
+    for (const name of Object.keys(schema.messages).filter((name) => jsonTree(name) !== undefined)) {
+      const fill = defaultFiller(name) ?? (() => undefined)
       fc.assert(
         fc.property(messageOf(name), (object) =>
           assert.deepEqual(

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { plainChecks } from '../../../proto/gen/checks.ts'
-import { plainStatusChecks } from '../../../proto/gen/status-checks.ts'
-import { messageSchema } from '../../../proto/schema/schema.ts'
-import { copies } from '../../../proto/gen/copies.ts'
+import { plainCheck } from '../../../proto/gen/checks.ts'
+import { plainStatusCheck } from '../../../proto/gen/status-checks.ts'
+import { messageSchema, resources, schema } from '../../../proto/schema/schema.ts'
+import { jsonTree } from '../../../proto/gen/json-trees.ts'
 import { Report } from '../../../proto/validation/report.ts'
 import { validateStatusFields } from '../../../proto/validation/status.ts'
 import { validateFields } from '../../../proto/validation/schema.ts'
@@ -16,17 +16,17 @@ function withRepeats(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withRepeats(item)]))
 }
 
-const kinds = Object.keys(plainStatusChecks())
+const kinds = resources.map(({ kind }) => kind).filter((kind) => plainStatusCheck(kind) !== undefined)
 
 describe('the generated checks', () => {
   it('are true for what validation finds nothing wrong with, of every message, and for nothing else', () => {
-    for (const name of Object.keys(copies()))
+    for (const name of Object.keys(schema.messages).filter((name) => jsonTree(name) !== undefined))
       fc.assert(
         fc.property(fc.oneof(messageOf(name, 'allowed'), messageOf(name)), (object) => {
           for (const checked of [object, withRepeats(object) as Fields]) {
             const report = new Report()
             validateFields(report, name, checked)
-            const check = plainChecks()[name]
+            const check = plainCheck(name)
             assert.equal(check === undefined || check(checked), report.details.length === 0)
           }
         }),
@@ -42,7 +42,7 @@ describe('the generated checks', () => {
           for (const checked of [status, withRepeats(status) as Fields]) {
             const report = new Report()
             validateStatusFields(report, type, checked, 'status')
-            assert.equal(plainStatusChecks()[kind]!(checked), report.details.length === 0)
+            assert.equal(plainStatusCheck(kind)!(checked), report.details.length === 0)
           }
         }),
         { numRuns: 60 },
@@ -54,7 +54,7 @@ describe('the generated checks', () => {
     const conditions = (count: number): object => ({
       conditions: Array.from({ length: count }, (_, index) => ({ type: `T${index}`, status: 'True' })),
     })
-    const check = plainStatusChecks().Pod!
+    const check = plainStatusCheck('Pod')!
     assert(check(conditions(200)))
     assert(!check(conditions(201)))
     assert(check({ message: 'x'.repeat(40_000) }))
@@ -62,7 +62,7 @@ describe('the generated checks', () => {
     const capacity = (count: number): object => ({
       capacity: Object.fromEntries(Array.from({ length: count }, (_, index) => [`example.com/r${index}`, '1'])),
     })
-    assert(plainStatusChecks().Node!(capacity(10_000)))
-    assert(!plainStatusChecks().Node!(capacity(10_001)))
+    assert(plainStatusCheck('Node')!(capacity(10_000)))
+    assert(!plainStatusCheck('Node')!(capacity(10_001)))
   })
 })
