@@ -25,7 +25,7 @@ export interface PodAmounts {
   readonly signature: string
 }
 
-/** Least recently made first. */
+/** Emptied when it is full: to find the oldest in a map takes longer the more have been deleted before it. */
 const known = new Map<string, PodAmounts>()
 
 /** The pod that was asked about last: one is asked about several times in a row. */
@@ -41,7 +41,7 @@ function amountsOf(pod: Pod): PodAmounts {
   const key = amountsKey(pod)
   let amounts = known.get(key)
   if (amounts === undefined) {
-    if (known.size >= POD_AMOUNTS_CACHE_SIZE) known.delete(known.keys().next().value!)
+    if (known.size >= POD_AMOUNTS_CACHE_SIZE) known.clear()
     known.set(key, (amounts = sumUp(pod)))
   }
   return amounts

@@ -6,7 +6,7 @@ import { StoreInformer } from '../../../controller/informer/informer.ts'
 import { createParticipants } from '../../../controller/participants.ts'
 import { Scheduler } from '../../../controller/scheduler/scheduler.ts'
 import type { SchedulerOptions } from '../../../controller/scheduler/scheduling-term.ts'
-import type { Operation, Term } from '../../../controller/store/contract.ts'
+import type { Operation, Store, Term } from '../../../controller/store/contract.ts'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { objectKey } from '../../../controller/store/keys.ts'
 import { MemoryStore } from '../../../controller/store/memory.ts'
@@ -137,7 +137,7 @@ export interface Recorded {
 
 export class TestCluster {
   readonly clock: Clock
-  readonly store: MemoryStore
+  readonly store: Store
   readonly informer: StoreInformer
   readonly scheduler: Scheduler
   readonly events: Recorded[] = []
@@ -149,12 +149,12 @@ export class TestCluster {
   readonly #stop = new AbortController()
   readonly #tasks: Promise<void>[] = []
 
-  constructor(clock: Clock, options: Partial<SchedulerOptions> = {}) {
+  constructor(clock: Clock, options: Partial<SchedulerOptions> = {}, store: Store = new MemoryStore(clock)) {
     this.clock = clock
-    this.store = new MemoryStore(clock)
+    this.store = store
     const random = seededRandom(1)
     this.informer = new StoreInformer({ store: this.store, clock, random, logger: silentLogger })
-    const { store, informer } = this
+    const { informer } = this
     const reads = new ConsistentReads(store, informer)
     const participants = createParticipants({ informer, store, random, reads })
     const api = new ObjectRegistry({ reads, participants, informer, commits: new GroupCommit(store), clock, random })
