@@ -278,37 +278,46 @@ export class Controller {
     return this.#parts.process?.role !== 'serving'
   }
 
-  /** Until the signal is aborted; once. */
+  /** Until the signal is aborted; once. What is asked by then is answered: the parts end after the servers. */
   async run(signal: AbortSignal): Promise<void> {
-    const { logger } = this.#parts
-    const group = new RunGroup(signal)
-    group.add(async (inner) => {
-      group.add((ended) => this.informer.run(ended))
-      await orStopped(this.informer.synced(), inner)
-      await Promise.all(FIRST_NAMESPACES.map((name) => this.#ensureNamespace(name, inner)))
-      group.add((ended) => this.dispatcher.run(ended))
-      if (this.#serves) this.#kubeAddress = await this.#kube.start()
-      group.add((ended) => this.replicas.run(ended))
-      group.add((ended) => this.#peers.run(ended))
-      const lead = (term: Term, leading: AbortSignal): Promise<void> => this.#lead(term, leading)
-      group.add((ended) => this.election.run(ended, this.#mayLead ? lead : undefined))
-      const address = await this.#server.start()
-      // Whoever is connected here goes to another controller.
-      const stopListening = this.replicas.onPartitioned(() => {
-        for (const face of [this.#server, this.#kube]) face.interrupt(this.#partitionedError())
-      })
-      const kube = this.#serves && { kubeAddress: this.#kubeAddress }
-      logger.info({ address, ...kube, version: VERSION }, 'controller is serving')
-      this.#parts.onServing?.()
-      await new Promise<void>((done) => inner.addEventListener('abort', () => done(), { once: true }))
-      stopListening()
-      await Promise.all([this.#server.stop(), this.#serves ? this.#kube.stop() : undefined])
+    const group = new RunGroup()
+    group.add(async (ended) => {
+      const stop = AbortSignal.any([signal, ended])
+      try {
+        await this.#serve(group, stop)
+      } catch (thrown) {
+        if (!stop.aborted || (thrown as Error | undefined)?.name !== 'AbortError') throw thrown
+      }
     })
     try {
       await group.wait()
     } finally {
       this.informer.kinds.close()
     }
+  }
+
+  /** Starts the parts in the group, then the servers, and ends the servers when it is to stop. */
+  async #serve(group: RunGroup, stop: AbortSignal): Promise<void> {
+    group.add((ended) => this.informer.run(ended))
+    await orStopped(this.informer.synced(), stop)
+    await Promise.all(FIRST_NAMESPACES.map((name) => this.#ensureNamespace(name, stop)))
+    group.add((ended) => this.dispatcher.run(ended))
+    if (this.#serves) this.#kubeAddress = await this.#kube.start()
+    group.add((ended) => this.replicas.run(ended))
+    group.add((ended) => this.#peers.run(ended))
+    const lead = (term: Term, leading: AbortSignal): Promise<void> => this.#lead(term, leading)
+    group.add((ended) => this.election.run(ended, this.#mayLead ? lead : undefined))
+    const address = await this.#server.start()
+    // Whoever is connected here goes to another controller.
+    const stopListening = this.replicas.onPartitioned(() => {
+      for (const face of [this.#server, this.#kube]) face.interrupt(this.#partitionedError())
+    })
+    const kube = this.#serves && { kubeAddress: this.#kubeAddress }
+    this.#parts.logger.info({ address, ...kube, version: VERSION }, 'controller is serving')
+    this.#parts.onServing?.()
+    if (!stop.aborted) await new Promise<void>((done) => stop.addEventListener('abort', () => done(), { once: true }))
+    stopListening()
+    await Promise.all([this.#server.stop(), this.#serves ? this.#kube.stop() : undefined])
   }
 
   #common(component: string): Pick<ControllerParts, 'clock' | 'random' | 'logger'> {

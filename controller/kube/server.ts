@@ -147,7 +147,10 @@ export class KubeServer {
     for (const call of [...this.#calls]) call.end(reason)
   }
 
-  /** Who watches goes elsewhere at once; what is being written is done first, so that its user is not left in doubt. */
+  /**
+   * Who watches goes elsewhere at once. What else is under way is done first, and so is what comes on a connection that
+   * was accepted before: its user is not left in doubt.
+   */
   async stop(): Promise<void> {
     const { clock } = this.#options
     const stopping = new GantryError('Unavailable', 'the server is stopping')
@@ -171,6 +174,7 @@ export class KubeServer {
     const { clock, exchanges } = this.#options
     const call = this.#begin(message.socket)
     this.#closeWith(message.socket, response)
+    if (this.#stopping !== undefined) response.setHeader('Connection', 'close')
     // An answer that is out leaves nobody to go away.
     response.once('close', () => {
       call.end(CALLER_GONE)
@@ -191,7 +195,7 @@ export class KubeServer {
     })
     try {
       place = await this.#place(incoming, call, message)
-      call.isLong = isLongRunningRoute(place)
+      this.#setLong(call, isLongRunningRoute(place))
       exchanges.begin(place)
       await writeAnswer({ request: message, response }, await this.#answer(incoming, place, call, message), optionsOf())
     } catch (thrown) {
@@ -239,7 +243,7 @@ export class KubeServer {
   async #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { router, exchanges, clock } = this.#options
     const call = this.#begin(socket)
-    call.isLong = true
+    this.#setLong(call, true)
     const began = clock.monotonic()
     this.#upgraded.add(socket)
     socket.once('close', () => {
@@ -304,8 +308,12 @@ export class KubeServer {
     let calls = this.#onSocket.get(socket)
     if (calls === undefined) this.#onSocket.set(socket, (calls = new Set()))
     calls.add(call)
-    if (this.#stopping !== undefined) call.end(this.#stopping)
     return call
+  }
+
+  #setLong(call: InFlightRequest, isLong: boolean): void {
+    call.isLong = isLong
+    if (isLong && this.#stopping !== undefined) call.end(this.#stopping)
   }
 
   /**

@@ -96,7 +96,10 @@ export interface RpcServer {
   start(): Promise<string>
   /** Ends the calls under way with an error; what comes then is served. */
   interrupt(reason: GantryError): void
-  /** Ends open calls and stops listening. A handler that does not end within half a second is left behind. */
+  /**
+   * Stops listening and ends streams; what else is under way is answered first. A handler that does not end within half
+   * a second is left behind.
+   */
   stop(): Promise<void>
 }
 

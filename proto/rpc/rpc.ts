@@ -296,7 +296,8 @@ export interface ServerOptions {
 export class Server implements RpcServer {
   readonly #server = new grpc.Server(CHANNEL_OPTIONS)
   readonly #options: ServerOptions
-  readonly #calls = new Set<AbortController>()
+  /** Those under way, and whether each is a stream. */
+  readonly #calls = new Map<AbortController, boolean>()
   #stopping: GantryError | undefined
 
   constructor(options: ServerOptions) {
@@ -341,14 +342,19 @@ export class Server implements RpcServer {
   }
 
   interrupt(reason: GantryError): void {
-    for (const call of [...this.#calls]) call.abort(reason)
+    for (const call of [...this.#calls.keys()]) call.abort(reason)
   }
 
+  /** Streams end at once. What else is under way is done first, within half a second. */
   async stop(): Promise<void> {
-    this.#stopping = new GantryError('Unavailable', 'the server is stopping')
-    this.interrupt(this.#stopping)
+    const stopping = new GantryError('Unavailable', 'the server is stopping')
+    this.#stopping = stopping
+    for (const [call, isStream] of [...this.#calls]) if (isStream) call.abort(stopping)
     const gone = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
-    const forced = systemClock.after(500, () => this.#server.forceShutdown())
+    const forced = systemClock.after(500, () => {
+      this.interrupt(stopping)
+      this.#server.forceShutdown()
+    })
     await gone
     forced.cancel()
   }
@@ -359,6 +365,7 @@ export class Server implements RpcServer {
       | grpc.ServerWritableStream<unknown, unknown>
       | grpc.ServerDuplexStream<unknown, unknown>,
     service: keyof Services,
+    isStream: boolean,
   ): { context: CallContext; release: () => void } {
     const subject = call.getAuthContext()?.sslPeerCertificate?.subject as
       | { CN?: string; O?: string | string[] }
@@ -368,8 +375,8 @@ export class Server implements RpcServer {
     const controller = new AbortController()
     const events: NodeJS.EventEmitter = call
     events.on('cancelled', () => controller.abort(new GantryError('Cancelled', 'the caller went away')))
-    if (this.#stopping !== undefined) controller.abort(this.#stopping)
-    this.#calls.add(controller)
+    if (isStream && this.#stopping !== undefined) controller.abort(this.#stopping)
+    this.#calls.set(controller, isStream)
     return {
       context: { signal: controller.signal, user, peer: call.getPeer() },
       release: () => void this.#calls.delete(controller),
@@ -382,7 +389,7 @@ export class Server implements RpcServer {
   ): grpc.handleUnaryCall<unknown, unknown> {
     return (call, callback) => {
       void (async () => {
-        const { context, release } = this.#context(call, service)
+        const { context, release } = this.#context(call, service, false)
         try {
           return await (handler(call.request, context) as Promise<unknown>)
         } finally {
@@ -398,7 +405,7 @@ export class Server implements RpcServer {
   #stream(service: keyof Services, handler: (request: unknown, call: CallContext) => unknown, duplex: boolean) {
     return (call: grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>): void => {
       void (async () => {
-        const { context, release } = this.#context(call, service)
+        const { context, release } = this.#context(call, service, true)
         try {
           const requests = duplex
             ? received(call as grpc.ServerDuplexStream<unknown, unknown>)

@@ -299,6 +299,18 @@ export function transportSuite(make: () => TransportFixture | Promise<TransportF
     await assert.rejects(cluster().why({ pod: 'a' }), fails('Unavailable'))
   })
 
+  it('answers what is under way when the server stops, and ends streams at once', async () => {
+    const stream = pods().logs({ pod: 'silent' })[Symbol.asyncIterator]()
+    await stream.next()
+    const call = cluster().why({ namespace: 'a', pod: 'stands' })
+    await until('it is asked', () => subject.kept.length === 1)
+    const stopped = server.stop()
+    await assert.rejects(stream.next(), fails('Unavailable', 'the server is stopping'))
+    subject.release()
+    assert.equal((await call).summary, 'a/stands')
+    await stopped
+  })
+
   it('lets calls under way go on when a connection is closed, and begins no others', async () => {
     let lost = 0
     await connection.ready(5_000)

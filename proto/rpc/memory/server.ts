@@ -60,9 +60,15 @@ export class MemoryServer implements RpcServer {
     const { clock, unlisten } = this.#parts
     this.#stopping = new GantryError('Unavailable', 'the server is stopping')
     unlisten(this)
-    this.interrupt(this.#stopping)
+    const stopping = this.#stopping
+    for (const end of [...this.#ends]) end.interruptStreams(stopping)
     let forced: Timer | undefined
-    const late = new Promise<void>((resolve) => (forced = clock.after(GRACE, resolve)))
+    const late = new Promise<void>((resolve) => {
+      forced = clock.after(GRACE, () => {
+        this.interrupt(stopping)
+        resolve()
+      })
+    })
     await Promise.race([late, Promise.all([...this.#ends].map((end) => end.idle()))])
     forced?.cancel()
     for (const end of [...this.#ends]) end.close()
@@ -110,6 +116,10 @@ class ServerEnd {
 
   interrupt(reason: GantryError): void {
     for (const call of this.#calls.values()) call.interrupt(reason)
+  }
+
+  interruptStreams(reason: GantryError): void {
+    for (const call of this.#calls.values()) if (call.isStream) call.interrupt(reason)
   }
 
   /** Resolves when the calls that are under way now have ended. */
@@ -169,7 +179,7 @@ class ServerEnd {
             this.#calls.delete(number)
           })
     const reason = stopping()
-    if (reason !== undefined) call.interrupt(reason)
+    if (call.isStream && reason !== undefined) call.interrupt(reason)
     call.done = Promise.resolve()
       .then(() => {
         authorize?.(served.service, user)
@@ -196,6 +206,10 @@ class ServedCall {
     this.#number = number
     this.#method = method
     this.#send = send
+  }
+
+  get isStream(): boolean {
+    return this.#method?.responseStream === true
   }
 
   received(bytes: Uint8Array): void {

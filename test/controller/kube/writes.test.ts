@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { connect } from 'node:tls'
 import { GroupCommit } from '../../../controller/store/group-commit.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
 import { eventually } from '../../eventually.ts'
@@ -459,6 +462,29 @@ describe('Kubernetes face: writes', () => {
       await begun
       const stopped = own!.stopServing()
       while ((await frames.next()) !== undefined);
+      goOn()
+      assert.equal((await made).status, 201)
+      await own!.passUntil(stopped)
+    })
+
+    it('are not those that come while the server stops, on a connection that it had accepted: that is closed after them', async () => {
+      let goOn = (): void => undefined
+      const begun = new Promise<void>((resolve) => {
+        written = () =>
+          new Promise((done) => {
+            goOn = done
+            resolve()
+          })
+      })
+      const [host, port] = own!.address.split(':') as [string, string]
+      const socket = connect({ host, port: Number(port), ...(await own!.client('anna', ['system:masters'])) })
+      await once(socket, 'secureConnect')
+      const made = own!.send('POST', CONFIGS, { body: { metadata: { name: 'made' } } })
+      await begun
+      const stopped = own!.stopServing()
+      const closed = text(socket)
+      socket.write('GET /version HTTP/1.1\r\nhost: here\r\n\r\n')
+      assert.match(await closed, /^HTTP\/1\.1 200 OK\r\n(?:.*\r\n)*connection: close\r\n/i)
       goOn()
       assert.equal((await made).status, 201)
       await own!.passUntil(stopped)
