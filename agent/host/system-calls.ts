@@ -50,7 +50,6 @@ export type SystemCall =
 
 export const HELD_DESCRIPTOR = 3
 
-export const MS_RDONLY = 0x1
 export const MS_NOSUID = 0x2
 export const MS_NODEV = 0x4
 export const MS_NOEXEC = 0x8

@@ -1,4 +1,4 @@
-/** How fast the scheduler places pods: on its own, and with informer and binds, over a store in memory and over etcd. */
+/** How fast the scheduler places pods: on its own, and with informer and binds over a store in memory and over etcd. */
 import { SchedulerCache } from '../../controller/scheduler/cache.ts'
 import { EquivalenceCache } from '../../controller/scheduler/equivalence-cache.ts'
 import { allPlugins } from '../../controller/scheduler/plugins/all.ts'

@@ -225,11 +225,11 @@ describe('up and down', function () {
   })
 
   it('tells the last lines of the logs when it does not come up, and leaves nothing', async () => {
-    const { code, stderr } = await rig('up', NAME, '--nodes', '1', '--etcd', 'http://127.0.0.1:1', '--timeout', '2s')
+    const { code, stderr } = await rig('up', NAME, '--nodes', '1', '--etcd', 'http://127.0.0.1:1', '--timeout', '6s')
     assert.equal(code, 4)
     assert.match(
       stderr,
-      /after 2 s no controller answers: [\s\S]*^controller: the end of its log:\n {2}\d\d:\d\d:\d\d\.\d{3} \w+ /m,
+      /after 6 s no controller answers: [\s\S]*^controller: the end of its log:\n {2}\d\d:\d\d:\d\d\.\d{3} \w+ /m,
     )
     await nothingLeft()
   })

@@ -31,7 +31,7 @@ export async function freePortRange(count: number): Promise<number> {
   for (;;) {
     const first = FIRST + Math.floor(systemRandom.next() * (END - FIRST - count))
     const held = await Promise.all(Array.from({ length: count }, (_, index) => hold(first + index)))
-    await Promise.all(held.map((release) => release?.()))
+    await Promise.all(held.flatMap((release) => release?.() ?? []))
     if (held.every((release) => release !== undefined)) return first
   }
 }

@@ -11,7 +11,7 @@ const LITTLE = endianness() === 'LE'
 const HEADER = 16
 const ALIGNMENT = 4
 
-export const NLM_F_REQUEST = 0x1
+const NLM_F_REQUEST = 0x1
 export const NLM_F_ACK = 0x4
 export const NLM_F_REPLACE = 0x100
 export const NLM_F_EXCL = 0x200
