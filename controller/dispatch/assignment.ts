@@ -64,11 +64,17 @@ function desired(informer: Informer, node: string): Map<string, Assigned> {
   return result
 }
 
+/**
+ * The bytes are made when the message is encoded: what sends messages may hold the last one until the next, and a node's
+ * first one would be a copy of all that it has.
+ */
 function objectBytes({ kind, cached }: Assigned): Input<ObjectBytes> {
   return {
     apiVersion: apiVersionOf(resourceOf(kind)),
     kind,
-    raw: withResourceVersion(cached.bytes, String(cached.revision)),
+    get raw() {
+      return withResourceVersion(cached.bytes, String(cached.revision))
+    },
   }
 }
 
