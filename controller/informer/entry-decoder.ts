@@ -18,6 +18,8 @@ export class EntryDecoder {
   readonly written = new ExpectedWrites()
   readonly #kinds: KindRegistry
   readonly #logger: Logger
+  /** What was decoded ahead and not taken yet. */
+  readonly #ahead = new Map<Entry, CachedObject | undefined>()
 
   constructor(kinds: KindRegistry, logger: Logger) {
     this.#kinds = kinds
@@ -32,8 +34,29 @@ export class EntryDecoder {
     return parsed
   }
 
+  /**
+   * Decodes entries of a list before the list is complete, all but those of defined kinds, whose definitions may come
+   * later.
+   */
+  decodeAhead(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const key = parseKey(entry.key, this.#kinds)
+      if (key !== undefined && !key.kind.includes('.')) this.#ahead.set(entry, this.decode(key, entry))
+    }
+  }
+
+  /** Forgets what was decoded ahead and is not taken: the list was given up, or is dealt with. */
+  forgetAhead(): void {
+    this.#ahead.clear()
+  }
+
   /** Undefined, and reported, for bytes that are no such object. What the cache has of it stays. */
   decode(key: ObjectKey, entry: Entry): CachedObject | undefined {
+    const ahead = this.#ahead.get(entry)
+    if (ahead !== undefined || this.#ahead.has(entry)) {
+      this.#ahead.delete(entry)
+      return ahead
+    }
     try {
       const written = this.written.take(entry)
       if (written !== undefined) return written

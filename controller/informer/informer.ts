@@ -200,7 +200,9 @@ export class StoreInformer implements Informer {
   async #list(signal: AbortSignal): Promise<void> {
     for (let failures = 0; ;) {
       try {
-        const { entries, revision } = await readAll(this.#store)
+        // Of a later list most is known.
+        const arrived = this.#isSynced ? undefined : (page: readonly Entry[]) => this.#entries.decodeAhead(page)
+        const { entries, revision } = await readAll(this.#store, undefined, undefined, arrived)
         this.#defineAll(entries, revision)
         const newest = this.#isSynced
           ? undefined
@@ -210,6 +212,7 @@ export class StoreInformer implements Informer {
           revision,
           changes.flatMap((change) => this.#put(change)),
         )
+        this.#entries.forgetAhead()
         this.#entries.written.forget(revision)
         this.#forgetKinds()
         if (newest !== undefined) this.#begin(revision, newest)
@@ -218,6 +221,7 @@ export class StoreInformer implements Informer {
       } catch (error) {
         if (signal.aborted || !GantryError.is(error, 'Unavailable', 'Expired')) throw error
         this.#logger.warn({ err: error }, 'cannot list the store yet')
+        this.#entries.forgetAhead()
         await delay(this.#clock, backoffDelay(LIST_RETRY, ++failures, this.#random), signal)
       }
     }

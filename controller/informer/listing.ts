@@ -6,21 +6,30 @@ import { deletion } from './changes.ts'
 import type { CachedObject, Change } from './contract.ts'
 
 /**
- * By key; the newest unless a revision is given. Unavailable; Expired for a revision that is compacted, also between
- * two pages.
+ * By key; the newest unless a revision is given. `arrived` is called with the entries of each page while the store is
+ * asked for the next one. Unavailable; Expired for a revision that is compacted, also between two pages.
  */
 export async function readAll(
   store: Store,
   at?: number,
   prefix = OBJECTS_PREFIX,
+  arrived?: (entries: readonly Entry[]) => void,
 ): Promise<{ entries: Map<string, Entry>; revision: number }> {
   const entries = new Map<string, Entry>()
   let page = await store.list(prefix, at === undefined ? {} : { revision: at })
   const { revision } = page
   for (;;) {
     for (const entry of page.entries) entries.set(entry.key, entry)
-    if (page.next === undefined) return { entries, revision }
-    page = await store.list(prefix, { after: page.next, revision })
+    const following = page.next === undefined ? undefined : store.list(prefix, { after: page.next, revision })
+    if (arrived !== undefined) {
+      // Its failure is told where it is waited for.
+      following?.catch(() => undefined)
+      // The request is on its way before this thread is busy.
+      if (following !== undefined) await new Promise<void>((resolve) => process.nextTick(resolve))
+      arrived(page.entries)
+    }
+    if (following === undefined) return { entries, revision }
+    page = await following
   }
 }
 
@@ -39,8 +48,12 @@ export async function newestCommit(
   if (revision <= 1) return []
   try {
     const { count } = await store.list(OBJECTS_PREFIX, { revision: revision - 1, limit: 1 })
-    if (written.length === 0 && count === entries.size) return []
-    const before = (await readAll(store, revision - 1)).entries
+    const made = written.filter(({ createRevision }) => createRevision === revision).length
+    // Where nothing was deleted, only what was changed has an earlier state to ask for.
+    const before =
+      count === entries.size - made
+        ? await earlierStates(store, written, revision)
+        : (await readAll(store, revision - 1)).entries
     const put = written.flatMap((entry): Change[] => {
       const cached = cachedOf(entry)
       const earlier = before.get(entry.key)
@@ -60,4 +73,18 @@ export async function newestCommit(
     if (!GantryError.is(error, 'Expired')) throw error
     return []
   }
+}
+
+/** What there was before of entries that a commit changed; nothing of those that it made. */
+async function earlierStates(
+  store: Store,
+  written: readonly Entry[],
+  revision: number,
+): Promise<ReadonlyMap<string, Entry>> {
+  const changed = written.filter(({ createRevision }) => createRevision !== revision)
+  const found = await Promise.all(
+    // A key comes before all others that begin with it.
+    changed.map(async ({ key }) => (await store.list(key, { revision: revision - 1, limit: 1 })).entries[0]),
+  )
+  return new Map(found.flatMap((entry) => (entry === undefined ? [] : [[entry.key, entry]])))
 }

@@ -64,6 +64,9 @@ export class EtcdStore implements Store {
       limit,
       ...(revision === undefined ? {} : { revision }),
     }
+    // A page after the first does not say how many entries there are before it.
+    const counting = after === undefined || revision === undefined ? undefined : this.#count(prefix, revision)
+    counting?.catch(() => undefined) // told below
     let answer: RangeAnswer
     try {
       answer = await this.#range(range)
@@ -74,10 +77,7 @@ export class EtcdStore implements Store {
     }
     const { entries } = answer
     const shown = revision ?? answer.revision
-    const count =
-      after === undefined
-        ? answer.count
-        : (await this.#range({ key: start, rangeEnd: prefixEnd(start), revision: shown, countOnly: true })).count
+    const count = after === undefined ? answer.count : await (counting ?? this.#count(prefix, shown))
     return { entries, revision: shown, next: answer.more ? entries.at(-1)!.key : undefined, count }
   }
 
@@ -144,6 +144,11 @@ export class EtcdStore implements Store {
 
   async #range(request: RangeRequest): Promise<RangeAnswer> {
     return decodeRange(await this.#channel.call(RANGE, encodeRange(request), 'read'))
+  }
+
+  async #count(prefix: string, revision: number): Promise<number> {
+    const key = Buffer.from(prefix)
+    return (await this.#range({ key, rangeEnd: prefixEnd(key), revision, countOnly: true })).count
   }
 
   #askRevision(): Promise<number> {
