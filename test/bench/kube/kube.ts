@@ -1,12 +1,11 @@
 /**
  * The Kubernetes API of a controller with 1,000 pods and the sessions of ten nodes, in JSON and in protobuf: how long
- * requests take, how many go, how soon watchers are told, what they weigh.
+ * requests take, how many go, how soon watchers are told.
  */
 import { etcdPutFigure } from '../etcd.ts'
 import { floorOf, sampleCount, type Effort, type Figure, type Floor, type Goal } from '../figures.ts'
 import { withAdmission } from './admission.ts'
 import { BenchController } from './controller.ts'
-import { idleFigure } from './idle.ts'
 import { kubectlFigures } from './kubectl.ts'
 import { RoundLoad } from './load.ts'
 import { BenchNodes } from './nodes.ts'
@@ -44,14 +43,11 @@ interface Floors {
 
 export async function kubeFigures(effort: Effort): Promise<Figure[]> {
   const controller = await BenchController.start(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [])
-  let figures: Figure[]
   try {
-    figures = await measure(controller, effort)
+    return await measure(controller, effort)
   } finally {
     await controller.stop()
   }
-  if (effort.quick) return figures
-  return [...figures, await idleFigure(1_000, 'token', 100), await idleFigure(2_000, 'certificate', 60)]
 }
 
 async function measure(controller: BenchController, effort: Effort): Promise<Figure[]> {

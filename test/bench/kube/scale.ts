@@ -1,7 +1,8 @@
-/** What a controller with many pods weighs, and how soon it is ready when it is started again. */
+/** What a controller with many pods or many watches weighs, and how soon it is ready when it is started again. */
 import type { Effort, Figure } from '../figures.ts'
 import { settledPss } from '../memory.ts'
 import { BenchController } from './controller.ts'
+import { idleFigure } from './idle.ts'
 import { fillNamespace } from './pods.ts'
 
 const PODS = 10_000
@@ -10,7 +11,13 @@ const RESTARTS = 3
 /** With all pods: fewer do not weigh in proportion. */
 const GOALS = { memory: { atMost: 200 }, start: { atMost: 2 } }
 
-export async function scaleFigures({ quick }: Effort): Promise<Figure[]> {
+export async function scaleFigures(effort: Effort): Promise<Figure[]> {
+  const figures = await podFigures(effort)
+  if (effort.quick) return figures
+  return [...figures, await idleFigure(1_000, 'token', 100), await idleFigure(2_000, 'certificate', 60)]
+}
+
+async function podFigures({ quick }: Effort): Promise<Figure[]> {
   const pods = quick ? QUICK_PODS : PODS
   const goal = (name: keyof typeof GOALS): Pick<Figure, 'goal'> => (quick ? {} : { goal: GOALS[name] })
   const memory = { unit: 'MB', note: 'Pss at rest', ...goal('memory') }
