@@ -35,9 +35,12 @@ export class ByteWriter {
     return this.#bytes.length - this.#at
   }
 
-  /** A copy of all that was written. The writer is of no more use. */
-  finish(): Uint8Array {
-    const bytes = Buffer.allocUnsafe(this.size)
+  /**
+   * A copy of all that was written. The writer is of no more use. `kept`: with memory of its own. What is small shares
+   * its memory with other buffers of the moment otherwise, all of which stays as long as one of them does.
+   */
+  finish(kept = false): Uint8Array {
+    const bytes = kept ? Buffer.allocUnsafeSlow(this.size) : Buffer.allocUnsafe(this.size)
     this.#bytes.copy(bytes, 0, this.#at)
     if (this.#bytes.length === SIZE) spare = this.#bytes
     return bytes

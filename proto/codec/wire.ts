@@ -26,9 +26,14 @@ export type Input<T> = T extends Uint8Array
 
 /** A message's bytes. Fields that decoding fills in by itself may be left out. */
 export function encode<M extends keyof Messages>(message: M, value: Input<Messages[M]>): Uint8Array {
+  return write(message, value, false)
+}
+
+/** `kept`: into memory of its own. */
+function write(message: string, value: unknown, kept: boolean): Uint8Array {
   const writer = new ByteWriter()
   wireWriter(message)!(writer, value)
-  return writer.finish()
+  return writer.finish(kept)
 }
 
 /**
@@ -49,19 +54,27 @@ function read(message: string, bytes: Uint8Array, named: boolean): unknown {
   }
 }
 
-/** A resource's stored bytes: those of Kubernetes' message of that kind, without kind, version and resourceVersion. */
+/**
+ * A resource's stored bytes: those of Kubernetes' message of that kind, without kind, version and resourceVersion. They
+ * have memory of their own: caches keep them.
+ */
 export function encodeResource(object: Resources[Kind]): Uint8Array {
-  return encodeObject(
+  return writeObject(
     object.metadata.resourceVersion === ''
       ? object
       : ({ ...object, metadata: { ...object.metadata, resourceVersion: '' } } as Resources[Kind]),
+    true,
   )
 }
 
 /** A resource's message, with what resourceVersion it has. */
 export function encodeObject(object: Resources[Kind]): Uint8Array {
-  if (object.kind in schema.messages) return encode(object.kind, object as never)
-  return encode('CustomObject', { metadata: object.metadata, json: Buffer.from(contentText(object)) })
+  return writeObject(object, false)
+}
+
+function writeObject(object: Resources[Kind], kept: boolean): Uint8Array {
+  if (object.kind in schema.messages) return write(object.kind, object, kept)
+  return write('CustomObject', { metadata: object.metadata, json: Buffer.from(contentText(object)) }, kept)
 }
 
 /**

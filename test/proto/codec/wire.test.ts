@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import protobuf from 'protobufjs/minimal.js'
-import { decode, encode } from '../../../proto/codec/wire.ts'
+import { decode, encode, encodeResource } from '../../../proto/codec/wire.ts'
 import { schema } from '../../../proto/schema/schema.ts'
 import type { Messages } from '../../../proto/gen/types.ts'
 import { GantryError } from '../../../proto/base/errors.ts'
@@ -91,6 +91,16 @@ describe('the generated codec of protobuf', () => {
           Buffer.concat([added, bytes]),
     ),
   )
+
+  it('gives what is stored memory of its own', () => {
+    const pod = decode('Pod', encode('Pod', { metadata: { name: 'a' } }))
+    for (const name of ['a', 'a'.repeat(3_000), 'a'.repeat(100_000)]) {
+      const object = { ...pod, kind: 'Pod' as const, apiVersion: 'v1' as const, metadata: { ...pod.metadata, name } }
+      const bytes = encodeResource(object)
+      assert.equal(bytes.buffer.byteLength, bytes.length)
+      assert.equal(decode('Pod', bytes).metadata.name, name)
+    }
+  })
 
   it('reads of broken bytes what the schema says, or refuses them', () => {
     for (const name of names)
