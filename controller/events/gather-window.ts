@@ -1,6 +1,6 @@
 /**
- * How long what is to be told waits for what is told together with it, since to tell many costs little more than to tell
- * one: a moment while little happens, and as long as nobody minds while much does.
+ * How long what is to be told waits for what is told together with it, since to tell many costs little more than
+ * to tell one: a moment while little happens, and as long as nobody minds while much does.
  */
 import type { Clock } from '../../proto/base/clock.ts'
 
