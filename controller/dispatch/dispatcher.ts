@@ -93,7 +93,8 @@ export class Dispatcher {
   readonly #drain: EndpointDrain
   readonly confirmations: NetworkAckTracker
   readonly #sessions = new Map<string, NodeSession>()
-  readonly #dirty = new Set<string>()
+  /** Nodes of which something has changed: "namespace/name" of pods, if it was only these. */
+  readonly #dirty = new Map<string, Set<string> | 'anything'>()
   #group = new RunGroup()
   /** Resolves once changes are followed: before that nothing is known of address ranges. */
   readonly #following: Promise<void>
@@ -284,6 +285,8 @@ export class Dispatcher {
     this.#logger.info({ node, session: session.id, agent: session.agentId }, 'node session opened')
     this.#drain.opened(node)
     this.#checkObject(session)
+    // What changed while it was made was told to nobody.
+    session.refresh()
   }
 
   #close(session: NodeSession): void {
@@ -339,19 +342,24 @@ export class Dispatcher {
       this.#statuses.forget(cached.object)
       this.#nodeEvents.podDeleted(cached.object)
     }
-    for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName])
-      if (node !== undefined) this.#dirty.add(node)
+    const { namespace, name } = cached.object.metadata
+    for (const node of [cached.object.spec.nodeName, previous?.object.spec.nodeName]) {
+      if (node === undefined || !this.#sessions.has(node)) continue
+      const pods = this.#dirty.get(node)
+      if (pods === undefined) this.#dirty.set(node, new Set([`${namespace}/${name}`]))
+      else if (pods !== 'anything') pods.add(`${namespace}/${name}`)
+    }
   }
 
   /** Nodes with a pod in the namespace look whether it is theirs. */
   #configChanged({ cached }: Change<'ConfigMap'> | Change<'Secret'> | Change<'ServiceAccount'>): void {
     for (const pod of this.#informer.lister('Pod').list(cached.object.metadata.namespace)) {
-      if (pod.spec.nodeName !== undefined) this.#dirty.add(pod.spec.nodeName)
+      if (pod.spec.nodeName !== undefined) this.#dirty.set(pod.spec.nodeName, 'anything')
     }
   }
 
   #refresh(): void {
-    for (const node of this.#dirty) this.#sessions.get(node)?.refresh()
+    for (const [node, pods] of this.#dirty) this.#sessions.get(node)?.refresh(pods === 'anything' ? undefined : pods)
     this.#dirty.clear()
   }
 }

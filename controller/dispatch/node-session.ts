@@ -109,10 +109,10 @@ export class NodeSession {
     this.end()
   }
 
-  /** Tells the node what has changed for it. */
-  refresh(): void {
+  /** Tells the node what has changed for it; `changed` as AssignmentStream.next has it. */
+  refresh(changed?: Iterable<string>): void {
     if (this.#ended) return
-    const next = this.#assignments.next()
+    const next = this.#assignments.next(changed)
     this.#awaitTokens()
     if (next === undefined) return
     this.send({ message: { case: 'assignments', value: next.message } })

@@ -26,8 +26,9 @@ export class PodTokens {
   readonly #informer: Informer
   readonly #node: string
   readonly #issuer: TokenIssuer
-  /** By pod, audience and seconds. */
-  #given = new Map<string, Given>()
+  /** By "namespace/name" of the pod; then by its uid, audience and seconds. */
+  readonly #given = new Map<string, ReadonlyMap<string, Given>>()
+  #due: number | undefined
 
   constructor(informer: Informer, node: string, issuer: TokenIssuer) {
     this.#informer = informer
@@ -35,44 +36,56 @@ export class PodTokens {
     this.#issuer = issuer
   }
 
-  /** The earliest time, in milliseconds since 1970, at which `next` has something new though nothing changed. */
+  /** A time, in milliseconds since 1970, before which `next` has nothing new where nothing has changed. */
   get due(): number | undefined {
-    let earliest: number | undefined
-    for (const { due } of this.#given.values()) if (earliest === undefined || due < earliest) earliest = due
-    return earliest
+    return this.#due
   }
 
-  /** What the node is to be given now. A pod whose account is gone gets nothing new, and waits if it has not begun. */
-  next(): Input<PodToken>[] {
-    const { clock } = this.#issuer
-    const now = clock.now()
-    const kept = new Map<string, Given>()
+  /**
+   * What the node is to be given now. A pod whose account is gone gets nothing new, and waits if it has not begun.
+   * `changed`: "namespace/name" of the pods that may have changed, when nothing else has; undefined: all is looked at.
+   */
+  next(changed?: Iterable<string>): Input<PodToken>[] {
     const tokens: Input<PodToken>[] = []
-    for (const pod of this.#informer.lister('Pod').byIndex('node', this.#node)) {
-      const { tokens: wanted, serviceAccount } = podReferences(pod)
-      if (wanted.length === 0 || isTerminal(pod)) continue
-      const { namespace, uid } = pod.metadata
-      const account = this.#informer.lister('ServiceAccount').get(namespace, serviceAccount)
-      for (const { audience, expirationSeconds } of wanted) {
-        const key = `${uid}\n${audience}\n${expirationSeconds}`
-        const given = this.#given.get(key)
-        if (
-          given !== undefined &&
-          (account === undefined || (given.account === account.metadata.uid && given.due > now))
-        )
-          kept.set(key, given)
-        else if (account !== undefined) {
-          const { token, issued, expires } = this.#issue(pod, account.metadata, audience, expirationSeconds)
-          kept.set(key, {
-            account: account.metadata.uid,
-            due: issued + Math.min((expires - issued) * TOKEN_REFRESH_FRACTION, DAY),
-          })
-          tokens.push({ podUid: uid, audience, expirationSeconds, token })
-        }
+    if (changed === undefined || (this.#due !== undefined && this.#due <= this.#issuer.clock.now())) {
+      const pods = this.#informer.lister('Pod').byIndex('node', this.#node)
+      const present = new Set(pods.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`))
+      this.#due = undefined
+      for (const pod of new Set([...this.#given.keys(), ...present])) this.#lookAt(pod, tokens)
+    } else for (const pod of changed) this.#lookAt(pod, tokens)
+    return tokens
+  }
+
+  #lookAt(key: string, tokens: Input<PodToken>[]): void {
+    const [podNamespace, name] = key.split('/') as [string, string]
+    const pod = this.#informer.lister('Pod').get(podNamespace, name)
+    const known = this.#given.get(key)
+    if (pod === undefined || pod.spec.nodeName !== this.#node || isTerminal(pod)) return void this.#given.delete(key)
+    const { tokens: wanted, serviceAccount } = podReferences(pod)
+    if (wanted.length === 0) return void this.#given.delete(key)
+    const { clock } = this.#issuer
+    const { namespace, uid } = pod.metadata
+    const account = this.#informer.lister('ServiceAccount').get(namespace, serviceAccount)
+    const kept = new Map<string, Given>()
+    for (const { audience, expirationSeconds } of wanted) {
+      const one = `${uid}\n${audience}\n${expirationSeconds}`
+      const given = known?.get(one)
+      if (
+        given !== undefined &&
+        (account === undefined || (given.account === account.metadata.uid && given.due > clock.now()))
+      )
+        kept.set(one, given)
+      else if (account !== undefined) {
+        const { token, issued, expires } = this.#issue(pod, account.metadata, audience, expirationSeconds)
+        kept.set(one, {
+          account: account.metadata.uid,
+          due: issued + Math.min((expires - issued) * TOKEN_REFRESH_FRACTION, DAY),
+        })
+        tokens.push({ podUid: uid, audience, expirationSeconds, token })
       }
     }
-    this.#given = kept
-    return tokens
+    this.#given.set(key, kept)
+    for (const { due } of kept.values()) if (this.#due === undefined || due < this.#due) this.#due = due
   }
 
   #issue(

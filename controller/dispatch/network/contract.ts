@@ -22,9 +22,9 @@ export interface EntrySink {
   all(key: string, version: string, content: (() => EntryContent) | undefined): void
   /**
    * Something that only this node is told may have changed: its `entriesOf` is asked again when the batch is over. '*':
-   * of every node.
+   * of every node. With a key, only the entry of that key may have.
    */
-  node(name: string | '*'): void
+  node(name: string | '*', key?: string): void
 }
 
 /**
@@ -57,4 +57,9 @@ export interface FeedReader {
   readonly whole: readonly Input<NetworkEntry>[][]
   /** What only this node is told, by key. */
   entriesOf(node: string): Map<string, FeedEntry>
+  /** Undefined: it is not told that. */
+  entryOf(node: string, key: string): FeedEntry | undefined
 }
+
+/** Of what only one node is told, the keys that may have changed. */
+export type ConcernedKeys = ReadonlySet<string> | 'all' | 'none'

@@ -12,7 +12,8 @@ export class NetworkFeed implements EntrySink, FeedReader {
   readonly #sources: readonly NetworkSource[]
   readonly #shared = new Map<string, FeedEntry>()
   readonly #changed = new Set<string>()
-  readonly #concerned = new Set<string>()
+  /** By node, the keys that may have changed. */
+  readonly #concerned = new Map<string, Set<string> | 'all'>()
   #everyNode = false
   readonly #streams = new Set<NetworkStream>()
   /** By node, the one opened last. */
@@ -52,6 +53,14 @@ export class NetworkFeed implements EntrySink, FeedReader {
     for (const source of this.#sources)
       for (const [key, entry] of source.entriesOf?.(node) ?? []) entries.set(key, entry)
     return entries
+  }
+
+  entryOf(node: string, key: string): FeedEntry | undefined {
+    for (const source of this.#sources) {
+      const entry = source.entriesOf?.(node).get(key)
+      if (entry !== undefined) return entry
+    }
+    return undefined
   }
 
   /**
@@ -94,9 +103,14 @@ export class NetworkFeed implements EntrySink, FeedReader {
     this.#whole = undefined
   }
 
-  node(name: string): void {
+  node(name: string, key?: string): void {
     if (name === '*') this.#everyNode = true
-    else this.#concerned.add(name)
+    else if (key === undefined) this.#concerned.set(name, 'all')
+    else {
+      const keys = this.#concerned.get(name)
+      if (keys === undefined) this.#concerned.set(name, new Set([key]))
+      else if (keys !== 'all') keys.add(key)
+    }
   }
 
   #flush(revision: number): void {
@@ -104,7 +118,7 @@ export class NetworkFeed implements EntrySink, FeedReader {
     if (this.#changed.size > 0 || this.#everyNode || this.#concerned.size > 0) {
       const change = this.#sharedChange()
       for (const stream of this.#streams)
-        stream.tell(revision, change, this.#everyNode || this.#concerned.has(stream.node))
+        stream.tell(revision, change, this.#everyNode ? 'all' : (this.#concerned.get(stream.node) ?? 'none'))
       this.#changed.clear()
       this.#concerned.clear()
       this.#everyNode = false

@@ -31,16 +31,13 @@ export class PoliciesSource implements NetworkSource {
   readonly #podIndex = new LabelIndex<PolicyPod>()
   readonly #policyIndex = new SelectorIndex<PolicyState>()
   readonly #setIndex = new SelectorIndex<PeerSet>()
-  /** By node, until something of it changes. */
-  readonly #sentEntries = new Map<string, ReadonlyMap<string, FeedEntry>>()
-  #touch: (node: string) => void = () => undefined
+  /** By node, until something of it changes that is not about one pod only. */
+  readonly #sentEntries = new Map<string, Map<string, FeedEntry>>()
+  #sink: EntrySink | undefined
   #versions = 0
 
   start(informer: Informer, sink: EntrySink): () => void {
-    this.#touch = (node) => {
-      this.#sentEntries.delete(node)
-      sink.node(node)
-    }
+    this.#sink = sink
     const stops = [
       informer.on('Namespace', ({ type, cached: { object } }) => this.#namespaceChanged(object, type === 'deleted')),
       informer.on('Pod', ({ type, cached: { object } }) => this.#podChanged(object, type === 'deleted')),
@@ -64,7 +61,21 @@ export class PoliciesSource implements NetworkSource {
     return told
   }
 
-  #entries(name: string): ReadonlyMap<string, FeedEntry> {
+  #touch(node: string): void {
+    this.#sentEntries.delete(node)
+    this.#sink?.node(node)
+  }
+
+  /** Nothing of the node has changed but whether it has the pod, and how the pod is guarded. */
+  #touchPod(node: string, pod: PolicyPod, present: boolean): void {
+    const key = guardedKey(pod)
+    const entries = this.#sentEntries.get(node)
+    if (present) entries?.set(key, (pod.entry ??= guardedEntry(pod)))
+    else entries?.delete(key)
+    this.#sink?.node(node, key)
+  }
+
+  #entries(name: string): Map<string, FeedEntry> {
     const entries = new Map<string, FeedEntry>()
     const node = this.#nodes.get(name)
     if (node === undefined) return entries
@@ -78,7 +89,7 @@ export class PoliciesSource implements NetworkSource {
       for (const set of policy.sets) sets.add(set)
     }
     for (const set of sets) set.addTo(entries)
-    for (const pod of node.pods) entries.set(`GuardedPod/${pod.uid}`, (pod.entry ??= guardedEntry(pod)))
+    for (const pod of node.pods) entries.set(guardedKey(pod), (pod.entry ??= guardedEntry(pod)))
     return entries
   }
 
@@ -169,7 +180,7 @@ export class PoliciesSource implements NetworkSource {
     let node = this.#nodes.get(pod.node)
     if (node === undefined) this.#nodes.set(pod.node, (node = { pods: new Set(), policies: new Map() }))
     node.pods.add(pod)
-    this.#touch(pod.node)
+    this.#touchPod(pod.node, pod, true)
   }
 
   /** And no policy selects it any more. */
@@ -179,7 +190,7 @@ export class PoliciesSource implements NetworkSource {
     if (pod.node === undefined || node === undefined) return
     node.pods.delete(pod)
     if (node.pods.size === 0) this.#nodes.delete(pod.node)
-    this.#touch(pod.node)
+    this.#touchPod(pod.node, pod, false)
   }
 
   /** On its node, where it is already. */
@@ -191,7 +202,9 @@ export class PoliciesSource implements NetworkSource {
     const node = this.#nodes.get(pod.node)!
     const count = node.policies.get(policy) ?? 0
     node.policies.set(policy, count + 1)
-    if (count === 0) for (const set of policy.sets) set.nodes.set(pod.node, (set.nodes.get(pod.node) ?? 0) + 1)
+    this.#touchPod(pod.node, pod, true)
+    if (count > 0) return
+    for (const set of policy.sets) set.nodes.set(pod.node, (set.nodes.get(pod.node) ?? 0) + 1)
     this.#touch(pod.node)
   }
 
@@ -202,11 +215,10 @@ export class PoliciesSource implements NetworkSource {
     const node = pod.node === undefined ? undefined : this.#nodes.get(pod.node)
     if (pod.node === undefined || node === undefined) return
     const count = node.policies.get(policy)! - 1
-    if (count > 0) node.policies.set(policy, count)
-    else {
-      node.policies.delete(policy)
-      for (const set of policy.sets) lessen(set.nodes, pod.node)
-    }
+    this.#touchPod(pod.node, pod, true)
+    if (count > 0) return void node.policies.set(policy, count)
+    node.policies.delete(policy)
+    for (const set of policy.sets) lessen(set.nodes, pod.node)
     this.#touch(pod.node)
   }
 
@@ -264,6 +276,8 @@ export class PoliciesSource implements NetworkSource {
     this.#roaming.delete(set)
   }
 }
+
+const guardedKey = (pod: PolicyPod): string => `GuardedPod/${pod.uid}`
 
 function guardedEntry(pod: PolicyPod): FeedEntry {
   const policies = [...pod.guards].map(({ compiled }) => compiled).sort((a, b) => (a.name < b.name ? -1 : 1))
