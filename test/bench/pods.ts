@@ -4,10 +4,22 @@ import type { Pod } from '../../proto/gen/types.ts'
 import type { Cluster } from '../e2e/cluster.ts'
 import { eventually } from '../eventually.ts'
 
-/** As in the bare loop. It takes no signal but SIGKILL, so it is ended by that at once. */
+/**
+ * As in the bare loop. Its first process would not hear SIGTERM, so it is ended by SIGKILL at once; without any grace, it
+ * would be deleted before its node has removed it.
+ */
 const POD_SPEC = {
-  containers: [{ name: 'main', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: ['/bin/sleep', '1000000'] }],
-  terminationGracePeriodSeconds: 0,
+  os: { name: 'linux' },
+  containers: [
+    {
+      name: 'main',
+      image: 'busybox',
+      imagePullPolicy: 'IfNotPresent',
+      command: ['/bin/sleep', '1000000'],
+      lifecycle: { stopSignal: 'SIGKILL' },
+    },
+  ],
+  terminationGracePeriodSeconds: 1,
 }
 
 interface Manifest {
