@@ -2,7 +2,6 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { clockFromEnvironment } from '../proto/base/clock.ts'
 import { GantryError } from '../proto/base/errors.ts'
 import { createLogger, type Logger } from '../proto/base/logger.ts'
@@ -37,13 +36,6 @@ import { routeSecret } from './supervise/route-secret.ts'
 const API_HOST = 'kubernetes.default.svc'
 /** Of other controllers: one that is gone without a word is found out before its presence in the store ends. */
 const PEER_LIVENESS: KeepaliveOptions = { time: 1_000, timeout: 2_000 }
-
-/**
- * Milliseconds of rest after a collection of garbage until V8 collects what is left of busier times, and gives memory
- * back: a first list or the first messages to nodes leave as much as all objects take. It waits eight times as long by
- * itself, and begins to wait anew with whatever happens meanwhile.
- */
-const REST_BEFORE_COLLECTION_MS = 1_000
 
 const clock = clockFromEnvironment(process.env)
 
@@ -298,7 +290,6 @@ function isStop(thrown: unknown, signal: AbortSignal): boolean {
 }
 
 async function main(): Promise<void> {
-  setFlagsFromString(`--gc-memory-reducer-start-delay-ms=${REST_BEFORE_COLLECTION_MS}`)
   const start = await configure(CONTROLLER, CONTROLLER_SETTINGS, process.argv.slice(2), process, checkConfig)
   if ('exitCode' in start) return void (process.exitCode = start.exitCode)
   const config = start.settings
