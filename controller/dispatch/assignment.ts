@@ -27,8 +27,8 @@ function podVersion(pod: Pod): string {
 }
 
 /**
- * The bytes are made when the message is encoded: what sends messages may hold the last one until the next, and a node's
- * first one would be a copy of all that it has.
+ * The bytes are made when the message is encoded: what sends messages may hold the last one until the next, and
+ * a node's first one would be a copy of all that it has.
  */
 function objectBytes({ kind, cached }: Assigned): Input<ObjectBytes> {
   return {

@@ -5,8 +5,8 @@ import type { Cluster } from '../e2e/cluster.ts'
 import { eventually } from '../eventually.ts'
 
 /**
- * As in the bare loop. Its first process would not hear SIGTERM, so it is ended by SIGKILL at once; without any grace, it
- * would be deleted before its node has removed it.
+ * As in the bare loop. Its first process would not hear SIGTERM, so it is ended by SIGKILL at once; without any grace,
+ * it would be deleted before its node has removed it.
  */
 const POD_SPEC = {
   os: { name: 'linux' },
