@@ -63,10 +63,7 @@ export interface Page {
 
 export interface StoreEvent {
   readonly type: 'put' | 'delete'
-  /**
-   * After the change; for a delete the entry as it was, with the revision of the deletion (its value is empty if the
-   * store no longer knows it).
-   */
+  /** After the change; for a delete the key and the revision of the deletion: what was there, whoever follows knows. */
   readonly entry: Entry
 }
 

@@ -30,7 +30,6 @@ const WATCH_CREATE = {
   rangeEnd: bytes(2),
   startRevision: number(3),
   progressNotify: number(4),
-  previous: number(6),
   fragment: number(8),
 }
 const WATCH_ANSWER = {
@@ -42,7 +41,7 @@ const WATCH_ANSWER = {
   fragment: number(7),
   events: bytes(11),
 }
-const EVENT = { type: number(1), entry: bytes(2), previous: bytes(3) }
+const EVENT = { type: number(1), entry: bytes(2) }
 const DELETED = 1
 
 export interface RangeRequest {
@@ -225,15 +224,18 @@ function readFound(reader: WireReader, end: number): Entry | undefined {
   return found
 }
 
-/** A watch of all from `key` to before `rangeEnd`, from a revision on. */
+/**
+ * A watch of all from `key` to before `rangeEnd`, from a revision on. It does not tell what was there before, which
+ * etcd would read for every event.
+ */
 export function encodeWatch(key: Uint8Array, rangeEnd: Uint8Array, startRevision: number): Buffer {
-  const size = bytesSize(key.length) + bytesSize(rangeEnd.length) + numberSize(startRevision) + 3 * numberSize(1)
+  const size = bytesSize(key.length) + bytesSize(rangeEnd.length) + numberSize(startRevision) + 2 * numberSize(1)
   const writer = new WireWriter(allocateFrame(bytesSize(size)), PREFIX_LENGTH)
   writer.begin(WATCH.create, size)
   writer.bytes(WATCH_CREATE.key, key)
   writer.bytes(WATCH_CREATE.rangeEnd, rangeEnd)
   writer.number(WATCH_CREATE.startRevision, startRevision)
-  for (const flag of [WATCH_CREATE.progressNotify, WATCH_CREATE.previous, WATCH_CREATE.fragment]) writer.number(flag, 1)
+  for (const flag of [WATCH_CREATE.progressNotify, WATCH_CREATE.fragment]) writer.number(flag, 1)
   return writer.buffer
 }
 
@@ -283,20 +285,17 @@ export function decodeWatchAnswer(message: Buffer): WatchAnswer {
   })
 }
 
-/** The type comes before what was there, which is of use only if it is there no more. */
 function readEvent(reader: WireReader, end: number): StoreEvent {
   let type: StoreEvent['type'] = 'put'
   let entry: Entry | undefined
-  let previous: Entry | undefined
   while (reader.isBefore(end)) {
     const tag = reader.tag()
     if (tag === EVENT.type) type = reader.number() === DELETED ? 'delete' : 'put'
     else if (tag === EVENT.entry) entry = readEntry(reader, reader.end())
-    else if (tag === EVENT.previous && type === 'delete') previous = readEntry(reader, reader.end())
     else reader.skip(tag)
   }
   if (entry === undefined) throw new RangeError('an event has no entry')
-  return { type, entry: previous === undefined ? entry : { ...previous, revision: entry.revision } }
+  return { type, entry }
 }
 
 /** Of a field with a tag of one byte: what it takes as bytes with their length, and as a number. */

@@ -233,8 +233,10 @@ function meets({ expect }: Operation, current: Entry | undefined): boolean {
 function batchOf({ revision, changes }: Commit, prefix: string): WatchBatch {
   const events = changes
     .filter(({ key }) => key.startsWith(prefix))
-    .map(({ before, after }): StoreEvent =>
-      after === undefined ? { type: 'delete', entry: { ...before!, revision } } : { type: 'put', entry: after },
+    .map(({ key, after }): StoreEvent =>
+      after === undefined
+        ? { type: 'delete', entry: { key, value: new Uint8Array(), revision, createRevision: 0 } }
+        : { type: 'put', entry: after },
     )
   return { revision, events }
 }

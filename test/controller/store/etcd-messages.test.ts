@@ -199,7 +199,6 @@ describe('messages of etcd', () => {
               rangeEnd: base64(end),
               startRevision: String(start),
               progressNotify: true,
-              prevKv: true,
               fragment: true,
             },
           }),
@@ -241,11 +240,7 @@ describe('messages of etcd', () => {
               compactRevision,
               cancelReason,
               ...told,
-              events: events.map(({ deleted, kv, previous }) => ({
-                kind: deleted ? 'delete' : 'put',
-                entry:
-                  deleted && previous !== undefined ? { ...entryOf(previous), revision: kv.modRevision } : entryOf(kv),
-              })),
+              events: events.map(({ deleted, kv }) => ({ kind: deleted ? 'delete' : 'put', entry: entryOf(kv) })),
             },
           )
         },
