@@ -14,8 +14,9 @@ export class SoleWriterStore implements Store {
   /** Of the commits under the prefix that are known to have happened. */
   #newest = 0
   /**
-   * Counts what made the revision unknown: a commit without an answer, one that no watch of the prefix tells, and the
-   * end of a lease.
+   * Counts what made the revision unknown: a commit without an answer, one that no watch of the prefix tells, the end
+   * of a lease, and whatever shows that something happened later than is known (as a commit without an answer does that
+   * happens after a question has settled it).
    */
   #doubts = 1
   /** The doubts that a question has settled since. */
@@ -38,13 +39,15 @@ export class SoleWriterStore implements Store {
     }
     switch (result.outcome) {
       case 'committed':
-        if (operations.some(({ key }) => this.#isFollowed(key))) this.#advance(result.revision)
+        if (operations.some((operation) => this.#isTold(operation))) this.#advance(result.revision)
         else this.#doubts++
         break
       case 'conflict':
         // One that met what a commit without an answer has done shows that.
-        for (const { current } of result.conflicts)
-          if (current !== undefined && this.#isFollowed(current.key)) this.#advance(current.revision)
+        for (const { current } of result.conflicts) {
+          if (current === undefined) this.#doubts++
+          else if (this.#isFollowed(current.key)) this.#advance(current.revision)
+        }
         break
       case 'deposed':
     }
@@ -60,12 +63,16 @@ export class SoleWriterStore implements Store {
     return this.#newest
   }
 
-  get(key: string): Promise<Entry | undefined> {
-    return this.#store.get(key)
+  async get(key: string): Promise<Entry | undefined> {
+    const entry = await this.#store.get(key)
+    if (entry !== undefined) this.#see([entry])
+    return entry
   }
 
-  list(prefix: string, options?: { limit?: number; after?: string; revision?: number }): Promise<Page> {
-    return this.#store.list(prefix, options)
+  async list(prefix: string, options?: { limit?: number; after?: string; revision?: number }): Promise<Page> {
+    const page = await this.#store.list(prefix, options)
+    this.#see(page.entries)
+    return page
   }
 
   watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<WatchBatch> {
@@ -94,6 +101,16 @@ export class SoleWriterStore implements Store {
 
   #isFollowed(key: string): boolean {
     return key.startsWith(this.#prefix)
+  }
+
+  /** Whether it surely makes an event under the prefix: a delete of what may not be there may change nothing. */
+  #isTold({ kind, key, expect }: Operation): boolean {
+    return this.#isFollowed(key) && (kind === 'put' || expect.is === 'at')
+  }
+
+  /** What the store shows to anybody, whoever reads objects after it must be shown as well. */
+  #see(entries: readonly Entry[]): void {
+    if (entries.some(({ revision }) => revision > this.#newest)) this.#doubts++
   }
 
   #advance(revision: number): void {
