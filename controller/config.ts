@@ -65,8 +65,8 @@ export interface ReplicaConfig {
   readonly members: readonly Member[]
   /**
    * `nats`: on loopback, of its own NATS (its own etcd is on a socket in the data directory). Of every member alike,
-   * on its address: `etcdPeer` and `natsPeer`, for the other members' etcd and NATS. `processes`: the first of the ports
-   * of its processes, if it has several.
+   * on its address: `etcdPeer` and `natsPeer`, for etcd and NATS of the other members. `processes`: the first of the
+   * ports of its processes, if it has several.
    */
   readonly ports: {
     readonly nats: number
