@@ -26,6 +26,8 @@ const PUBLISH_TIMEOUT = 2_000
 /** Bytes of an event at most: NATS takes messages of 1 MiB (max_payload). */
 const MAX_EVENT_BYTES = 512 * 1024
 const RETRY: BackoffOptions = { first: 100, max: 5_000 }
+/** Milliseconds to the next look for servers where there were too few for the copies that are wanted. */
+const COPIES_CHECK_MS = 10_000
 
 export interface EventRecorderOptions {
   readonly connection: NatsClient
@@ -97,15 +99,18 @@ export class EventRecorder implements EventPublisher {
     const window = new GatherWindow(clock)
     let failures = 0
     let ready: NatsSession | undefined
+    let lacksCopies = false
     const abort = (): void => this.#wake?.()
     signal.addEventListener('abort', abort, { once: true })
     while (!signal.aborted) {
       try {
-        await this.#recorded(signal)
+        await this.#recorded(signal, lacksCopies ? COPIES_CHECK_MS : undefined)
         if (!(await elapsed(clock, window.delay, signal))) break
         const session = await connection.session(signal)
-        if (ready?.lost !== session.lost)
-          ready = (await ensureEventStream(session, this.#options.servers ?? 1)) ? session : undefined
+        if (ready?.lost !== session.lost) {
+          lacksCopies = !(await ensureEventStream(session, this.#options.servers ?? 1))
+          ready = lacksCopies ? undefined : session
+        }
         window.told()
         await this.#send(session)
         failures = 0
@@ -151,11 +156,14 @@ export class EventRecorder implements EventPublisher {
     this.#options.logger.warn({ about: involvedObject, reason, bytes }, 'an event is too large to be published')
   }
 
-  #recorded(signal: AbortSignal): Promise<void> {
+  /** Resolves when there is something to publish, at the latest after `timeout` milliseconds if there is one. */
+  #recorded(signal: AbortSignal, timeout: number | undefined): Promise<void> {
     if (this.#queue.size > 0 || signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {
+      const timer = timeout === undefined ? undefined : this.#options.clock.after(timeout, () => this.#wake?.())
       this.#wake = () => {
         this.#wake = undefined
+        timer?.cancel()
         resolve()
       }
     })
