@@ -163,7 +163,8 @@ describe('a flood of costly requests', function () {
     await until('the flood has begun', () => answers.length > 0)
     let answered = 0
     while (answers.length < FLOOD / 2) {
-      assert.equal((await send('GET', `${CONFIG_MAPS}/kube-root-ca.crt`, { token: victim })).status, 200)
+      const { status, body } = await send('GET', `${CONFIG_MAPS}/kube-root-ca.crt`, { token: victim })
+      assert.equal(status, 200, body)
       answered++
     }
     assert.ok(answered > 0)

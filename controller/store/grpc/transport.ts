@@ -79,7 +79,8 @@ export class GrpcTransport {
         resolve(end)
       })
       this.#begin(true)
-      call.timer = this.#clock.after(millis, () => call.giveUp(millis))
+      // As with a ping: while this thread was busy the answer may have come.
+      call.timer = this.#clock.after(millis, () => setImmediate(() => call.giveUp(millis)))
       call.stream = this.#connection.request(this.#unaryHead(path, Math.max(1, Math.ceil(millis))), request, call)
     })
   }
