@@ -2,9 +2,8 @@
  * Many writers, few transactions: writes made in the same turn, or while transactions are under way, go to the store
  * together.
  *
- *   write ─┐                        ┌─ transaction ─┐   committed → their answers
- *   write ─┼─ waiting ── gather ───▶│  ≤ 100 writes  │   conflict  → those that met it are told, the rest go again at
- * once
+ *   write ─┐                        ┌─ transaction ──┐   committed → their answers
+ *   write ─┼─ waiting ── gather ───▶│  ≤ 100 writes  │   conflict  → those that met it are told, the rest go again
  *   write ─┘  (a key in order)      └─ ≤ 4 at a time ┘   deposed   → all are told
  *
  * Nothing waits for a timer: a write that comes alone goes alone.
