@@ -51,10 +51,13 @@ sub netlink {
     substr($bytes, $at, 4) = substr($request, 16, 4);
   }
   socket(my $socket, 16, 3, $protocol) or return ($! + 0, '');
+  # Room for the whole message: SO_SNDBUFFORCE of socket(7), as what is longer than the buffer is refused.
+  setsockopt($socket, 1, 32, pack('l', length($bytes) + 4096)) or return ($! + 0, '') if length($bytes) > 65536;
   send($socket, $bytes, 0) or return ($! + 0, '');
   my ($error, $data) = (0, '');
+  # All answers are there when send returns. MSG_DONTWAIT: where fewer come than were asked for, nobody waits for more.
   while ($messages > 0) {
-    defined(recv($socket, my $answer, 1 << 17, 0)) or return ($! + 0, $data);
+    defined(recv($socket, my $answer, 1 << 17, 0x40)) or return ($error || $! + 0, $data);
     while (length($answer) >= 16) {
       my ($length, $type) = unpack('LS', $answer);
       my $message = substr($answer, 0, $length);

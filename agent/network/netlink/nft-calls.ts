@@ -31,22 +31,27 @@ const IFNAMSIZ = 16
 
 const COMMAND = /^(add|delete) element inet (\w+) (\w+) \{ (.+) \}$/
 
-/** Everything or nothing. */
+/**
+ * Everything or nothing. The kernel answers each change that it refuses, in their order; of the others only the last
+ * asks for an answer: the socket has no room for those to some hundred changes.
+ */
 export function nftCall({ text: commands }: NftText): SystemCall {
   const changes = commands.split('\n').filter((line) => line !== '')
+  const last = changes.length - 1
   return {
     call: 'netlink',
     protocol: NETLINK_NETFILTER,
-    messages: changes.length,
+    messages: Math.min(1, changes.length),
     bytes: Buffer.concat([
       message(NFNL_MSG_BATCH_BEGIN, 0, fixed(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES)),
-      ...changes.map(change),
+      ...changes.map((line, index) => change(line, index === last ? NLM_F_ACK : 0)),
       message(NFNL_MSG_BATCH_END, 0, fixed(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES)),
     ]),
   }
 }
 
-function change(line: string): Buffer {
+/** `acknowledgement`: NLM_F_ACK, or 0. */
+function change(line: string, acknowledgement: number): Buffer {
   const [, verb, table, set, key] = COMMAND.exec(line) ?? []
   if (key === undefined) throw refuse(line)
   const value = Buffer.concat(key.split(' . ').map((word) => padded(keyPart(word, line))))
@@ -54,7 +59,7 @@ function change(line: string): Buffer {
   const [type, flags] = verb === 'add' ? [NFT_MSG_NEWSETELEM, NLM_F_CREATE] : [NFT_MSG_DELSETELEM, 0]
   return message(
     (NFNL_SUBSYS_NFTABLES << 8) | type,
-    NLM_F_ACK | flags,
+    acknowledgement | flags,
     fixed(NFPROTO_INET, 0),
     attribute(NFTA_SET_ELEM_LIST_TABLE, text(table!)),
     attribute(NFTA_SET_ELEM_LIST_SET, text(set!)),

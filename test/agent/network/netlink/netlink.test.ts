@@ -93,6 +93,12 @@ describe('netlink', () => {
     await change(addPodElements([POD, ['10.1.0.4', 'fd00:1::4']]))
     await change(addPodElements([POD]))
     await change(removePodElements([POD, ['10.1.0.9']]))
+    const many = Array.from({ length: 1000 }, (_, index) => [
+      `10.2.${index >> 8}.${index & 255}`,
+      `fd00:2::${index + 1}`,
+    ])
+    await change(addPodElements(many))
+    await change(removePodElements(many))
     const unknown = nft.lines(
       nft`add element inet gantry_guard pods4 { "gvx" . 02:00:00:00:00:01 . 10.1.0.7 }`,
       nft`delete element inet gantry_guard pods4 { "gvx" . 02:00:00:00:00:01 . 10.1.0.8 }`,
