@@ -24,7 +24,7 @@ export type SystemCall =
       readonly target: string
       readonly type: string
       readonly flags: number
-      /** One page at most. */
+      /** MAX_MOUNT_OPTIONS bytes at most. */
       readonly options: string
     }
   | { readonly call: 'umount'; readonly target: string; readonly flags: number }
@@ -49,6 +49,9 @@ export type SystemCall =
   | { readonly call: 'hold'; readonly path: string }
 
 export const HELD_DESCRIPTOR = 3
+
+/** The kernel reads one page with its final zero, and cuts what is longer without a word. */
+const MAX_MOUNT_OPTIONS = 4095
 
 export const MS_NOSUID = 0x2
 export const MS_NODEV = 0x4
@@ -117,8 +120,9 @@ export class SystemCalls {
     if (calls.length === 0) return Promise.resolve([])
     return new Promise((resolve, reject) => {
       const body = fields([untilFailure ? '1' : '', ...calls.map((call) => fields(words(call)))])
-      this.#requests.push({ calls, resolve, reject })
+      // First, since it may throw: the order of requests is that in which the process answers them.
       const child = (this.#child ??= this.#begin())
+      this.#requests.push({ calls, resolve, reject })
       if (this.#requests.length === 1) this.#await(child)
       child.stdin!.write(fields([body]))
     })
@@ -144,15 +148,19 @@ export class SystemCalls {
             }),
       )
     }
-    child.stdout!.on('data', (chunk: Buffer) => this.#read(chunk))
+    // Before anything else: without descriptors for pipes, the process comes without them and with this event.
     child.on('error', gone)
+    child.stdout!.on('data', (chunk: Buffer) => {
+      // Those who waited for a process that is given up were told so already.
+      if (this.#child === child) this.#read(chunk, child)
+    })
     child.on('exit', () => gone())
     child.stdin!.on('error', gone)
     this.#hold(child, false)
     return child
   }
 
-  #read(chunk: Buffer): void {
+  #read(chunk: Buffer, child: ChildProcess): void {
     this.#answer = this.#answer.length === 0 ? chunk : Buffer.concat([this.#answer, chunk])
     for (;;) {
       if (this.#answer.length < 4) return
@@ -162,8 +170,8 @@ export class SystemCalls {
       this.#answer = this.#answer.subarray(end)
       const { calls, resolve } = this.#requests.shift()!
       this.#late?.cancel()
-      if (this.#requests.length > 0) this.#await(this.#child!)
-      else this.#hold(this.#child!, false)
+      if (this.#requests.length > 0) this.#await(child)
+      else this.#hold(child, false)
       resolve(
         Array.from({ length: parts.length / 2 }, (_, index) =>
           resultOf(calls[index]!, Number(parts[2 * index]!.toString()), parts[2 * index + 1]!),
@@ -194,6 +202,11 @@ export class SystemCalls {
 function words(call: SystemCall): readonly (string | Buffer)[] {
   switch (call.call) {
     case 'mount':
+      if (Buffer.byteLength(call.options) > MAX_MOUNT_OPTIONS)
+        throw new GantryError(
+          'InvalidArgument',
+          `the options of the mount at ${call.target} are longer than ${MAX_MOUNT_OPTIONS} bytes`,
+        )
       return ['mount', call.source, call.target, call.type, String(call.flags), call.options]
     case 'umount':
       return ['umount', call.target, String(call.flags)]

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -15,6 +25,7 @@ import {
 } from '../../../agent/host/system-calls.ts'
 import { mountsUnder } from '../../../agent/host/mount-table.ts'
 import { FakeClock, systemClock } from '../../../proto/base/clock.ts'
+import { eventually } from '../../eventually.ts'
 
 const NAMESPACES = ['ipc', 'uts', 'net'] as const
 
@@ -127,6 +138,34 @@ describe('SystemCalls', () => {
     assert.equal((await mountsUnder(directory)).length, targets.length)
   })
 
+  it('tells those who wait that it was stopped, and heeds no answer that comes then', async () => {
+    const fifo = join(directory, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    const waiting = calls.make([{ call: 'setns', path: fifo }])
+    calls.stop()
+    await assert.rejects(waiting, { code: 'Cancelled' })
+    // Lets the process go on once it waits in the open, so that it answers; its next process answers after it.
+    closeSync(await eventually(() => openedForWriting(fifo)))
+    await calls.make([tmpfs(directory)])
+  })
+
+  it('refuses options that the kernel would cut', async () => {
+    await assert.rejects(calls.make([tmpfs(directory, 'a'.repeat(4096))]), { code: 'InvalidArgument' })
+    assert.deepEqual(await mountsUnder(directory), [])
+  })
+
+  it('says what to install where there is no perl, and makes calls once there is', async () => {
+    const { PATH } = process.env
+    try {
+      process.env.PATH = directory
+      for (const call of [tmpfs(directory), { call: 'chdir', path: '/' } as const])
+        await assert.rejects(calls.make([call]), { code: 'FailedPrecondition', message: /perl is not installed/ })
+    } finally {
+      process.env.PATH = PATH
+    }
+    await calls.make([tmpfs(directory)])
+  })
+
   it('tells those who wait when its process ends, and begins another', async () => {
     const clock = new FakeClock()
     const late = new SystemCalls(clock)
@@ -141,3 +180,13 @@ describe('SystemCalls', () => {
     late.stop()
   })
 })
+
+/** A descriptor of a FIFO that somebody waits to read from; false: nobody does yet. */
+function openedForWriting(fifo: string): number | false {
+  try {
+    return openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false
+    throw error
+  }
+}
