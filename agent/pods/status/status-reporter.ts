@@ -19,8 +19,8 @@ export interface StatusReporterHost {
  * telling each step would cost the control plane several writes a pod, just when many start.
  */
 const STARTUP_REPORT_DELAY_MS = 500
-/** How much longer the news after those wait, and so on. */
-const STARTUP_REPORT_GROWTH = 8
+/** As long wait the news after those. */
+const NEXT_STARTUP_REPORT_DELAY_MS = 4_000
 
 export class StatusReporter {
   readonly #host: StatusReporterHost
@@ -40,7 +40,7 @@ export class StatusReporter {
     this.#persistReadiness(status)
     if (stage.stage === 'released' || !isStartingUp(status)) return this.#report()
     this.#reportTimer ??= this.#host.deps.clock.after(this.#startupDelay, () => {
-      this.#startupDelay *= STARTUP_REPORT_GROWTH
+      this.#startupDelay = NEXT_STARTUP_REPORT_DELAY_MS
       this.#report()
     })
   }
