@@ -249,10 +249,10 @@ describe('process faults', function () {
   })
 
   it('a fault with an end ends by itself, though the process that began it is gone', async () => {
-    const { stdout } = await run(process.execPath, [PROGRAM, 'stop', 'n1', '--for', '1s', '--rig', lab.rig])
+    const { stdout } = await run(process.execPath, [PROGRAM, 'stop', 'n1', '--for', '3s', '--rig', lab.rig])
     assert.match(
       stdout,
-      /^f\d+: n1 stopped\n {4}ends by itself in 1s, at \d\d:\d\d:\d\d UTC; `gantry rig heal --rig faults-processes f\d+` ends it earlier\n$/,
+      /^f\d+: n1 stopped\n {4}ends by itself in 3s, at \d\d:\d\d:\d\d UTC; `gantry rig heal --rig faults-processes f\d+` ends it earlier\n$/,
     )
     assert.deepEqual(
       (await lab.engine.inForce()).map(({ description }) => description),
