@@ -47,6 +47,7 @@ export class SoleWriterStore implements Store {
         for (const { current } of result.conflicts) {
           if (current === undefined) this.#doubts++
           else if (this.#isFollowed(current.key)) this.#advance(current.revision)
+          else this.#see([current])
         }
         break
       case 'deposed':

@@ -114,6 +114,14 @@ describe('store with a sole writer', () => {
       assert.deepEqual(await asked(), [late, 0])
     })
 
+    it('asks when a conflict shows something elsewhere that it does not know of', async () => {
+      await lost(put('/elsewhere/claim', 'of an object in the same commit'))
+      const result = await store.commit([put('/elsewhere/claim', 'mine', { is: 'absent' })])
+      assert.equal(result.outcome, 'conflict')
+      assert.deepEqual(await asked(), [late, 1])
+      assert.deepEqual(await asked(), [late, 0])
+    })
+
     it('asks when something is read that it does not know of', async () => {
       await lost(put('/elsewhere/claim', 'of an object in the same commit'))
       assert.equal((await store.get('/elsewhere/claim'))!.revision, late)
