@@ -121,6 +121,16 @@ describe('events on NATS', function () {
     assert.equal(recorder.dropped, 1)
   })
 
+  it('publishes one about an object of a very long name, and the others after it', async () => {
+    const long = 'x'.repeat(100_000)
+    record(long, 'Strange')
+    record('web', 'Started')
+    assert.equal(await recorder.flush(10_000), true)
+    const { events } = await reader.list({ name: long }, signal())
+    assert.deepEqual(seen(events), [`${long} Strange 1`])
+    assert.deepEqual(seen((await reader.list({ name: 'web' }, signal())).events), ['web Started 1'])
+  })
+
   it('finds what was recorded, oldest first, each event once with its count', async () => {
     record('a.b', 'Pulled')
     record('web', 'Scheduled')

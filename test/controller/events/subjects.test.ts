@@ -10,6 +10,18 @@ describe('subjects', () => {
     assert.equal(eventFilter({ namespace: 'a', kind: '', name: '*' }), 'gantry.events.a.*.%2A')
   })
 
+  it('stay short enough for a line of NATS, whatever a client calls an object', () => {
+    for (const unit of ['x', '.', '\u{ffff}', '\u{1f600}']) {
+      for (const length of [253, 334, 1_000, 1_001, 100_000]) {
+        const long = unit.repeat(length)
+        const subject = eventSubject(long, long, long)
+        assert.ok(subject.length < 3_100, `${length} times ${unit}: ${subject.length} characters`)
+        assert.notEqual(subjectToken(long), subjectToken(long + unit))
+        assert.equal(eventFilter({ name: long }), `gantry.events.*.*.${subjectToken(long)}`)
+      }
+    }
+  })
+
   it('are single tokens that no two texts share', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (a, b) => {
