@@ -23,7 +23,7 @@ import { ASSIGNMENT } from './member-process.ts'
 const RESTART = { first: 100, max: 10_000 }
 /** Milliseconds of serving after which an end counts as the first again. */
 const BACKOFF_RESET_MS = 30_000
-/** So often one may end before any of its place has served; then something is wrong that time does not mend. */
+/** So often in a row a process may end before it has served; then something is wrong that time does not mend. */
 const ATTEMPTS = 5
 /** Milliseconds from SIGTERM to SIGKILL. */
 const TERMINATION_GRACE_MS = 10_000
@@ -46,6 +46,8 @@ interface Running {
   readonly ready: Promise<boolean>
   /** Why it ended. */
   readonly ended: Promise<string>
+  /** It was told to end: a second SIGTERM would cut off what it still answers. */
+  isStopping: boolean
 }
 
 /** There is a process in it, or one is on its way. */
@@ -125,26 +127,33 @@ export class ControllerProcesses {
   async #keep(place: Place, signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options
     const { role } = place
-    for (let [failures, begun] = [0, clock.monotonic()]; ;) {
+    for (let [failures, unserved, begun] = [0, 0, clock.monotonic()]; ;) {
       const { ready, ended } = place.current
       const reason = await ended
       if (signal.aborted) return
       if (place.successor !== undefined) {
-        place.current = place.successor
-        place.successor = undefined
-        failures = 0
+        this.#succeed(place)
+        failures = unserved = 0
       } else {
         const served = await ready
         failures = served && clock.monotonic() - begun > BACKOFF_RESET_MS ? 1 : failures + 1
-        if (!served && failures >= ATTEMPTS)
+        unserved = served ? 0 : unserved + 1
+        if (unserved >= ATTEMPTS)
           throw new GantryError('FailedPrecondition', `a ${role} process of the controller does not start: ${reason}`)
         const wait = backoffDelay(RESTART, failures, random)
         logger.error({ role, reason, waitMillis: Math.round(wait) }, 'a process ended, starting another')
         if (!(await elapsed(clock, wait, signal))) return
-        place.current = this.#start(role)
+        // One that was to replace it may serve by now.
+        if (place.successor === undefined) place.current = this.#start(role)
+        else this.#succeed(place)
       }
       begun = clock.monotonic()
     }
+  }
+
+  #succeed(place: Place): void {
+    place.current = place.successor!
+    place.successor = undefined
   }
 
   #start(role: Role): Running {
@@ -165,7 +174,11 @@ export class ControllerProcesses {
       }
     })
     const ended = new Promise<string>((resolve) => {
-      worker.once('error', (error) => resolve(error.message))
+      worker.on('error', (error) => {
+        // One that could not be started has no other end. A message or a signal that did not reach it is no end.
+        if (worker.process.pid === undefined) resolve(error.message)
+        else logger.warn({ role, number, err: error }, 'cannot reach a process of the controller')
+      })
       worker.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`))
     }).then((reason) => {
       this.#running.delete(number)
@@ -173,13 +186,16 @@ export class ControllerProcesses {
       serves(false)
       return reason
     })
-    const running: Running = { number, worker, ready, ended }
+    const running: Running = { number, worker, ready, ended, isStopping: false }
     this.#running.set(number, running)
     logger.info({ role, number, process: worker.process.pid }, 'process of the controller started')
     return running
   }
 
-  #stop({ worker, ended }: Running): void {
+  #stop(running: Running): void {
+    if (running.isStopping) return
+    running.isStopping = true
+    const { worker, ended } = running
     worker.process.kill('SIGTERM')
     const timer = this.#options.clock.after(TERMINATION_GRACE_MS, () => worker.process.kill('SIGKILL'))
     void ended.finally(() => timer.cancel())

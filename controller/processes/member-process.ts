@@ -14,6 +14,8 @@ export class MemberProcess {
   private constructor(assignment: Assignment) {
     this.assignment = assignment
     process.on('message', (message: ToProcess) => void this.#receive(message))
+    // It means the first process, which replaces the others, but reaches all where a name or a terminal was meant.
+    process.on('SIGHUP', () => undefined)
   }
 
   /** Undefined in a process that a person or a machine has started. */

@@ -149,6 +149,8 @@ describe('a controller of several processes', function () {
     const asking = (async () => {
       while (!done) codes.add((await get(NAMESPACE)).code)
     })()
+    // As `pkill -HUP gantry-controller` does: it means the first process and reaches all.
+    for (const pid of before) process.kill(pid, 'SIGHUP')
     controller.process.kill('SIGHUP')
     try {
       await until('all are others', async () => {
