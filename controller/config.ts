@@ -165,7 +165,12 @@ export const CONTROLLER_SETTINGS: Settings<ControllerConfig> = {
 
 /** InvalidArgument for settings that do not go together, each problem on a line of its own. */
 export function checkConfig(config: ControllerConfig): void {
-  const problems = [...rangeProblems(config), ...memberProblems(config), ...processProblems(config)]
+  const problems = [
+    ...rangeProblems(config),
+    ...memberProblems(config),
+    ...portProblems(config),
+    ...processProblems(config),
+  ]
   if (problems.length > 0) throw new GantryError('InvalidArgument', problems.join('\n'))
 }
 
@@ -198,7 +203,7 @@ function externalProblems(
   )
 }
 
-function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen, serve }: ControllerConfig): string[] {
+function memberProblems({ name, members, etcd, nats }: ControllerConfig): string[] {
   if (members.length === 0) return []
   const problems: string[] = []
   if (etcd.length > 0 || nats.length > 0)
@@ -213,17 +218,25 @@ function memberProblems({ name, members, etcd, nats, ports, listen, kubeListen, 
     problems.push(
       `members: none of them is this controller, ${name}; they are ${members.map((member) => member.name).join(', ')}`,
     )
-  const own = [
+  return problems
+}
+
+/** Processes of one controller that listen at the same address would be handed each other's connections. */
+function portProblems({ members, nats, ports, listen, kubeListen, serve }: ControllerConfig): string[] {
+  if (members.length === 0 && serve === 1) return []
+  const own: readonly (readonly [key: string, port: number])[] = [
     ['listen', portOf(listen)],
     ['kubeListen', portOf(kubeListen)],
-    ...Object.entries(ports).flatMap(([key, value]) => (key === 'processes' ? [] : [[`ports.${key}`, value]])),
-    ...processPorts({ serve, ports }).map((value) => ['ports.processes', value]),
-  ] as [string, number][]
-  for (const [index, [key, value]] of own.entries()) {
-    const other = own.slice(0, index).find(([, taken]) => taken === value)
-    if (other !== undefined) problems.push(`${key}: ${value} is the port of ${other[0]}, too`)
-  }
-  return problems
+    ...(nats.length === 0 ? [['ports.nats', ports.nats] as const] : []),
+    ...(members.length === 0
+      ? []
+      : (['etcdPeer', 'natsPeer'] as const).map((key) => [`ports.${key}`, ports[key]] as const)),
+    ...processPorts({ serve, ports }).map((port) => ['ports.processes', port] as const),
+  ]
+  return own.flatMap(([key, port], index) => {
+    const other = own.slice(0, index).find(([, taken]) => taken === port)
+    return other === undefined ? [] : [`${key}: ${port} is the port of ${other[0]}, too`]
+  })
 }
 
 function processProblems({ name, members, serve, ports }: ControllerConfig): string[] {

@@ -107,3 +107,36 @@ describe('ranges of external addresses', () => {
     )
   })
 })
+
+describe('settings of a controller with several processes', () => {
+  const TLS = { tls: { ca: 'a', cert: 'b', key: 'c' }, name: 'c1' }
+  const MEMBERS = [
+    { name: 'c1', address: '192.0.2.1' },
+    { name: 'c2', address: '192.0.2.2' },
+  ]
+
+  const check = (settings: object): void =>
+    checkConfig(parseConfig(JSON.stringify({ ...TLS, ...settings }), 'test', CONTROLLER_SETTINGS))
+
+  it('are taken, alone and with members', () => {
+    check({ serve: 4 })
+    check({ serve: 4, members: MEMBERS })
+    // With one process nothing listens there.
+    check({ kubeListen: '0.0.0.0:7451' })
+  })
+
+  for (const [settings, message] of [
+    [{ serve: 2, kubeListen: '0.0.0.0:7450' }, /^ports\.processes: 7450 is the port of kubeListen, too$/],
+    [{ serve: 2, listen: '0.0.0.0:7453' }, /^ports\.processes: 7453 is the port of listen, too$/],
+    [{ serve: 2, ports: { processes: 4220 } }, /^ports\.processes: 4222 is the port of ports\.nats, too$/],
+    [
+      { serve: 2, ports: { processes: 6222 }, members: MEMBERS },
+      /^ports\.processes: 6222 is the port of ports\.natsPeer, too$/,
+    ],
+  ] as const)
+    it(`are refused: ${JSON.stringify(settings)}`, () =>
+      assert.throws(() => check(settings), { code: 'InvalidArgument', message }))
+
+  it('may have the port of a NATS that is not its own', () =>
+    check({ serve: 2, ports: { processes: 4220 }, nats: ['nats.example:4222'], etcd: ['etcd.example:2379'] }))
+})
