@@ -282,6 +282,11 @@ export function processPorts({ serve, ports }: Pick<ReplicaConfig, 'serve' | 'po
   return serve === 1 ? [] : Array.from({ length: serve + 2 }, (_, index) => ports.processes + index)
 }
 
+/** host:port where a process listens that others reach at its own address, which need not be one of the machine. */
+export function processListen({ listen }: Pick<ReplicaConfig, 'listen'>, address: string): string {
+  return listen.replace(/\d+$/, String(portOf(address)))
+}
+
 /** Every address of controllers that the configuration says: its own, and those of the members. */
 export function controllerAddresses({ listen, kubeListen, advertise, members }: ReplicaConfig): string[] {
   const hosts = [listen, kubeListen, ...(advertise === undefined ? [] : [advertise])].map((address) =>

@@ -13,6 +13,7 @@ import {
   advertisedAddress,
   checkConfig,
   CONTROLLER_SETTINGS,
+  processListen,
   processPorts,
   type ControllerConfig,
   type TlsFiles,
@@ -269,18 +270,18 @@ async function work(
   }
 }
 
-/** Where the gRPC API is served: by one of several processes also at its own address, or only there. */
+/** Where the gRPC API is served: by one of several processes also at a port of its own, or only there. */
 function listenersOf(
-  { listen }: ControllerConfig,
+  config: ControllerConfig,
   duties: Assignment | undefined,
 ): { readonly address: string; readonly also?: string } {
-  switch (duties?.role) {
-    case undefined:
-      return { address: listen }
+  if (duties === undefined) return { address: config.listen }
+  const own = processListen(config, duties.address)
+  switch (duties.role) {
     case 'leading':
-      return { address: duties!.address }
+      return { address: own }
     case 'serving':
-      return { address: listen, also: duties!.address }
+      return { address: config.listen, also: own }
   }
 }
 

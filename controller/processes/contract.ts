@@ -12,7 +12,10 @@ export interface Assignment {
   /** Among the replicas of the control plane: the controller's name and a number. */
   readonly name: string
   readonly role: Role
-  /** host:port that it does not share: there the other processes and controllers ask what only it knows. */
+  /**
+   * host:port that it does not share: there the other processes and controllers ask what only it knows. It listens to
+   * the port at the host of `listen`.
+   */
   readonly address: string
   readonly etcd: readonly string[]
   /** The first process runs etcd: no other running process has this one's name. */

@@ -7,6 +7,7 @@ import {
   checkConfig,
   CONTROLLER_SETTINGS,
   kubeAdvertisedAddress,
+  processListen,
   type ControllerConfig,
 } from '../../../controller/config.ts'
 import { memberArguments } from '../../../controller/supervise/etcd-members.ts'
@@ -120,6 +121,8 @@ describe('members in the settings', () => {
     assert.equal(kubeAdvertisedAddress(config(THREE), '0.0.0.0:6443'), '10.0.0.2:6443')
     assert.equal(kubeAdvertisedAddress(config(THREE, 'advertise: 10.9.0.1:443'), '[::]:6500'), '10.9.0.1:6500')
     assert.equal(kubeAdvertisedAddress(config(THREE), '10.8.0.1:6443'), '10.8.0.1:6443')
+    assert.equal(processListen(config(THREE), '10.0.0.2:7451'), '0.0.0.0:7451')
+    assert.equal(processListen(config(THREE, 'listen: "[fd00::2]:7000"'), 'c.example:7451'), '[fd00::2]:7451')
     assert.throws(
       () => checkConfig(config(THREE, 'kubeListen: 0.0.0.0:7443')),
       /kubeListen: 7443 is the port of listen, too/,
