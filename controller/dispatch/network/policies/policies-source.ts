@@ -279,7 +279,19 @@ export class PoliciesSource implements NetworkSource {
 
 const guardedKey = (pod: PolicyPod): string => `GuardedPod/${pod.uid}`
 
+/** Worked out when it is read: a pod that many policies select meets each of them by itself before it is told once. */
 function guardedEntry(pod: PolicyPod): FeedEntry {
+  let made: FeedEntry | undefined
+  const entry = (): FeedEntry => (made ??= makeGuardedEntry(pod))
+  return {
+    get version() {
+      return entry().version
+    },
+    content: () => entry().content(),
+  }
+}
+
+function makeGuardedEntry(pod: PolicyPod): FeedEntry {
   const policies = [...pod.guards].map(({ compiled }) => compiled).sort((a, b) => (a.name < b.name ? -1 : 1))
   const guarded = {
     uid: pod.uid,
