@@ -28,10 +28,11 @@ export class Candidates<T> {
     if (all !== this.#all) this.#found.clear()
     this.#all = all
     const { operation, kind, subresource } = occasion
-    const key = `${operation} ${kind} ${subresource}`
+    // A custom kind that is defined anew may be called otherwise: what rules name tells the requests apart.
+    const { group, plural } = resourceOf(kind)
+    const key = `${operation} ${group} ${plural} ${subresource}`
     let found = this.#found.get(key)
     if (found === undefined) {
-      const { group, plural } = resourceOf(kind)
       found = all.filter((one) => this.#matcherOf(one).mayMean(operation, group, plural, subresource))
       this.#found.set(key, found)
     }
