@@ -12,6 +12,8 @@ const DEFAULT_REQUESTS = { cpu: '100m', memory: '200Mi' }
 
 /** Of pods that ask for the same there are many: the amounts of so many different ones are kept. */
 const POD_AMOUNTS_CACHE_SIZE = 4_096
+/** Characters of the longest key that is kept: pods of very many containers would fill the memory. */
+const MAX_CACHED_KEY_LENGTH = 4_096
 
 export interface PodAmounts {
   /** What the pod holds of its node or asks for, whichever is more, and one of "pods". */
@@ -31,7 +33,7 @@ const known = new Map<string, PodAmounts>()
 /** The pod that was asked about last: one is asked about several times in a row. */
 let last: { readonly pod: Pod; readonly amounts: PodAmounts } | undefined
 
-/** The same object for pods that ask for the same, as long as it is kept. */
+/** The same object for pods that ask for the same, as long as it is kept; what takes very long to say is not. */
 export function podAmounts(pod: Pod): PodAmounts {
   if (last?.pod !== pod) last = { pod, amounts: amountsOf(pod) }
   return last.amounts
@@ -39,6 +41,7 @@ export function podAmounts(pod: Pod): PodAmounts {
 
 function amountsOf(pod: Pod): PodAmounts {
   const key = amountsKey(pod)
+  if (key.length > MAX_CACHED_KEY_LENGTH) return sumUp(pod)
   let amounts = known.get(key)
   if (amounts === undefined) {
     if (known.size >= POD_AMOUNTS_CACHE_SIZE) known.clear()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { defaultedRequests, requestedAmounts } from '../../../controller/scheduler/pod-requests.ts'
+import { defaultedRequests, podAmounts, requestedAmounts } from '../../../controller/scheduler/pod-requests.ts'
 import { SchedulerCache } from '../../../controller/scheduler/cache.ts'
 import type { FilterPlugin, ScorePlugin } from '../../../controller/scheduler/framework.ts'
 import { place } from '../../../controller/scheduler/placement.ts'
@@ -246,6 +246,20 @@ describe('scheduler plugins', () => {
     ])
     assert.deepEqual(scores(taints, pod('asked'), cluster), [100, 50, 100])
     assert.equal(scores(taints, pod('asked'), clusterOf([node('n1')])), undefined)
+  })
+
+  it('keeps what pods ask for that ask alike, unless it takes long to say', () => {
+    const many = (name: string, count: number): Pod => {
+      const one = pod(name, { cpu: '1m' })
+      const [container] = one.spec.containers
+      one.spec.containers = Array.from({ length: count }, (_, index) => ({ ...container!, name: `c${index}` }))
+      return one
+    }
+    assert.equal(podAmounts(many('a', 2)), podAmounts(many('b', 2)))
+    const [first, second] = [podAmounts(many('a', 500)), podAmounts(many('b', 500))]
+    assert.notEqual(first, second)
+    assert.deepEqual(first, second)
+    assert.equal(first.requested.get('cpu'), 500)
   })
 
   it('counts init containers by their largest, sidecars with all, limits as requests', () => {
