@@ -39,6 +39,8 @@ export class DefaultSpreadTally {
   #byZone: (number | undefined)[][] = []
   #bySlot = new Int32Array(0)
   #generation = -1
+  /** Of the zones, by which groups are found. */
+  #numbering: symbol | undefined
 
   constructor(counted: CountedPods) {
     this.#counted = counted
@@ -47,6 +49,8 @@ export class DefaultSpreadTally {
   refresh(cluster: SchedulerCluster): void {
     const { slots } = cluster
     const zones = ZoneSlots.of(cluster)
+    if (this.#numbering !== zones.numbering) this.#forget()
+    this.#numbering = zones.numbering
     if (slots.length > this.#bySlot.length) {
       const before = this.#bySlot
       this.#bySlot = new Int32Array(2 * slots.length)

@@ -1,9 +1,13 @@
 /** The zone of each slot's node, kept up as nodes change. */
 import type { SchedulerCluster } from '../framework.ts'
 
+/** Zones that are remembered besides two for each slot: nodes name their own, and old ones would add up. */
+const SPARE_ZONES = 64
+
 export class ZoneSlots {
   readonly #indexes = new Map<string | undefined, number>()
   readonly #zones: (string | undefined)[] = [undefined]
+  #numbering = Symbol('numbering')
   #bySlot = new Int32Array(0)
   #generation = -1
 
@@ -19,6 +23,11 @@ export class ZoneSlots {
     return this.#bySlot
   }
 
+  /** Another one when zones have been given other numbers. */
+  get numbering(): symbol {
+    return this.#numbering
+  }
+
   /** One more than the largest number. */
   get size(): number {
     return this.#zones.length
@@ -30,6 +39,7 @@ export class ZoneSlots {
 
   #refresh(cluster: SchedulerCluster): void {
     const { slots } = cluster
+    if (this.#zones.length > 2 * slots.length + SPARE_ZONES) this.#reset()
     if (slots.length > this.#bySlot.length) {
       const before = this.#bySlot
       this.#bySlot = new Int32Array(2 * slots.length)
@@ -40,6 +50,13 @@ export class ZoneSlots {
       this.#bySlot[slot] = node === undefined ? 0 : this.#index(node.zone)
     })
     this.#generation = cluster.generation
+  }
+
+  #reset(): void {
+    this.#indexes.clear()
+    this.#zones.length = 1
+    this.#generation = -1
+    this.#numbering = Symbol('numbering')
   }
 
   #index(zone: string | undefined): number {

@@ -5,6 +5,7 @@ import { EquivalenceCache } from '../../../controller/scheduler/equivalence-cach
 import type { NodeOutcome } from '../../../controller/scheduler/node-outcome.ts'
 import { place, type Placement } from '../../../controller/scheduler/placement.ts'
 import { allPlugins } from '../../../controller/scheduler/plugins/all.ts'
+import { ZoneSlots } from '../../../controller/scheduler/plugins/zone-slots.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { Pod, Service } from '../../../proto/gen/types.ts'
 import { node, pod, type PodOptions } from './cluster.ts'
@@ -37,12 +38,20 @@ function assertSame(found: Placement, expected: Placement): void {
   assert.ok(chosen.fits && Math.abs(chosen.score - found.score) <= 1e-9, `${found.node.name} is not among the best`)
 }
 
+/** What is found about a cluster does not depend on how it became what it is; the order of its nodes may. */
+function assertAsMadeAnew(found: Placement, anew: Placement): void {
+  assert.equal(found.fits, anew.fits)
+  if (found.fits && anew.fits) assert.ok(Math.abs(found.score - anew.score) <= 1e-9, `${found.score}, ${anew.score}`)
+  else if (!found.fits && !anew.fits) assert.equal(found.summary, anew.summary)
+}
+
 class World {
   readonly cluster = new SchedulerCache()
   readonly #equivalence: EquivalenceCache
   readonly #templates: readonly PodOptions[]
   readonly #nodes: { readonly traits: NodeTraits; readonly name: string }[] = []
   readonly #pods: Pod[] = []
+  readonly #services = new Map<string, Service>()
   readonly #found: { found: Placement; outcomes: readonly NodeOutcome[] }[] = []
   #made = 0
 
@@ -74,6 +83,7 @@ class World {
       case 'service': {
         const { name, selector: asked } = action
         const service = { metadata: { namespace: 'default', name }, spec: { selector: asked } }
+        this.#services.set(name, service as unknown as Service)
         this.cluster.setService(service as unknown as Service)
       }
     }
@@ -113,10 +123,19 @@ class World {
     const expected = place(asked, this.cluster, allPlugins, seededRandom(1), { enough: Infinity })
     const found = this.#equivalence.place(asked)
     assertSame(found, expected)
+    assertAsMadeAnew(expected, place(asked, this.#madeAnew(), allPlugins, seededRandom(1), { enough: Infinity }))
     this.#found.push({ found, outcomes: sorted(expected.fits ? expected.explain() : expected.outcomes) })
     if (!found.fits) return
     this.cluster.assume(asked, found.node.name)
     this.#pods.push({ ...asked, spec: { ...asked.spec, nodeName: found.node.name } })
+  }
+
+  #madeAnew(): SchedulerCache {
+    const cluster = new SchedulerCache()
+    for (const { name, traits } of this.#nodes) cluster.setNode(nodeOf(name, traits))
+    for (const one of this.#pods) cluster.setPod(one)
+    for (const service of this.#services.values()) cluster.setService(service)
+    return cluster
   }
 
   /** On a node that is not there. */
@@ -132,6 +151,13 @@ class World {
     const changed = structuredClone(this.#pods[at]!)
     switch (state) {
       case 'bound':
+        break
+      case 'not bound':
+        // Nothing, if it has been confirmed meanwhile.
+        if (this.cluster.forget(changed.metadata.uid) !== undefined) this.#pods.splice(at, 1)
+        return
+      case 'resized':
+        changed.spec.containers[0]!.resources = { requests: { cpu: '700m', memory: '64Mi' } }
         break
       case 'deleting':
         changed.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
@@ -230,6 +256,28 @@ describe('equivalence cache', () => {
       }
       assert.equal(used.size, NODES)
     })
+  })
+
+  it('finds the same when nodes have named more zones than are remembered', () => {
+    const world = new World(
+      [
+        { cpu: '100m', owner: 'often' },
+        { cpu: '100m', owner: 'seldom' },
+      ],
+      1,
+    )
+    const traits = { cpu: '64', memory: '64Gi', pods: '110', disk: undefined, entrance: false, taints: [] }
+    const ready = { unschedulable: undefined, ready: 'True' as const, reason: undefined }
+    for (const zone of ['a', 'b', 'b', 'c', 'c', 'c', 'd']) world.addNode({ ...traits, ...ready, zone })
+    world.take({ what: 'place', template: 1, count: 2 })
+    let most = 0
+    for (let count = 0; count < 300; count++) {
+      world.take({ what: 'change node', index: 6, traits: { zone: `z${count}` } })
+      world.take({ what: 'place', template: 0, count: 1 })
+      if (count % 50 === 49) world.take({ what: 'place', template: 1, count: 3 })
+      most = Math.max(most, ZoneSlots.of(world.cluster).size)
+    }
+    assert.ok(most < 100, `${most} zones are remembered`)
   })
 
   it('looks at nodes for each pod by itself where a plugin does not say what its answers depend on', () => {

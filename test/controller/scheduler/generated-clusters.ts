@@ -126,7 +126,18 @@ function templatesOf(traits: typeof podTraits): fc.Arbitrary<PodOptions[]> {
     .map(([first, others]) => [first, ...others.map((other) => ({ ...first, ...other }))].map(optionsOf))
 }
 
-const becomes = fc.constantFrom('bound', 'deleting', 'deleting', 'ended', 'gone', 'moved', 'relabelled', 'relabelled')
+const becomes = fc.constantFrom(
+  'bound',
+  'not bound',
+  'resized',
+  'deleting',
+  'deleting',
+  'ended',
+  'gone',
+  'moved',
+  'relabelled',
+  'relabelled',
+)
 const selector = fc.constantFrom({}, { app: 'web' }, { app: 'db' }, { version: '1' })
 const step = fc.oneof(
   {
