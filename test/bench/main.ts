@@ -65,7 +65,7 @@ async function compare(names: readonly string[], there: string): Promise<string[
 }
 
 const names = namedParts(positionals)
-const unknown = names.filter((name) => !(name in parts))
+const unknown = names.filter((name) => !Object.hasOwn(parts, name))
 if (unknown.length > 0) {
   process.stderr.write(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}\n`)
   process.exit(2)
