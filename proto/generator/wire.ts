@@ -82,7 +82,7 @@ function readerCode(layout: Layout, merged: ReadonlySet<string>): string {
     layout,
     ({ name: property, field, zero }) => {
       const local = layout.local(property)
-      const value = field?.label === 'repeated' ? `exact(${local})` : local
+      const value = field?.label === 'repeated' ? exactCode(local, merged.has(name)) : local
       return zero === undefined ? value : `${value} ?? ${zero}`
     },
     header && [
@@ -92,6 +92,11 @@ function readerCode(layout: Layout, merged: ReadonlySet<string>): string {
   )
   lines.push(`return ${made}`)
   return `function read${name}(${parameters.join(', ')}): any {\n${indent(lines).join('\n')}\n}\n`
+}
+
+/** What is added to a list that was there before stays there: a copy for each piece would take quadratic time. */
+function exactCode(list: string, isMerged: boolean): string {
+  return isMerged ? `(o === undefined ? exact(${list}) : ${list})` : `exact(${list})`
 }
 
 /** Messages that are the value of a field of which protobuf merges what comes twice. */

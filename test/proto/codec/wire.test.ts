@@ -131,6 +131,13 @@ describe('the generated codec of protobuf', () => {
       )
   })
 
+  it('reads a message that comes in very many pieces in a time that grows with them only', () => {
+    const count = 500_000
+    // A spec with one container, as a tenant may repeat it: copying the list for each takes minutes.
+    const pod = decode('Pod', Buffer.alloc(4 * count, Buffer.of(0x12, 2, 0x12, 0)))
+    assert.equal(pod.spec.containers.length, count)
+  })
+
   it('gives objects of a message the same properties in the same order, whatever the order of the bytes', () => {
     const [labels, name] = [encode('ObjectMeta', { labels: { a: 'b' } }), encode('ObjectMeta', { name: 'n' })]
     const [one, other] = [Buffer.concat([labels, name]), Buffer.concat([name, labels])].map((bytes) =>
