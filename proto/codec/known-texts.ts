@@ -38,12 +38,20 @@ function isAt(text: string, bytes: Buffer, start: number, end: number): boolean 
 const written: string[] = Array.from({ length: PLACES }, () => '')
 const meant: string[] = Array.from({ length: PLACES }, () => '')
 
+/** Bytes of a text in JSON up to which it is remembered: a place keeps its text until another takes it. */
+const LONGEST_WRITTEN = 512
+
 /** The text that these bytes of ASCII are in JSON, between quotation marks; `hash` is one of them, see knownText. */
 export function knownJsonText(bytes: Buffer, start: number, end: number, hash: number): string {
+  if (end - start > LONGEST_WRITTEN) return textOfJson(bytes.toString('latin1', start, end))
   const place = placeOf(hash)
   const text = written[place]!
   if (text !== '' && isAt(text, bytes, start, end)) return meant[place]!
   const raw = bytes.toString('latin1', start, end)
   written[place] = raw
-  return (meant[place] = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw)
+  return (meant[place] = textOfJson(raw))
+}
+
+function textOfJson(raw: string): string {
+  return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
 }
