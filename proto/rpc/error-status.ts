@@ -19,10 +19,20 @@ export function packError({ code, message, details }: GantryError): Uint8Array {
   return encode('ErrorStatus', { code, message, details: [...details] })
 }
 
-/** A code that is not known here, as of a newer program, is Internal. */
+/**
+ * The error that the bytes say. Internal for a code that is not known here, as of a newer program, and for bytes that
+ * are no ErrorStatus. Never throws: callbacks of a connection call it, from which nobody could catch anything.
+ */
 export function unpackError(bytes: Uint8Array, cause?: unknown): GantryError {
-  const { code, message, details } = decode('ErrorStatus', bytes)
-  return new GantryError(code in GRPC_STATUS ? (code as ErrorCode) : 'Internal', message, { details, cause })
+  try {
+    const { code, message, details } = decode('ErrorStatus', bytes)
+    return new GantryError(Object.hasOwn(GRPC_STATUS, code) ? (code as ErrorCode) : 'Internal', message, {
+      details,
+      cause,
+    })
+  } catch (thrown) {
+    return GantryError.from(thrown)
+  }
 }
 
 /** What a call throws that its caller has given up. */
