@@ -113,6 +113,20 @@ describe('the light client', () => {
       assert.equal(wrong.all.length, 1)
     })
 
+    it('does not remember what the environment lets pass unchecked', async () => {
+      const [address, memory] = [await serve(), new Memory()]
+      const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED
+      process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+      try {
+        assert.equal(await ask(address, memory, { ca: other.cert }), 'web')
+      } finally {
+        if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+        else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before
+      }
+      assert.deepEqual(memory.all, [])
+      await assert.rejects(ask(address, memory, { ca: other.cert }), refused(/certificate/))
+    })
+
     it('knows a certificate only by the name that it was checked for', async () => {
       const [address, memory] = [await serve(['elsewhere']), new Memory()]
       await assert.rejects(ask(address, memory), refused(/does not match certificate's altnames/))
