@@ -36,6 +36,10 @@ const CONNECTION_WINDOW = 16 * 1024 * 1024
 /** The numbers of streams end at 2 ** 31: whoever needs more needs another connection. */
 const LAST_STREAM = 2 ** 30
 const LARGEST_WINDOW = 2 ** 31 - 1
+/** As many bytes a frame's length can say at most (https://www.rfc-editor.org/rfc/rfc9113#section-4.1). */
+const LARGEST_FRAME = 2 ** 24 - 1
+/** Answers to pings and settings that wait for the other side to read them: more would fill the memory. */
+const ANSWERS_LIMIT = 10_000
 /** Frames in which one block of header fields may come. */
 const HEADER_FRAMES_LIMIT = 8
 
@@ -66,6 +70,8 @@ export class Http2Connection implements StreamOwner {
   #frameSize = FRAME_SIZE
   #mostStreams = Infinity
   #uncredited = 0
+  /** Answers since the socket had last sent all that it was given. */
+  #answers = 0
   /** Streams that wait for a larger window, in the order in which they began to. */
   readonly #waiting = new Set<Http2Stream>()
   #out: Buffer[] = []
@@ -165,6 +171,7 @@ export class Http2Connection implements StreamOwner {
     stream.uncredited += bytes
     if (stream.uncredited < STREAM_WINDOW / 2 || stream.isReceivingOver) return
     this.#write(windowUpdate(stream.id, stream.uncredited))
+    stream.received -= stream.uncredited
     stream.uncredited = 0
   }
 
@@ -193,6 +200,13 @@ export class Http2Connection implements StreamOwner {
     if (this.#flushing) return
     this.#flushing = true
     process.nextTick(() => this.#flush())
+  }
+
+  /** Writes what the other side makes this one say. */
+  #answer(bytes: Buffer): void {
+    if (this.#socket.writableLength === 0) this.#answers = 0
+    if (++this.#answers > ANSWERS_LIMIT) throw new RangeError('pings or settings, of which no answer is read')
+    this.#write(bytes)
   }
 
   #flush(): void {
@@ -233,7 +247,7 @@ export class Http2Connection implements StreamOwner {
       case FRAME.settings:
         return this.#onSettings(flags, payload)
       case FRAME.ping:
-        if ((flags & FLAG.ack) === 0) this.#write(frame(FRAME.ping, FLAG.ack, 0, payload))
+        if ((flags & FLAG.ack) === 0) this.#answer(frame(FRAME.ping, FLAG.ack, 0, payload))
         else this.#pongs.shift()?.()
         return
       case FRAME.goaway:
@@ -253,8 +267,10 @@ export class Http2Connection implements StreamOwner {
       this.#write(windowUpdate(0, this.#uncredited))
       this.#uncredited = 0
     }
-    const stream = this.#streamOf(id)
+    const stream = this.#receivingStream(id)
     if (stream === undefined) return
+    stream.received += payload.length
+    if (stream.received > STREAM_WINDOW) throw new RangeError('more data than there is room for')
     const bytes = unpadded(payload, flags, false)
     if (bytes.length < payload.length) this.credit(stream, payload.length - bytes.length)
     const last = (flags & FLAG.endStream) !== 0
@@ -271,7 +287,7 @@ export class Http2Connection implements StreamOwner {
     }
     this.#block = undefined
     const fields = this.#headers.decode(pieces.length === 1 ? piece : Buffer.concat(pieces))
-    const stream = this.#streamOf(id)
+    const stream = this.#receivingStream(id)
     if (stream === undefined) return
     if (last) this.#receivedAll(stream)
     stream.receiver.headers(fields, last)
@@ -291,14 +307,14 @@ export class Http2Connection implements StreamOwner {
     if ((flags & FLAG.ack) !== 0) return
     for (const [setting, value] of readSettings(payload)) {
       if (setting === SETTING.maxConcurrentStreams) this.#mostStreams = value
-      else if (setting === SETTING.maxFrameSize) this.#frameSize = Math.max(FRAME_SIZE, value)
+      else if (setting === SETTING.maxFrameSize) this.#frameSize = Math.min(Math.max(FRAME_SIZE, value), LARGEST_FRAME)
       else if (setting === SETTING.initialWindowSize) {
         if (value > LARGEST_WINDOW) throw new RangeError('a window that is too large')
         for (const stream of this.#streams.values()) stream.sendWindow += value - this.#streamSendWindow
         this.#streamSendWindow = value
       }
     }
-    this.#write(frame(FRAME.settings, FLAG.ack, 0))
+    this.#answer(frame(FRAME.settings, FLAG.ack, 0))
     this.#pumpAll()
     if (this.#state !== 'beginning') return
     this.#state = 'open'
@@ -332,6 +348,13 @@ export class Http2Connection implements StreamOwner {
   #streamOf(id: number): Http2Stream | undefined {
     const stream = this.#streams.get(id)
     if (stream === undefined && (id % 2 === 0 || id >= this.#next)) throw new RangeError(`there is no stream ${id}`)
+    return stream
+  }
+
+  /** A stream on which something may come; undefined for one that is closed already. */
+  #receivingStream(id: number): Http2Stream | undefined {
+    const stream = this.#streamOf(id)
+    if (stream?.isReceivingOver === true) throw new RangeError(`something comes after the end of stream ${id}`)
     return stream
   }
 

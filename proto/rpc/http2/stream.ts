@@ -36,6 +36,8 @@ export class Http2Stream {
   isReceivingOver = false
   /** Nothing comes or goes any more. */
   isClosed = false
+  /** Bytes of data that came and for which the other side has been given no new room. */
+  received = 0
   /** Bytes taken that the other side has not been told of. */
   uncredited = 0
   readonly #onSent: (() => void)[] = []

@@ -156,7 +156,7 @@ class Answers implements Receiver {
 
   data(bytes: Buffer, last: boolean): void {
     if (this.#isOver) return this.#credit(bytes.length)
-    this.#parts.push(bytes)
+    if (bytes.length > 0) this.#parts.push(bytes)
     this.#length += bytes.length
     while (this.#takeMessage());
     if (this.#length === 0) this.#parts = []

@@ -509,6 +509,61 @@ describe('a connection of HTTP/2', () => {
     })
   }
 
+  it('ends at more data of a stream than there is room for', async () => {
+    await open()
+    const told = new Told()
+    const stream = ask(told)
+    const piece = Buffer.alloc(16_384)
+    const room = (4 * 1024 * 1024) / piece.length
+    const pieces = (count: number): Buffer =>
+      Buffer.concat(Array.from({ length: count }, () => frame(FRAME.data, 0, 1, piece)))
+    peer.write(pieces(room))
+    await until('all has come', () => told.bytes === room * piece.length)
+    stream.consumed(told.bytes)
+    await has(FRAME.windowUpdate, 2)
+    peer.write(pieces(room))
+    await until('as much has come again', () => told.bytes === 2 * room * piece.length)
+    assert.equal(ended, undefined)
+    peer.write(frame(FRAME.data, 0, 1, Buffer.alloc(1)))
+    await until('it has ended', () => ended !== undefined)
+    assert.match(ended!.message, /more data than there is room for/)
+  })
+
+  for (const [what, late] of [
+    ['data', frame(FRAME.data, 0, 1, Buffer.from('late'))],
+    ['header fields', frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, TRAILERS)],
+  ] as const)
+    it(`ends at ${what} after the end of a stream of which there is more to send`, async () => {
+      await open()
+      const told = new Told()
+      connection.request(HEAD, undefined, told)
+      peer.write(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, OK))
+      await handled()
+      peer.write(late)
+      await until('it has ended', () => ended !== undefined)
+      assert.match(ended!.message, /after the end of stream 1/)
+      assert.equal(told.words[0], ':status=200 .')
+      assert.match(told.words[1]!, /^broke: /)
+    })
+
+  for (const [what, question] of [
+    ['pings', frame(FRAME.ping, 0, 0, Buffer.alloc(8))],
+    ['settings', settings([])],
+  ] as const)
+    it(`ends at ${what} of which nobody reads the answers`, async () => {
+      await open()
+      await handled()
+      peer.pause()
+      const questions = Buffer.alloc(10_000 * question.length, question)
+      const write = (): void => {
+        while (peer.write(questions));
+      }
+      peer.on('drain', write)
+      write()
+      await until('it has ended', () => ended !== undefined)
+      assert.match(ended!.message, /of which no answer is read/)
+    })
+
   it('breaks all streams when the other side ends it by an error, is gone, or it is destroyed', async () => {
     for (const end of [
       (): unknown => peer.write(goaway(1, 11)),
