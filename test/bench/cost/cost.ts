@@ -32,8 +32,6 @@ const WARM_ROUNDS = 5
 /** Of a bare server, whose rounds differ less from each other. */
 const FLOOR_ROUNDS = 3
 
-export const costBenches: readonly string[] = Object.keys(workloads)
-
 export async function runCostBench(name: string, { quick }: Effort): Promise<Figure[]> {
   const extent = quick ? QUICK : WHOLE
   const table = new ComponentTable(join(ROOT, 'dist/gantry-controller-main.cjs'))
