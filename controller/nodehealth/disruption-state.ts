@@ -27,6 +27,9 @@ export const DISRUPTION_WINDOW_MS = 60_000
  */
 export const RECOVERY_GRACE_MS = 5_000
 
+/** What times of conditions are told in: metav1.Time. */
+const CONDITION_TIME_MS = 1_000
+
 /** Condition of a lost node whose pods are left where they are; absent otherwise. */
 export const EVICTION_HELD = 'EvictionHeld'
 
@@ -71,14 +74,15 @@ export function disruptionStateOf(nodes: readonly Node[], now: number): Disrupti
 }
 
 /**
- * Milliseconds until no node has come back for long enough. Another machine's clock that is far off counts for nothing.
+ * Milliseconds until no node has come back for long enough: a condition tells whole seconds, so a node may have come
+ * back up to a second later than it says. Another machine's clock that is far off counts for nothing.
  */
 function returning(nodes: readonly Node[], now: number): number {
   const sinceBack = nodes
     .map(({ status }) => readyOf(status))
     .flatMap((ready) =>
       ready?.status === 'True' && ready.lastTransitionTime !== undefined
-        ? [now - parseTime(ready.lastTransitionTime)]
+        ? [now - (parseTime(ready.lastTransitionTime) + CONDITION_TIME_MS)]
         : [],
     )
   return Math.max(

@@ -182,9 +182,12 @@ describe('plan for the health of nodes', () => {
     const later = NOW + 100 * DISRUPTION_WINDOW_MS
     assert.equal(planNodeHealth(nodes, later).brake.is, 'held')
     nodes = [...nodes.slice(0, 8), node('n8', 'ready', later)]
+    // Its condition tells whole seconds: it may have come back just before the next.
+    const atLatest = later + 1_000
     for (const [at, millis] of [
       [later, RECOVERY_GRACE_MS],
-      [later + 2_000, RECOVERY_GRACE_MS - 2_000],
+      [atLatest, RECOVERY_GRACE_MS],
+      [atLatest + 2_000, RECOVERY_GRACE_MS - 2_000],
       [later - 2_000, RECOVERY_GRACE_MS],
     ] as const) {
       const { brake, verdicts } = planNodeHealth(nodes, at)
@@ -198,7 +201,7 @@ describe('plan for the health of nodes', () => {
         ],
       )
     }
-    const { brake, verdicts } = planNodeHealth(nodes, later + RECOVERY_GRACE_MS)
+    const { brake, verdicts } = planNodeHealth(nodes, atLatest + RECOVERY_GRACE_MS)
     assert.equal(brake.is, 'off')
     assert.deepEqual(
       verdicts.map(({ node: { metadata }, taints, held }) => [metadata.name, taints.noExecute, held]),
