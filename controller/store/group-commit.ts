@@ -1,12 +1,13 @@
 /**
- * Many writers, few transactions: writes made in the same turn, or while transactions are under way, go to the store
- * together.
+ * Many writers, few transactions: writes made in the same turn of the event loop, or while transactions are under way,
+ * go to the store together. So the more is written, the more goes together: a lone write waits for the rest of its turn
+ * only.
  *
  *   write ─┐                        ┌─ transaction ──┐   committed → their answers
  *   write ─┼─ waiting ── gather ───▶│  ≤ 100 writes  │   conflict  → those that met it are told, the rest go again
- *   write ─┘  (a key in order)      └─ ≤ 4 at a time ┘   deposed   → all are told
+ *   write ─┘  (a key in order)      └─ ≤ 2 at a time ┘   deposed   → all are told
  *
- * Nothing waits for a timer: a write that comes alone goes alone.
+ * Nothing waits for a timer.
  */
 import { GantryError } from '../../proto/base/errors.ts'
 import { COMMIT_LIMIT, type CommitResult, type Entry, type Operation, type Store, type Term } from './contract.ts'
@@ -24,7 +25,7 @@ export type WriteResult =
 
 /** Bytes in one transaction beyond which no further write joins: etcd's default limit for a request is 1.5 MiB. */
 const BYTES_LIMIT = 1_000_000
-const IN_FLIGHT_LIMIT = 4
+const IN_FLIGHT_LIMIT = 2
 
 interface Write {
   /** All or none. */
@@ -67,11 +68,11 @@ export class GroupCommit {
     })
   }
 
-  /** At the end of this turn, so that all who write in it are gathered. */
+  /** At the end of this turn of the event loop: all that came with it has been looked at by then. */
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false
       while (this.#inFlight < IN_FLIGHT_LIMIT) {
         const writes = this.#gather()

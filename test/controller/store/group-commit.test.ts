@@ -47,16 +47,16 @@ describe('group commit', () => {
   it('gathers what comes while as many transactions as allowed are under way', async () => {
     store.hold = true
     const early: Promise<WriteResult>[] = []
-    for (let index = 0; index < 4; index++) {
+    for (let index = 0; index < 2; index++) {
       early.push(group.write(put(`/early${index}`, 'x')))
       await turn()
     }
     const late = Array.from({ length: 30 }, (_, index) => group.write(put(`/late${index}`, 'x')))
     await turn()
-    assert.deepEqual(store.sizes, [1, 1, 1, 1])
+    assert.deepEqual(store.sizes, [1, 1])
     store.release()
     await Promise.all([...early, ...late])
-    assert.deepEqual(store.sizes, [1, 1, 1, 1, 30])
+    assert.deepEqual(store.sizes, [1, 1, 30])
   })
 
   it('tells conflicts to those who met them and commits the rest', async () => {

@@ -69,10 +69,12 @@ export class World {
 
 /**
  * Every promise that can settle without an event has settled: a turn of the event loop begins only when no microtask is
- * left. The scheduler lets others go first with setImmediate, before each of its batches, hence the others.
+ * left, and turns are taken until nobody has asked for one more with setImmediate (the scheduler before each of its
+ * batches, group commit to gather).
  */
 export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+  do await new Promise<void>((resolve) => setImmediate(resolve))
+  while (process.getActiveResourcesInfo().includes('Immediate'))
 }
 
 /** A number between two others. */
