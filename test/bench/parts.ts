@@ -19,6 +19,7 @@ export const parts: Readonly<Record<string, Part>> = {
   scheduler: async (effort) => (await import('./scheduler.ts')).schedulerFigures(effort),
   runtime: async (effort) => (await import('./runtime/runtime.ts')).runtimeFigures(effort),
   kube: async (effort) => (await import('./kube/kube.ts')).kubeFigures(effort),
+  processes: async (effort) => (await import('./kube/processes.ts')).processesFigures(effort),
   scale: async (effort) => (await import('./kube/scale.ts')).scaleFigures(effort),
   cluster: async (effort) => (await import('./cluster.ts')).clusterFigures(effort),
   node: async (effort) => (await import('./node.ts')).nodeFigures(effort),

@@ -10,6 +10,12 @@ import { ROOT } from '../root.ts'
 import { until } from '../../eventually.ts'
 import { freePorts } from '../../integration/free-port.ts'
 
+interface Settings {
+  /** How many processes serve. */
+  readonly serve?: number
+  readonly ports?: { readonly processes: number }
+}
+
 interface Ports {
   readonly listen: number
   readonly kube: number
@@ -39,8 +45,8 @@ export class BenchController {
     this.#agent = new Agent({ keepAlive: true, ...tls })
   }
 
-  /** Serving. `nodeOptions`: for a profile. */
-  static async start(nodeOptions: readonly string[] = []): Promise<BenchController> {
+  /** Serving. `nodeOptions`: for a profile. `settings`: of its configuration, beside what every one here needs. */
+  static async start(nodeOptions: readonly string[] = [], settings: Settings = {}): Promise<BenchController> {
     const folder = await mkdtemp(join(tmpdir(), 'gantry-bench-kube-'))
     const now = Date.now()
     const authority = await createAuthority('bench', now)
@@ -64,7 +70,8 @@ export class BenchController {
         kubeListen: `127.0.0.1:${kube}`,
         dataDir: file('data'),
         tls: { ca: file('ca.crt'), cert: file('server.crt'), key: file('server.key') },
-        ports: { nats },
+        ports: { nats, ...settings.ports },
+        serve: settings.serve,
       }),
     )
     const tls = { ca: authority.cert, ...admin }

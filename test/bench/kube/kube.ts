@@ -9,32 +9,16 @@ import { BenchController } from './controller.ts'
 import { kubectlFigures } from './kubectl.ts'
 import { RoundLoad } from './load.ts'
 import { BenchNodes } from './nodes.ts'
-import { enveloped, fillNamespace, pod, PROTOBUF } from './pods.ts'
+import { fillNamespace, pod } from './pods.ts'
+import { JSON_BODY, JSON_HEADERS, LIST, LISTED, NEW, ONE, PROTOBUF_BODY, PROTOBUF_HEADERS } from './requests.ts'
 
 /** Of nodes that pods are bound to, and pods that there are before. */
 const NODES = 10
 const POD_COUNT = 1_000
-const LISTED = 500
 /** The first requests after a start are cold. */
 const COLD = 100
 /** Seconds for which workers ask. */
 const SECONDS = 3
-
-const JSON_HEADERS = { Accept: 'application/json' }
-const PROTOBUF_HEADERS = { Accept: PROTOBUF }
-const ONE = { path: '/api/v1/namespaces/default/pods/pod-7' }
-const LIST = { path: `/api/v1/namespaces/default/pods?limit=${LISTED}` }
-const NEW = { method: 'POST', path: '/api/v1/namespaces/new/pods' }
-const JSON_BODY = {
-  headers: { ...JSON_HEADERS, 'Content-Type': 'application/json' },
-  body: { text: JSON.stringify(pod('made-#')) },
-}
-// The server chooses the name: bytes cannot be filled in.
-const GENERATED = { ...pod(''), metadata: { generateName: 'made-', labels: { app: 'bench' } } }
-const PROTOBUF_BODY = {
-  headers: { ...PROTOBUF_HEADERS, 'Content-Type': PROTOBUF },
-  body: { base64: enveloped(GENERATED).toString('base64') },
-}
 
 interface Floors {
   readonly server: Floor
