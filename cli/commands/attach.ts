@@ -2,7 +2,7 @@
 import { GantryError } from '../../proto/base/errors.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
 import { EXIT } from '../../proto/terminal/failure.ts'
-import { findPods } from '../../proto/client/pod-choice.ts'
+import { findPods, usablePod } from '../../proto/client/pod-choice.ts'
 import { defaultContainer } from './exec.ts'
 import { runAttach } from '../terminal.ts'
 import { UsageError } from '../../proto/client/failures.ts'
@@ -37,8 +37,7 @@ export default defineCommand({
       )
     const cluster = await target.cluster()
     const namespace = await target.namespace()
-    const pods = await findPods(cluster, name, namespace)
-    const pod = pods.find(({ status }) => status.phase === 'Running') ?? pods[0]!
+    const pod = usablePod(await findPods(cluster, name, namespace))
     if (isTerminal(pod)) {
       throw new GantryError(
         'FailedPrecondition',

@@ -1,7 +1,7 @@
 /** `gantry exec`: runs a command in a container and ends with its exit code. */
 import { GantryError } from '../../proto/base/errors.ts'
 import { defineCommand } from '../../proto/terminal/command.ts'
-import { findPods } from '../../proto/client/pod-choice.ts'
+import { findPods, usablePod } from '../../proto/client/pod-choice.ts'
 import { runExec } from '../terminal.ts'
 import { UsageError } from '../../proto/client/failures.ts'
 import { isTerminal } from '../../proto/objects/pod.ts'
@@ -36,8 +36,7 @@ export default defineCommand({
       throw new UsageError('which command? It stands after "--"', `such as \`gantry exec ${name} -- sh\``)
     const cluster = await target.cluster()
     const namespace = await target.namespace()
-    const pods = await findPods(cluster, name, namespace)
-    const pod = pods.find(({ status }) => status.phase === 'Running') ?? pods[0]!
+    const pod = usablePod(await findPods(cluster, name, namespace))
     if (isTerminal(pod)) {
       throw new GantryError(
         'FailedPrecondition',

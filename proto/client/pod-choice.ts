@@ -1,5 +1,6 @@
 /** The pods that an operand means: a pod by name, or those of a workload. */
 import { GantryError } from '../base/errors.ts'
+import { isActive, isReady } from '../objects/pod.ts'
 import { formatLabelSelector } from '../objects/selector.ts'
 import type { AnyResource, Pod } from '../gen/types.ts'
 import type { ClusterClient } from './cluster.ts'
@@ -43,4 +44,14 @@ export async function findPods(cluster: ClusterClient, operand: string, namespac
     })
   }
   return items
+}
+
+/**
+ * Of those that `findPods` found, the one to run a command in: such as stay before such as are being deleted, whose
+ * containers may have ended; then such as run, ready ones first. As kubectl orders them, the first of equals.
+ */
+export function usablePod(pods: readonly Pod[]): Pod {
+  const rank = (pod: Pod): number =>
+    (isActive(pod) ? 4 : 0) + (pod.status.phase === 'Running' ? 2 : 0) + (isReady(pod) ? 1 : 0)
+  return pods.reduce((best, pod) => (rank(pod) > rank(best) ? pod : best))
 }

@@ -228,15 +228,22 @@ describe('commands for pods', () => {
       assert.equal(resize, undefined)
     })
 
-    it('chooses a running pod of a workload and refuses what has ended', async () => {
+    it('chooses a running pod of a workload that stays, ready ones first, and refuses what has ended', async () => {
       await console.server.put(deployment('web'))
+      const deletion = { deletionTimestamp: '2026-01-31T11:56:00Z', finalizers: ['gantry.dev/test'] }
+      await console.server.put(pod('web-0', { metadata: deletion }))
       await console.server.put(pod('web-1', { status: { phase: 'Pending' } }))
-      await console.server.put(pod('web-2'))
       console.server.nodes.onExec = async function* (start) {
         yield { output: { case: 'stdout', value: Buffer.from(start.pod) } }
         yield { output: { case: 'exit', value: { code: 0, message: '' } } }
       }
-      assert.equal((await console.run('exec deploy/web -- true')).stdout, 'web-2')
+      for (const [added, chosen] of [
+        [pod('web-2a', { status: { phase: 'Running' } }), 'web-2a'],
+        [pod('web-2b'), 'web-2b'],
+      ] as const) {
+        await console.server.put(added)
+        assert.equal((await console.run('exec deploy/web -- true')).stdout, chosen)
+      }
       await console.server.put(pod('done', { status: { phase: 'Succeeded' }, labels: {} }))
       assert.deepEqual(await console.run('exec done -- true'), {
         exit: 1,
