@@ -9,7 +9,6 @@
  * What users and agents write goes through the other controller, `front`, which sees everything at once.
  */
 import assert from 'node:assert/strict'
-import { setImmediate } from 'node:timers/promises'
 import type { Draft, EventSink, ObjectApi } from '../../controller/api/contract.ts'
 import type { Informer } from '../../controller/informer/contract.ts'
 import { runReconcilers, type Reconciler, type ReconcileParts } from '../../controller/runner/runner.ts'
@@ -25,6 +24,7 @@ import { withCondition } from '../../proto/objects/conditions.ts'
 import { isDeleting } from '../../proto/objects/deletion.ts'
 import { isBound, isReady } from '../../proto/objects/pod.ts'
 import { resourceOf } from '../../proto/schema/schema.ts'
+import { turnsTaken } from '../turns.ts'
 import { ControlPlane } from './control-plane.ts'
 import { interceptedApi, type ApiRequest } from './intercepted-api.ts'
 import { LaggingStore } from './lagging-store.ts'
@@ -207,7 +207,7 @@ export class SteppedControlPlane {
   async settle(): Promise<void> {
     do {
       await this.clock.advance(0)
-      await setImmediate()
+      await turnsTaken()
     } while (this.clock.untilNext === 0)
   }
 

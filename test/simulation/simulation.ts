@@ -11,7 +11,8 @@ import { SimulatedCluster } from './simulated-cluster.ts'
 import { User } from './user.ts'
 import { Worker } from './work.ts'
 import type { Trace } from './world/trace.ts'
-import { settled, World } from './world/world.ts'
+import { turnsTaken } from '../turns.ts'
+import { World } from './world/world.ts'
 
 /** Milliseconds that a cluster is given to begin, before anything is done to it. */
 const BEGINNING = 8_000
@@ -77,7 +78,7 @@ class Simulation {
 
   async #begin(): Promise<void> {
     this.#cluster.start()
-    await settled()
+    await turnsTaken()
     // Every pod needs its namespace's ServiceAccount, which the leader makes.
     const ready = (): boolean =>
       this.#cluster.leader !== undefined && this.#cluster.facts.list('ServiceAccount').length > 0

@@ -1,5 +1,4 @@
 /** Nodes and pods for the scheduler's tests, and what it works on: memory store, watch cache and API core. */
-import { setImmediate } from 'node:timers/promises'
 import { ConsistentReads } from '../../../controller/api/consistent-reads.ts'
 import { ObjectRegistry } from '../../../controller/api/objects.ts'
 import { StoreInformer } from '../../../controller/informer/informer.ts'
@@ -16,6 +15,7 @@ import { FakeClock, type Clock } from '../../../proto/base/clock.ts'
 import { silentLogger } from '../../../proto/base/logger.ts'
 import { seededRandom } from '../../../proto/base/random.ts'
 import type { AnyResource, Kind, Node, Pod, Taint } from '../../../proto/gen/types.ts'
+import { turnsTaken } from '../../turns.ts'
 
 export interface NodeOptions {
   cpu?: string
@@ -223,7 +223,7 @@ export class TestCluster {
       revision = await this.store.revision()
       await this.informer.waitForRevision(revision)
       if (this.clock instanceof FakeClock) await this.clock.advance(0)
-      await setImmediate()
+      await turnsTaken()
     }
   }
 

@@ -14,7 +14,8 @@ import { invariants } from '../invariants/invariants.ts'
 import { SimulatedCluster, type ClusterShape } from '../simulated-cluster.ts'
 import { User } from '../user.ts'
 import type { SimulatedEtcd } from '../world/store.ts'
-import { settled, World } from '../world/world.ts'
+import { turnsTaken } from '../../turns.ts'
+import { World } from '../world/world.ts'
 import { ScriptedNode } from './scripted-node.ts'
 
 /** Milliseconds between looks whether something holds. */
@@ -49,7 +50,7 @@ export class ScriptedCluster {
     const cluster = new ScriptedCluster(shape, seed)
     void cluster.#listen()
     cluster.#cluster.start()
-    await settled()
+    await turnsTaken()
     // Every pod needs its namespace's ServiceAccount, which the leader makes.
     const begun = (): boolean =>
       cluster.#cluster.leader !== undefined &&

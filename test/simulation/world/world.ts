@@ -5,6 +5,7 @@
  */
 import type { Clock, Timer } from '../../../proto/base/clock.ts'
 import { seededRandom, type Random } from '../../../proto/base/random.ts'
+import { turnsTaken } from '../../turns.ts'
 import { EventQueue } from './event-queue.ts'
 import { Trace } from './trace.ts'
 
@@ -62,19 +63,9 @@ export class World {
     this.#time = event.at
     this.trace.note(event.at, event.label)
     event.call()
-    await settled()
+    await turnsTaken()
     return true
   }
-}
-
-/**
- * Every promise that can settle without an event has settled: a turn of the event loop begins only when no microtask is
- * left, and turns are taken until nobody has asked for one more with setImmediate (the scheduler before each of its
- * batches, group commit to gather).
- */
-export async function settled(): Promise<void> {
-  do await new Promise<void>((resolve) => setImmediate(resolve))
-  while (process.getActiveResourcesInfo().includes('Immediate'))
 }
 
 /** A number between two others. */

@@ -3,7 +3,6 @@
  * memory store.
  */
 import assert from 'node:assert/strict'
-import { setImmediate } from 'node:timers/promises'
 import { Dispatcher, type DispatcherParts } from '../../../../controller/dispatch/dispatcher.ts'
 import { DRAIN_GRACE_MS } from '../../../../controller/dispatch/network/endpoint-drain.ts'
 import { GantryError } from '../../../../proto/base/errors.ts'
@@ -15,15 +14,11 @@ import { RunGroup } from '../../../../proto/base/run-group.ts'
 import type { ControllerMessage, EndpointSlice, NodeMessage, Pod } from '../../../../proto/gen/types.ts'
 import { FakeClock } from '../../../../proto/base/clock.ts'
 import { eventually } from '../../../eventually.ts'
+import { turnsTaken } from '../../../turns.ts'
 import { ControlPlane } from '../../control-plane.ts'
 import { caller, CLUSTER_NETWORK, NO_PEERS, sink, TestNode } from '../test-node.ts'
 
 const CONTEXT = { fieldManager: 'test' }
-
-/** Everything has happened that follows without time passing. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 50; turn++) await setImmediate()
-}
 
 describe('the network as nodes are told', () => {
   let plane: ControlPlane
@@ -202,7 +197,7 @@ describe('the network as nodes are told', () => {
   describe('withdrawal of a pod', () => {
     /** Nothing sent before is under way any more. */
     async function underWay(): Promise<void> {
-      await settled()
+      await turnsTaken()
       await clock.advance(DRAIN_GRACE_MS)
     }
 
@@ -212,7 +207,7 @@ describe('the network as nodes are told', () => {
       const pod = await bound('early', 'n1')
       await makeSlice('early-1', [pod])
       await remove(pod)
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [])
       await plane.api.mutate(
         'EndpointSlice',
@@ -256,7 +251,7 @@ describe('the network as nodes are told', () => {
       answers.get('c2')!()
       await eventually(() => asked.length === 2)
       assert.deepEqual(asked, ['c2', 'c3'])
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [])
       answers.get('c3')!()
       await eventually(() => n1.withdrawn.includes(pod.metadata.uid))
@@ -283,13 +278,13 @@ describe('the network as nodes are told', () => {
         metadata: { resourceVersion },
       } = await unready('web-1')
       await eventually(() => n2.network.at(-1)!.revision >= Number(resourceVersion))
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [])
       n2.confirm(Number(resourceVersion) - 1)
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [])
       n2.confirm(n2.network.at(-1)!.revision)
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [], 'what is under way may still arrive')
       await underWay()
       await eventually(() => n1.withdrawn.includes(pod.metadata.uid))
@@ -318,16 +313,16 @@ describe('the network as nodes are told', () => {
       const pass = async (beats: number): Promise<void> => {
         for (let beat = 0; beat < beats; beat++) {
           n1.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })
-          await settled()
+          await turnsTaken()
           await clock.advance(900)
         }
       }
       await pass(4)
       await remove(pod)
       await unready('web-1')
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [])
-      await pass(3)
+      await pass(4)
       await eventually(() => n1.withdrawn.includes(pod.metadata.uid))
     })
 
@@ -351,7 +346,7 @@ describe('the network as nodes are told', () => {
       const pod = await bound('web', 'n1')
       await remove(pod)
       await eventually(() => asked.length === 1)
-      await settled()
+      await turnsTaken()
       assert.deepEqual(n1.withdrawn, [])
       answer()
       await eventually(() => n1.withdrawn.includes(pod.metadata.uid))
@@ -372,7 +367,7 @@ describe('the network as nodes are told', () => {
     await eventually(() => known(n1).has('EndpointSlice/default/web-1'))
     for (let second = 0; second < 6; second++) {
       n1.sent.push({ message: { case: 'heartbeat', value: { uptimeMillis: 1 } } })
-      await settled()
+      await turnsTaken()
       await clock.advance(900)
     }
     await told
